@@ -1,0 +1,187 @@
+//! The files beside the Dockerfile: what they wish for, and what is wrong with them.
+
+use super::problem::Problems;
+use super::{ARCHITECTURE, Asked, Content, Files};
+use crate::container_yaml::{ContainerYaml, MAX_CONTAINER_YAML_BYTES, Platforms};
+use crate::dist_git::{self, MAX_SMALL_FILE_BYTES};
+use crate::dockerfile::MAX_DOCKERFILE_BYTES;
+use crate::dockerfile::ignore::{Ignore, MAX_IGNORE_BYTES};
+use crate::image::Tag;
+use crate::lookaside::{MAX_SOURCES_BYTES, Sources};
+
+const CONTAINER_YAML: &str = "container.yaml";
+const ADDITIONAL_TAGS: &str = "additional-tags";
+const REPO_CONFIG: &str = ".osbs-repo-config";
+const SOURCES: &str = "sources";
+const HELP: &str = "help.md";
+/// Longest `help.md`, in bytes; the longest known ones have a tenth of it.
+const MAX_HELP_BYTES: usize = 256 * 1024;
+/// What Docker calls [`ARCHITECTURE`].
+const DOCKER_ARCHITECTURE: &str = "amd64";
+
+/// What the small files ask of a build.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wishes {
+    /// Floating tags in the place of the release's own.
+    pub(super) tags: Option<Vec<Tag>>,
+    /// Floating tags beside the release's own.
+    pub(super) additional_tags: Vec<Tag>,
+    pub(super) release_env: Option<String>,
+    pub(super) time_limit_seconds: Option<u64>,
+    pub(super) autorebuild: Option<bool>,
+    pub(super) notes: Vec<String>,
+}
+
+/// The files to read for a build, each with the most bytes that are of use.
+#[must_use]
+pub fn wanted(asked: &Asked) -> Vec<(String, usize)> {
+    let mut wanted = vec![
+        (asked.dockerfile.clone(), MAX_DOCKERFILE_BYTES),
+        (CONTAINER_YAML.to_owned(), MAX_CONTAINER_YAML_BYTES),
+        (ADDITIONAL_TAGS.to_owned(), MAX_SMALL_FILE_BYTES),
+        (REPO_CONFIG.to_owned(), MAX_SMALL_FILE_BYTES),
+        (SOURCES.to_owned(), MAX_SOURCES_BYTES),
+        (HELP.to_owned(), MAX_HELP_BYTES),
+    ];
+    wanted.extend(ignore_files(asked).map(|path| (path, MAX_IGNORE_BYTES)));
+    wanted
+}
+
+/// The Dockerfile's own list of what the build does not see, and that of the context.
+fn ignore_files(asked: &Asked) -> [String; 2] {
+    let of_context = match asked.context.as_str() {
+        "" => ".dockerignore".to_owned(),
+        context => format!("{context}/.dockerignore"),
+    };
+    [format!("{}.dockerignore", asked.dockerfile), of_context]
+}
+
+/// Reads all of them.
+pub(super) fn read(asked: &Asked, files: &Files, problems: &mut Problems) -> Wishes {
+    for name in &files.root {
+        if let Some(meant) = dist_git::misspelt(name) {
+            problems.add(name, 0, format!("this name has no effect; the file is called {meant}"));
+        }
+    }
+    let mut wishes = Wishes::default();
+    if let Some(text) = text(files, CONTAINER_YAML, MAX_CONTAINER_YAML_BYTES, problems) {
+        wishes.container_yaml(text, problems);
+    }
+    if let Some(text) = text(files, ADDITIONAL_TAGS, MAX_SMALL_FILE_BYTES, problems) {
+        wishes.additional_tags(text);
+    }
+    if let Some(text) = text(files, REPO_CONFIG, MAX_SMALL_FILE_BYTES, problems) {
+        match dist_git::autorebuild_enabled(text) {
+            Ok(enabled) => wishes.autorebuild = enabled,
+            Err(error) => problems.add(REPO_CONFIG, error.line, error.message),
+        }
+    }
+    if let Some(text) = text(files, SOURCES, MAX_SOURCES_BYTES, problems)
+        && let Err(error) = Sources::parse(text)
+    {
+        problems.add(SOURCES, error.line, error.message);
+    }
+    text(files, HELP, MAX_HELP_BYTES, problems);
+    for path in ignore_files(asked) {
+        if let Some(text) = text(files, &path, MAX_IGNORE_BYTES, problems)
+            && let Err(error) = Ignore::parse(text)
+        {
+            problems.add(&path, error.line, error.message);
+        }
+    }
+    wishes
+}
+
+impl Wishes {
+    fn container_yaml(&mut self, text: &str, problems: &mut Problems) {
+        let file = match ContainerYaml::parse(text) {
+            Ok(file) => file,
+            Err(error) => {
+                let line = usize::try_from(error.line).unwrap_or(usize::MAX);
+                problems.add(CONTAINER_YAML, line, error.message);
+                return;
+            }
+        };
+        let ignored = file.without_effect();
+        let ignored: Vec<&str> = ignored
+            .into_iter()
+            .chain(file.operator_manifests.is_some().then_some("operator_manifests"))
+            .chain(file.remote_source.is_some().then_some("remote_source"))
+            .chain(file.remote_sources.is_some().then_some("remote_sources"))
+            .collect();
+        if !ignored.is_empty() {
+            self.note(CONTAINER_YAML, &format!("{} has no effect here", ignored.join(", ")));
+        }
+        if let Some(platforms) = file.platforms {
+            self.platforms(&platforms, problems);
+        }
+        self.tags = file.tags;
+        self.release_env = file.set_release_env.map(|name| name.as_str().to_owned());
+        // Zero is how the schema says that there is no limit of the repository's own.
+        self.time_limit_seconds = file.buildtime_limit.filter(|&seconds| seconds > 0);
+    }
+
+    /// `only` and `not` choose among what is offered; a build for nothing is refused.
+    fn platforms(&mut self, platforms: &Platforms, problems: &mut Problems) {
+        let offered = [ARCHITECTURE.to_owned(), DOCKER_ARCHITECTURE.to_owned()];
+        let excluded = platforms.not.iter().flatten().any(|name| offered.contains(name));
+        let chosen = platforms.select(&offered);
+        if chosen.is_empty() || excluded {
+            let message = format!(
+                "`platforms` leaves nothing to build for: images are built for {ARCHITECTURE} only"
+            );
+            problems.add(CONTAINER_YAML, 0, message);
+            return;
+        }
+        let others = platforms.only.iter().flatten().filter(|name| !offered.contains(name));
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        if !others.is_empty() {
+            let message =
+                format!("images are built for {ARCHITECTURE} only, not for {}", others.join(", "));
+            self.note(CONTAINER_YAML, &message);
+        }
+    }
+
+    fn additional_tags(&mut self, text: &str) {
+        if self.tags.is_some() {
+            self.note(ADDITIONAL_TAGS, "has no effect beside `tags` in container.yaml");
+            return;
+        }
+        let found = dist_git::additional_tags(text);
+        self.additional_tags = found.tags;
+        if !found.unusable_lines.is_empty() {
+            let lines: Vec<String> = found.unusable_lines.iter().map(usize::to_string).collect();
+            let message =
+                format!("no tag in line {}: letters, digits, `_` and `.` only", lines.join(", "));
+            self.note(ADDITIONAL_TAGS, &message);
+        }
+    }
+
+    fn note(&mut self, file: &str, message: &str) {
+        /// Longest note, in characters; it may list a stranger's words.
+        const MAX_NOTE_CHARS: usize = 300;
+        let note = format!("{file}: {message}");
+        self.notes.push(note.chars().take(MAX_NOTE_CHARS).collect());
+    }
+}
+
+/// The text of a file that may be missing.
+pub(super) fn text<'a>(
+    files: &'a Files,
+    path: &str,
+    limit: usize,
+    problems: &mut Problems,
+) -> Option<&'a str> {
+    let message = match files.contents.get(path)? {
+        Content::Missing => return None,
+        Content::Text(text) => return Some(text),
+        Content::NotText => "the file is not UTF-8 text".to_owned(),
+        Content::TooLarge { bytes } => {
+            format!("the file has {bytes} bytes; at most {limit} are read")
+        }
+        Content::Symlink => "a symbolic link is refused; put the file itself here".to_owned(),
+        Content::NotAFile => "this is not a file".to_owned(),
+    };
+    problems.add(path, 0, message);
+    None
+}

@@ -1,0 +1,120 @@
+//! What the image will be called.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::images::in_words;
+use super::{Inspection, ParentFacts};
+use crate::dockerfile::{
+    self, Dockerfile, Fallback, InstructionKind, LabelError, LayeredLabels, StageBase, old_spelling,
+};
+use crate::image::{BuildMode, MAX_TAG_BYTES};
+use crate::nvr;
+
+/// Where a release stands that the workflow gives.
+const IN_STEP: &str = "input `release` of strata/layered-build";
+/// Digits that a number of our own choice may have.
+const MAX_NUMBER_DIGITS: usize = 10;
+
+/// An image's names.
+pub(super) struct Named {
+    pub(super) labels: LayeredLabels,
+    pub(super) release: Option<String>,
+    pub(super) release_place: String,
+    pub(super) base_stage: Option<usize>,
+    pub(super) own: BTreeMap<String, String>,
+    pub(super) inherited: BTreeMap<String, String>,
+}
+
+impl Inspection {
+    /// Reads the labels; `None` with problems when they name nothing.
+    pub(super) fn name_image(
+        &mut self,
+        file: &Dockerfile,
+        parents: &BTreeMap<usize, ParentFacts>,
+    ) -> Option<Named> {
+        let path = self.asked.dockerfile.clone();
+        let args = self.asked.build_args.clone();
+        // The caller read the FROM lines with these arguments before.
+        let chain = file.chain(&args).ok()?;
+        let first = chain.first()?.index;
+        let on_scratch = file.bases(&args).ok()?.get(first) == Some(&StageBase::Scratch);
+        let parent =
+            if on_scratch { Some(ParentFacts::default()) } else { parents.get(&first).cloned() };
+        let known = parent.is_some();
+        let parent = parent.unwrap_or_default();
+        let own = match dockerfile::final_labels(file, &args, &parent.env, &BTreeMap::new()) {
+            Ok(own) => own,
+            Err(error) => {
+                if known {
+                    self.problems.add(&path, error.line, in_words(&error));
+                }
+                return None;
+            }
+        };
+        // An inherited name would publish this image as its parent, so only its own labels count.
+        let labels = match LayeredLabels::read(&own, &Fallback::default()) {
+            Ok(labels) => labels,
+            Err(errors) => {
+                for error in errors {
+                    // A value may hold variables of a parent that nobody could ask.
+                    if known || matches!(error, LabelError::Missing { .. }) {
+                        let line = label_line(file, &args, error.label());
+                        self.problems.add(&path, line, error.to_string());
+                    }
+                }
+                return None;
+            }
+        };
+        let (release, release_place) = self.release(file, &labels);
+        let base_stage = (!on_scratch).then_some(first);
+        let inherited = parent.labels;
+        Some(Named { labels, release, release_place, base_stage, own, inherited })
+    }
+
+    /// The release that was given and where, checked against the rules of the build's mode.
+    fn release(&mut self, file: &Dockerfile, labels: &LayeredLabels) -> (Option<String>, String) {
+        let label_line = label_line(file, &self.asked.build_args, "release");
+        let (given, path, line) = match &self.asked.release {
+            Some(given) => (Some(given.clone()), IN_STEP.to_owned(), 0),
+            None => (labels.release.clone(), self.asked.dockerfile.clone(), label_line),
+        };
+        let given = given.filter(|_| self.asked.mode != BuildMode::Scratch);
+        let none = BTreeSet::new();
+        let checked = match (self.asked.mode, &given) {
+            (BuildMode::Isolated, Some(given)) => nvr::isolated_release(given, &none),
+            (BuildMode::Isolated, None) => Err(nvr::NvrError::NotIsolated("none".to_owned())),
+            (BuildMode::Release, Some(given)) => nvr::given_release(given, &none),
+            (BuildMode::Release, None) | (BuildMode::Scratch, _) => Ok(()),
+        };
+        if let Err(error) = checked {
+            self.problems.add(&path, line, error.to_string());
+        }
+        let release_bytes = match (self.asked.mode, &given) {
+            (BuildMode::Scratch, _) => 0,
+            (_, Some(given)) => given.len(),
+            (_, None) => MAX_NUMBER_DIGITS + 1 + self.release.dist_tag.len(),
+        };
+        if labels.version.len() + 1 + release_bytes > MAX_TAG_BYTES {
+            let message = format!(
+                "version and release together are longer than the {MAX_TAG_BYTES} bytes of a tag"
+            );
+            self.problems.add(&path, line, message);
+        }
+        let place = if line == 0 { path } else { format!("{path}:{line}") };
+        (given, place)
+    }
+}
+
+/// The last line that sets a label, in either spelling; 0 when none does.
+fn label_line(file: &Dockerfile, args: &BTreeMap<String, String>, label: &str) -> usize {
+    let Ok(chain) = file.chain(args) else { return 0 };
+    let old = old_spelling(label);
+    let sets = |kind: &InstructionKind| match kind {
+        InstructionKind::Label(pairs) => {
+            pairs.iter().any(|(name, _)| name == label || Some(name.as_str()) == old)
+        }
+        _ => false,
+    };
+    let mut instructions = chain.iter().rev().flat_map(|stage| stage.instructions.iter().rev());
+    instructions.find(|instruction| sets(&instruction.kind)).map_or(0, |found| found.line)
+}

@@ -1,0 +1,296 @@
+//! Repositories before the gate.
+
+use super::*;
+use crate::release::{AddUrl, BuildPolicy, OutsideImage};
+
+const GOOD: &str =
+    "FROM base:1\nLABEL com.redhat.component=httpd-container name=httpd version=2.4\n";
+
+fn release() -> ReleasePolicy {
+    let json = serde_json::json!({
+        "name": "f43", "branches": ["f43"], "dist_tag": "fc43",
+        "registry": "r.example", "namespace": "f43", "source_registry": "r.example",
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+fn asked(mode: BuildMode, release: Option<&str>) -> Asked {
+    Asked {
+        dockerfile: "Dockerfile".to_owned(),
+        context: String::new(),
+        build_args: BTreeMap::new(),
+        mode,
+        release: release.map(ToOwned::to_owned),
+    }
+}
+
+fn files(texts: &[(&str, &str)]) -> Files {
+    let contents = texts
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), Content::Text((*text).to_owned())))
+        .collect();
+    Files { root: texts.iter().map(|(path, _)| (*path).to_owned()).collect(), contents }
+}
+
+/// The parent of every stage that stands on an image.
+fn parents(inspection: &Inspection) -> BTreeMap<usize, ParentFacts> {
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let facts = ParentFacts {
+        env: pairs(&[("BASE_VERSION", "7"), ("MIRROR", "https://mirror.example")]),
+        labels: pairs(&[("version", "parent")]),
+    };
+    inspection.images().iter().filter_map(|image| Some((image.stage?, facts.clone()))).collect()
+}
+
+fn through(asked: Asked, files: &Files, release: ReleasePolicy) -> Result<Gated, Refusal> {
+    let hosts = ["r.example".to_owned(), "docker.io".to_owned()];
+    let inspection = inspect(asked, files, release, &hosts);
+    let parents = parents(&inspection);
+    inspection.finish(&parents)
+}
+
+fn gated(texts: &[(&str, &str)]) -> Result<Gated, Refusal> {
+    through(asked(BuildMode::Release, None), &files(texts), release())
+}
+
+/// The problems, one a line.
+fn told(refused: Result<Gated, Refusal>) -> String {
+    refused.unwrap_err().to_string()
+}
+
+fn tags(gated: &Gated) -> Vec<&str> {
+    gated.floating.iter().map(Tag::as_str).collect()
+}
+
+#[test]
+fn a_good_repository_passes_with_all_its_wishes() {
+    let container = "platforms: {only: [x86_64, aarch64]}\nset_release_env: RELEASE\n\
+                     buildtime_limit: 600\ncompose: {packages: []}\n";
+    let gated = gated(&[
+        ("Dockerfile", GOOD),
+        ("container.yaml", container),
+        ("additional-tags", "stable\nno-dash\n"),
+        (".osbs-repo-config", "[autorebuild]\nenabled = 1\n"),
+        ("sources", ""),
+        ("help.md", ""),
+        (".dockerignore", "*.md\n"),
+    ])
+    .unwrap();
+    assert_eq!(gated.labels.component, "httpd-container");
+    assert_eq!(tags(&gated), ["2.4", "latest", "stable"]);
+    assert_eq!(gated.release, None);
+    assert_eq!(gated.release_env.as_deref(), Some("RELEASE"));
+    assert_eq!((gated.time_limit_seconds, gated.autorebuild), (Some(600), Some(true)));
+    assert_eq!(
+        gated.notes,
+        [
+            "container.yaml: compose has no effect here",
+            "container.yaml: images are built for x86_64 only, not for aarch64",
+            "additional-tags: no tag in line 2: letters, digits, `_` and `.` only",
+        ]
+    );
+}
+
+#[test]
+fn own_tags_take_the_place_of_all_others() {
+    let with = |yaml: &str| {
+        let texts =
+            [("Dockerfile", GOOD), ("container.yaml", yaml), ("additional-tags", "stable\n")];
+        tags(&gated(&texts).unwrap()).join(" ")
+    };
+    assert_eq!(with("tags: [a, b, a]"), "a b");
+    assert_eq!(with("tags: []"), "");
+    assert_eq!(with(""), "2.4 latest stable");
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let dockerfile = "# syntax=docker/dockerfile:1\nFROM other.example/base:1 AS build\n\
+                      FROM base:1\nCOPY --from=quay.example/tool:1 /t /t\n\
+                      ADD $MIRROR/x.tar.gz /\nLABEL name=Httpd version=\"$NONE\"\n";
+    let mut files = files(&[
+        ("Dockerfile", dockerfile),
+        ("container.yaml", "platforms: {not: amd64}\n"),
+        ("container.yml", ""),
+        (".osbs-repo-config", "[autorebuild]\nenabled = perhaps\n"),
+        ("sources", "zzz\n"),
+    ]);
+    files.contents.insert("help.md".to_owned(), Content::Symlink);
+    files.contents.insert("additional-tags".to_owned(), Content::TooLarge { bytes: 99_999 });
+    let release = ReleasePolicy {
+        policy: BuildPolicy { syntax: OutsideImage::Refuse, ..BuildPolicy::default() },
+        ..release()
+    };
+    let refusal = through(asked(BuildMode::Release, None), &files, release).unwrap_err();
+    let places: Vec<String> = refusal
+        .problems()
+        .iter()
+        .map(|problem| format!("{}:{}", problem.file, problem.line))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "Dockerfile:0",
+            "Dockerfile:1",
+            "Dockerfile:2",
+            "Dockerfile:4",
+            "Dockerfile:5",
+            "Dockerfile:6",
+            "Dockerfile:6",
+            ".osbs-repo-config:2",
+            "additional-tags:0",
+            "container.yaml:0",
+            "container.yml:0",
+            "help.md:0",
+            "sources:1",
+        ],
+        "{refusal}"
+    );
+    let summary = refusal.summary();
+    assert!(summary.starts_with("13 problems, the first: Dockerfile: label `com."), "{summary}");
+    let all = refusal.to_string();
+    for sentence in [
+        "Dockerfile:1: release f43 does not allow another frontend: `docker/dockerfile:1`",
+        "Dockerfile:2: `other.example/base:1` comes from registry other.example, which is not \
+         allowed (allowed: r.example, docker.io)",
+        "Dockerfile:5: ADD of `https://mirror.example/x.tar.gz` has no checksum",
+        "Dockerfile:6: label `name` cannot be `Httpd`",
+        "Dockerfile:6: label `version` is empty",
+        "container.yml: this name has no effect; the file is called container.yaml",
+    ] {
+        assert!(all.contains(sentence), "{sentence}\n--- is not in\n{all}");
+    }
+}
+
+#[test]
+fn a_release_may_refuse_images_that_no_from_line_names() {
+    let text = format!(
+        "{GOOD}COPY --from=tool:1 /a /a\nRUN --mount=from=docker.io/library/mnt:1,target=/m true\n"
+    );
+    assert!(gated(&[("Dockerfile", &text)]).is_ok(), "they are pinned by default");
+    let policy = BuildPolicy {
+        external_copy: OutsideImage::Refuse,
+        external_mount: OutsideImage::Refuse,
+        registries: Some(vec!["docker.io".to_owned()]),
+        ..BuildPolicy::default()
+    };
+    let files = files(&[("Dockerfile", &text)]);
+    let strict = ReleasePolicy { policy, ..release() };
+    let told = told(through(asked(BuildMode::Release, None), &files, strict));
+    let lines: Vec<&str> = told.lines().collect();
+    let [from, copy, mount] = lines.as_slice() else { panic!("{told}") };
+    assert!(from.contains("not allowed for release f43 (allowed: docker.io)"), "{from}");
+    assert!(copy.starts_with("Dockerfile:3: release f43 does not allow COPY --from"), "{copy}");
+    assert!(mount.starts_with("Dockerfile:4: release f43 does not allow RUN --mount"), "{mount}");
+}
+
+#[test]
+fn downloads_need_a_checksum_or_are_refused() {
+    let with = |add: &str, add_url: AddUrl| {
+        let text = format!("{GOOD}ARG U=https://x.example\nENV V=$U\n{add}\n");
+        let policy = BuildPolicy { add_url, ..BuildPolicy::default() };
+        let files = files(&[("Dockerfile", &text)]);
+        through(asked(BuildMode::Release, None), &files, ReleasePolicy { policy, ..release() })
+    };
+    let checked = format!("ADD --checksum=sha256:{} $V/a /a", "a".repeat(64));
+    assert!(with(&checked, AddUrl::Checksum).is_ok());
+    assert!(told(with(&checked, AddUrl::Refuse)).contains("is not allowed"));
+    for bad in [
+        "ADD $V/a /a",
+        "ADD ${U}/a /a",
+        "ADD git@x.example:a/b.git /a",
+        "ADD [\"http://x/a\", \"/a\"]",
+    ] {
+        assert!(told(with(bad, AddUrl::Checksum)).contains("has no checksum"), "{bad}");
+    }
+    for good in ["ADD a.tar.gz /a", "ADD $NONE/x /a", "ADD git@x/y /a"] {
+        assert!(with(good, AddUrl::Refuse).is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn a_variable_of_an_earlier_stage_is_known_in_the_next() {
+    let text = "FROM scratch AS a\nENV U=ftp://x.example/\nFROM a AS b\nFROM b\nADD ${U}x /x\n\
+                LABEL com.redhat.component=c name=n version=1\n";
+    assert!(told(gated(&[("Dockerfile", text)])).starts_with("Dockerfile:5: ADD of `ftp://x"));
+}
+
+#[test]
+fn the_version_may_come_from_the_parent_and_nothing_else_may() {
+    let text = "FROM base:1\nLABEL com.redhat.component=c name=n version=\"$BASE_VERSION\"\n";
+    assert_eq!(gated(&[("Dockerfile", text)]).unwrap().labels.version, "7");
+    let inherits = "FROM base:1\nLABEL com.redhat.component=c name=n\n";
+    assert!(told(gated(&[("Dockerfile", inherits)])).contains("label `version` is missing"));
+    // Of a parent that no registry has, only that is said.
+    let hosts = ["r.example".to_owned()];
+    let mut inspection = inspect(
+        asked(BuildMode::Release, None),
+        &files(&[("Dockerfile", text)]),
+        release(),
+        &hosts,
+    );
+    inspection.add_problem(1, "r.example/base:1 does not exist");
+    assert!(inspection.is_refused());
+    let refusal = inspection.finish(&BTreeMap::new()).unwrap_err();
+    assert_eq!(refusal.summary(), "Dockerfile:1: r.example/base:1 does not exist");
+}
+
+#[test]
+fn each_mode_has_its_rules_for_the_release() {
+    let labelled = |release: &str| format!("{GOOD}LABEL release=\"{release}\"\n");
+    let with = |mode, label: Option<&str>, given: Option<&str>| {
+        let text = label.map_or_else(|| GOOD.to_owned(), labelled);
+        through(asked(mode, given), &files(&[("Dockerfile", &text)]), release())
+    };
+    for (mode, label, given, expected) in [
+        (BuildMode::Release, None, None, None),
+        (BuildMode::Release, Some("5"), None, Some("5")),
+        (BuildMode::Release, Some("5"), Some("6.fc43"), Some("6.fc43")),
+        (BuildMode::Scratch, Some("5"), Some("6"), None),
+        (BuildMode::Isolated, Some("2.1"), None, Some("2.1")),
+        (BuildMode::Isolated, Some("5"), Some("2.10.fc43"), Some("2.10.fc43")),
+    ] {
+        let gated = with(mode, label, given).unwrap();
+        assert_eq!(gated.release.as_deref(), expected, "{mode:?} {label:?} {given:?}");
+        assert_eq!(gated.floating.is_empty(), mode != BuildMode::Release);
+    }
+    assert_eq!(with(BuildMode::Release, Some("5"), None).unwrap().release_place, "Dockerfile:3");
+    let isolated = told(with(BuildMode::Isolated, Some("5"), None));
+    assert!(isolated.starts_with("Dockerfile:3: an isolated build needs a release"), "{isolated}");
+    assert!(with(BuildMode::Isolated, None, None).is_err());
+    assert!(told(with(BuildMode::Release, Some(""), None)).contains("label `release` is empty"));
+    let version = "v".repeat(100);
+    let text = GOOD.replace("2.4", &version) + "LABEL release=1234567890.1234567890.1234567890\n";
+    assert!(told(gated(&[("Dockerfile", &text)])).contains("128 bytes of a tag"));
+}
+
+#[test]
+fn the_dockerfile_itself_must_be_there() {
+    for (content, sentence) in [
+        (Content::Missing, "there is no such file"),
+        (Content::Symlink, "a symbolic link is refused"),
+        (Content::NotAFile, "this is not a file"),
+        (Content::NotText, "not UTF-8"),
+        (Content::TooLarge { bytes: 1 << 30 }, "1073741824 bytes"),
+        (Content::Text("RUN x\n".to_owned()), "stands before the first FROM"),
+        (Content::Text(GOOD.replace("base", "$NONE")), "Dockerfile:1: "),
+        (Content::Text("FROM scratch\n".repeat(MAX_STAGES + 1)), "65 stages"),
+    ] {
+        let mut files = Files::default();
+        files.contents.insert("Dockerfile".to_owned(), content.clone());
+        let told = told(through(asked(BuildMode::Scratch, None), &files, release()));
+        assert!(told.contains(sentence), "{content:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn the_files_to_read_are_bounded_and_follow_the_context() {
+    let asked = Asked { context: "sub".to_owned(), ..asked(BuildMode::Release, None) };
+    let paths: Vec<String> = wanted(&asked).into_iter().map(|(path, _)| path).collect();
+    assert!(paths.contains(&"sub/.dockerignore".to_owned()));
+    assert!(paths.contains(&"Dockerfile.dockerignore".to_owned()));
+    assert!(wanted(&asked).iter().all(|(_, bytes)| *bytes <= 1 << 20));
+}

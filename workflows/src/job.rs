@@ -1,0 +1,179 @@
+//! What a runner is asked to do: a job, its steps, its build and its bounds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Trust;
+use crate::image::{BuildMode, Nvr, ParentPin, Reference, TagPlan};
+use crate::lookaside::LookasideSpec;
+use crate::names::{CommitId, RefName, RepositoryName};
+
+/// Everything that a runner needs to execute one job; complete, so that it asks nobody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The job's key in its workflow.
+    pub name: String,
+    /// Which sources to check out.
+    pub source: Source,
+    /// The release that the branch belongs to.
+    pub release: String,
+    /// Whether the change may see secrets and push.
+    pub trust: Trust,
+    /// The image that `run` steps execute in, pinned; `None` when no step needs one.
+    pub image: Option<ParentPin>,
+    /// Variables of every step.
+    pub env: BTreeMap<String, String>,
+    /// In order.
+    pub steps: Vec<StepSpec>,
+    /// Bounds of every container of this job.
+    pub limits: Limits,
+    /// What its containers can reach.
+    pub network: Network,
+    /// Labels that a runner must offer, all of them.
+    pub runs_on: Vec<String>,
+}
+
+/// The sources of a job: one commit of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The forge's configured name.
+    pub forge: String,
+    /// The repository's path on it.
+    pub repository: RepositoryName,
+    /// Where to fetch from; never holds a credential.
+    pub clone_url: String,
+    /// The ref that the event was about.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// Where a server that does not serve commits by id has the commit; for a pull request
+    /// another ref than the one that it would go into.
+    pub fetch_ref: String,
+    /// Exactly this commit is checked out.
+    pub commit: CommitId,
+}
+
+/// One step of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// As shown.
+    pub name: String,
+    /// Variables of this step, over those of the job.
+    pub env: BTreeMap<String, String>,
+    /// What to do.
+    pub action: StepAction,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum StepAction {
+    /// Commands in a container of the job's image.
+    Run {
+        /// The script as written.
+        script: String,
+        /// What reads it.
+        shell: Shell,
+        /// Below the workspace; empty for the workspace itself.
+        working_directory: String,
+    },
+    /// `strata/checkout`: sources are there already, the step says which.
+    Checkout,
+    /// `strata/layered-build`.
+    LayeredBuild(Box<BuildSpec>),
+}
+
+/// What reads a step's script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shell {
+    /// `sh -e`.
+    Sh,
+    /// `bash --noprofile --norc -eo pipefail`.
+    Bash,
+    /// `python3`.
+    Python,
+}
+
+/// A layered build, with everything pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSpec {
+    /// The Dockerfile, below the checkout.
+    pub dockerfile: String,
+    /// The context directory, below the checkout; empty for the checkout itself.
+    pub context: String,
+    /// Every image that the Dockerfile names.
+    pub pins: Vec<ParentPin>,
+    /// Registry of image names without a host, as the pins were resolved.
+    pub source_registry: String,
+    /// Where the files are that `sources` lists; `None` when the release has no such place.
+    #[serde(default)]
+    pub sources: Option<LookasideSpec>,
+    /// Build arguments.
+    pub build_args: BTreeMap<String, String>,
+    /// Labels put on the image, over those of the Dockerfile.
+    pub labels: BTreeMap<String, String>,
+    /// Variables that every stage begins with, over those of its parent.
+    #[serde(default)]
+    pub stage_env: BTreeMap<String, String>,
+    /// What of the repository's files has no effect; said in the log.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Whether the repository asks for rebuilds when a parent changes; `None` when it says
+    /// nothing.
+    #[serde(default)]
+    pub autorebuild: Option<bool>,
+    /// Which tags and which records.
+    pub mode: BuildMode,
+    /// `None` for a scratch build.
+    pub nvr: Option<Nvr>,
+    /// Where to push: the repository, without tag.
+    pub target: Reference,
+    /// The build's tags.
+    pub tags: TagPlan,
+    /// False for the change of a stranger: build, push nothing.
+    pub push: bool,
+    /// Seconds since the epoch that stand for "now" in the image: the commit's time.
+    pub source_date_epoch: i64,
+}
+
+/// Bounds of a job and of each of its containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Memory of one container, in bytes.
+    pub memory_bytes: u64,
+    /// Processor time of one container, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Processes and threads of one container.
+    pub pids: u32,
+    /// Wall time of the whole job, in seconds.
+    pub timeout_seconds: u64,
+    /// Log of the whole job, in bytes; what comes after is dropped and said to be.
+    pub log_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const GIB: u64 = 1 << 30;
+        const MIB: u64 = 1 << 20;
+        Self {
+            memory_bytes: 2 * GIB,
+            cpu_millis: 2_000,
+            pids: 1_024,
+            timeout_seconds: 60 * 60,
+            log_bytes: 16 * MIB,
+        }
+    }
+}
+
+/// What a container can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// Nothing, not even the host.
+    #[default]
+    None,
+    /// What Docker's default bridge reaches; the operator grants it by release.
+    Bridge,
+}

@@ -1,0 +1,30 @@
+//! The words that the bridge and the runner share, and every decision of Strata.
+//!
+//! Nothing in this crate reads a file, opens a socket, asks the time or waits: a decision is a
+//! function from values to a value, so that it can be tested by the thousand and explained to a
+//! person without a server. Input and output happen in `forge-bridge`, `runner` and `cli`.
+
+pub mod container_yaml;
+pub mod diagnostic;
+pub mod dist_git;
+pub mod dockerfile;
+pub mod event;
+pub mod expression;
+pub mod gate;
+pub mod ids;
+pub mod image;
+pub mod job;
+pub mod labels;
+pub mod lookaside;
+pub mod matching;
+pub mod names;
+pub mod nvr;
+pub mod plan;
+pub mod protocol;
+pub mod rebuild;
+pub mod release;
+pub mod schedule;
+pub mod selection;
+pub mod state;
+pub mod status;
+pub mod workflow;

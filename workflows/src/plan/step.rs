@@ -1,0 +1,282 @@
+//! From a step of a workflow to what a runner does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DraftAction, Drafting, StepDraft};
+use crate::diagnostic::{nearest, quoted};
+use crate::image::BuildMode;
+use crate::job::Shell;
+use crate::nvr;
+use crate::workflow::{Action, Job, Located, Position, Step, StepsBody, Table, Text, Workflow};
+
+/// Longest name that is made of a script's first line, in characters.
+const MAX_NAME_CHARS: usize = 80;
+/// Most build arguments of one build.
+const MAX_BUILD_ARGS: usize = 100;
+
+impl Drafting {
+    pub(super) fn steps(
+        &mut self,
+        workflow: &Workflow,
+        job: &Job,
+        body: &StepsBody,
+    ) -> Vec<StepDraft> {
+        if body.steps.is_empty() {
+            let message = format!("job `{}` has no steps and would do nothing", job.key.value);
+            self.report.error(job.key.at, message);
+        }
+        let needs_image = body.steps.iter().find(|step| matches!(step.action, Action::Run { .. }));
+        if let (Some(step), None) = (needs_image, &body.container) {
+            self.report.error_with_hint(
+                step.at,
+                format!("job `{}` has a `run` step and no `container`", job.key.value),
+                "name an image under `container`; no command runs on the runner itself",
+            );
+        }
+        let mut builds = 0;
+        let mut steps = Vec::with_capacity(body.steps.len());
+        for step in &body.steps {
+            let Some(draft) = self.step(workflow, body, step) else { continue };
+            builds += usize::from(matches!(draft.action, DraftAction::LayeredBuild { .. }));
+            if builds == 2 {
+                let message = "a job can have only one layered build; it has one NVR and one image";
+                self.report.error_with_hint(step.at, message, "put this build into its own job");
+            }
+            steps.push(draft);
+        }
+        steps
+    }
+
+    fn step(&mut self, workflow: &Workflow, body: &StepsBody, step: &Step) -> Option<StepDraft> {
+        self.refuse_condition(step.condition.as_ref());
+        self.refuse_true(step.continue_on_error.as_ref(), "`continue-on-error`");
+        let timeout = step.timeout_minutes.as_ref().map(crate::workflow::Setting::at);
+        self.refuse_if(timeout, "`timeout-minutes` of a step");
+        self.refuse_if(step.background, "`background`");
+        let env = self.env(&step.env);
+        let name = step.name.as_ref().and_then(|name| self.literal(name, "`name`"));
+        let (action, default_name) = match &step.action {
+            Action::Run { script, shell, working_directory } => {
+                let action = self.run(
+                    script,
+                    first(shell, &body.defaults.shell, &workflow.defaults.shell),
+                    first(
+                        working_directory,
+                        &body.defaults.working_directory,
+                        &workflow.defaults.working_directory,
+                    ),
+                );
+                (action, first_line(&script.value))
+            }
+            Action::Uses { action, with } => (self.uses(action, with), action.value.clone()),
+            Action::Wait(_) | Action::WaitAll | Action::Cancel(_) | Action::Parallel(_) => {
+                self.unsupported(step.at, "a step that waits, cancels or runs others in parallel");
+                return None;
+            }
+        };
+        let name = name.filter(|name| !name.trim().is_empty());
+        let name = name.unwrap_or_else(|| format!("Run {default_name}").trim_end().to_owned());
+        Some(StepDraft { name, env, action: action? })
+    }
+
+    fn run(
+        &mut self,
+        script: &Text,
+        shell: Option<&Text>,
+        directory: Option<&Text>,
+    ) -> Option<DraftAction> {
+        let script = self.literal(script, "`run`");
+        let shell = match shell {
+            None => Some(Shell::Sh),
+            Some(text) => self.shell(text),
+        };
+        let working_directory = match directory {
+            None => Some(String::new()),
+            Some(text) => self.relative_path(text, "`working-directory`"),
+        };
+        Some(DraftAction::Run {
+            script: script?,
+            shell: shell?,
+            working_directory: working_directory?,
+        })
+    }
+
+    fn shell(&mut self, text: &Text) -> Option<Shell> {
+        match self.literal(text, "`shell`")?.as_str() {
+            "sh" => Some(Shell::Sh),
+            "bash" => Some(Shell::Bash),
+            "python" => Some(Shell::Python),
+            other => {
+                let message = format!("`shell` must be sh, bash or python, not {}", quoted(other));
+                self.report.error(text.at, message);
+                None
+            }
+        }
+    }
+
+    /// A path below the workspace; `.` is the workspace itself.
+    fn relative_path(&mut self, text: &Text, what: &str) -> Option<String> {
+        let path = self.literal(text, what)?;
+        let parts: Vec<&str> =
+            path.trim().split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        if path.trim_start().starts_with('/')
+            || parts.contains(&"..")
+            || path.contains(char::is_control)
+        {
+            let message =
+                format!("{what} must be a path below the workspace, not {}", quoted(&path));
+            self.report.error(text.at, message);
+            return None;
+        }
+        Some(parts.join("/"))
+    }
+
+    fn uses(&mut self, action: &Text, with: &Table) -> Option<DraftAction> {
+        const KNOWN: [&str; 3] = ["strata/checkout", "actions/checkout", "strata/layered-build"];
+        let full = self.literal(action, "`uses`")?;
+        let name = full.split_once('@').map_or(full.as_str(), |(name, _)| name);
+        match name {
+            "strata/checkout" | "actions/checkout" => self.checkout(with),
+            "strata/layered-build" => self.layered_build(action.at, with),
+            _ => {
+                let message = format!("Strata has no action {}", quoted(&full));
+                let hint = match nearest(name, KNOWN) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("it has {}", KNOWN.join(", ")),
+                };
+                self.report.error_with_hint(action.at, message, hint);
+                None
+            }
+        }
+    }
+
+    /// The sources are always there, at the run's commit and without history; an input that asks
+    /// for anything else is refused.
+    fn checkout(&mut self, with: &Table) -> Option<DraftAction> {
+        for (key, value) in self.table(with, "`with`") {
+            let as_it_is = match key.value.as_str() {
+                "fetch-depth" => value == "1",
+                "persist-credentials" => value == "false",
+                "clean" => value == "true",
+                "show-progress" => true,
+                _ => false,
+            };
+            if !as_it_is {
+                let input = quoted(&format!("{}: {value}", key.value));
+                self.unsupported(key.at, &format!("input {input} of a checkout"));
+            }
+        }
+        Some(DraftAction::Checkout)
+    }
+
+    fn layered_build(&mut self, at: Position, with: &Table) -> Option<DraftAction> {
+        const INPUTS: [&str; 6] =
+            ["dockerfile", "context", "build-args", "scratch", "isolated", "release"];
+        let (mut dockerfile, mut context) = ("Dockerfile".to_owned(), String::new());
+        let mut build_args = BTreeMap::new();
+        let (mut scratch, mut isolated, mut release) = (false, false, None);
+        for (key, value) in self.table(with, "`with`") {
+            let text = Text { value, at: key.at, expressions: Vec::new() };
+            match key.value.as_str() {
+                "dockerfile" => dockerfile = self.relative_path(&text, "`dockerfile`")?,
+                "context" => context = self.relative_path(&text, "`context`")?,
+                "build-args" => build_args = self.build_args(key, &text.value),
+                "scratch" => scratch = self.truth(key, &text.value)?,
+                "isolated" => isolated = self.truth(key, &text.value)?,
+                "release" => release = Some(text),
+                other => {
+                    let message = format!("`strata/layered-build` has no input {}", quoted(other));
+                    let hint = match nearest(other, INPUTS) {
+                        Some(meant) => format!("did you mean `{meant}`?"),
+                        None => format!("it has {}", INPUTS.join(", ")),
+                    };
+                    self.report.error_with_hint(key.at, message, hint);
+                }
+            }
+        }
+        if dockerfile.is_empty() {
+            self.report.error(at, "`dockerfile` must name a file");
+        }
+        let mode = match (scratch, isolated) {
+            (true, true) => {
+                self.report.error(at, "a build cannot be both `scratch` and `isolated`");
+                return None;
+            }
+            (true, false) => BuildMode::Scratch,
+            (false, true) => BuildMode::Isolated,
+            (false, false) => BuildMode::Release,
+        };
+        let release = self.release(mode, release);
+        Some(DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release })
+    }
+
+    /// A release that the workflow gives. Whether it exists is told when it is reserved.
+    fn release(&mut self, mode: BuildMode, text: Option<Text>) -> Option<String> {
+        let text = text?;
+        let release = text.value.trim();
+        let none = BTreeSet::new();
+        let checked = match mode {
+            BuildMode::Isolated => nvr::isolated_release(release, &none),
+            BuildMode::Release => nvr::given_release(release, &none),
+            BuildMode::Scratch => {
+                self.report.error(text.at, "a scratch build keeps no `release`; leave one out");
+                return None;
+            }
+        };
+        if let Err(error) = checked {
+            self.report.error(text.at, format!("in `release`: {error}"));
+        }
+        Some(release.to_owned())
+    }
+
+    fn truth(&mut self, key: &Located<String>, value: &str) -> Option<bool> {
+        let truth = value.trim().parse().ok();
+        if truth.is_none() {
+            let message =
+                format!("`{}` must be `true` or `false`, not {}", key.value, quoted(value));
+            self.report.error(key.at, message);
+        }
+        truth
+    }
+
+    /// One `KEY=value` a line; blank lines and comments do not count.
+    fn build_args(&mut self, key: &Located<String>, text: &str) -> BTreeMap<String, String> {
+        let mut args = BTreeMap::new();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        for line in lines.filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.split_once('=').unwrap_or((line, ""));
+            let is_name = !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !is_name || !line.contains('=') {
+                let message = format!("`build-args` needs KEY=value lines, not {}", quoted(line));
+                self.report.error(key.at, message);
+            } else if args.insert(name.to_owned(), value.to_owned()).is_some() {
+                let message = format!("`build-args` sets {} twice", quoted(name));
+                self.report.error(key.at, message);
+            }
+        }
+        if args.len() > MAX_BUILD_ARGS {
+            let message = format!("{} `build-args`; at most {MAX_BUILD_ARGS}", args.len());
+            self.report.error(key.at, message);
+        }
+        args
+    }
+}
+
+/// The nearest of what the step, its job and its workflow say.
+fn first<'a>(
+    step: &'a Option<Text>,
+    job: &'a Option<Text>,
+    workflow: &'a Option<Text>,
+) -> Option<&'a Text> {
+    step.as_ref().or(job.as_ref()).or(workflow.as_ref())
+}
+
+fn first_line(script: &str) -> String {
+    let line = script.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    match line.char_indices().nth(MAX_NAME_CHARS) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,252 @@
+//! Workflows, and the jobs that they become or the reason why they do not.
+
+use super::*;
+use crate::workflow::parse;
+
+fn drafted(text: &str) -> Result<Vec<JobDraft>, Vec<String>> {
+    let workflow = parse("ci.yaml", text).unwrap();
+    drafts("ci.yaml", &workflow).map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+/// One job around `rest`, each line of which is a key of the job.
+fn job(rest: &str) -> String {
+    let rest = rest.replace('\n', "\n    ");
+    format!("on: push\njobs:\n  a:\n    runs-on: x\n    {rest}\n")
+}
+
+#[test]
+fn jobs_come_in_the_order_of_their_needs() {
+    let step = "runs-on: x, steps: [{uses: strata/checkout}]";
+    let text = format!(
+        "on: push\njobs:\n  c: {{needs: [b, a], {step}}}\n  b: {{needs: a, {step}}}\n  a: {{{step}}}\n"
+    );
+    let jobs = drafted(&text).unwrap();
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(jobs[2].needs, ["b", "a"]);
+}
+
+#[test]
+fn the_nearest_word_counts_for_env_and_defaults() {
+    let text = r#"
+on: push
+env: {A: workflow, B: workflow, C: workflow}
+defaults: {run: {shell: bash, working-directory: ./src//x/}}
+jobs:
+  a:
+    name: Tests
+    runs-on: [x, y]
+    timeout-minutes: 5
+    container: {image: "fedora:43", env: {A: container, D: container}}
+    env: {B: job}
+    defaults: {run: {shell: python}}
+    steps:
+      - run: "\n  print(1)\nprint(2)"
+        env: {C: step}
+      - {run: "true", shell: sh, working-directory: ., name: Truth}
+"#;
+    let jobs = drafted(text).unwrap();
+    let vars = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+    };
+    let [job] = jobs.as_slice() else { panic!("{jobs:?}") };
+    assert_eq!((job.title.as_str(), job.timeout_seconds), ("Tests", Some(300)));
+    assert_eq!(
+        (job.image.as_deref(), &job.runs_on[..]),
+        (Some("fedora:43"), &["x", "y"].map(String::from)[..])
+    );
+    assert_eq!(
+        job.env,
+        vars(&[("A", "workflow"), ("B", "job"), ("C", "workflow"), ("D", "container")])
+    );
+    assert_eq!(job.steps[0].name, "Run print(1)");
+    assert_eq!(job.steps[0].env, vars(&[("C", "step")]));
+    assert_eq!(
+        job.steps[0].action,
+        DraftAction::Run {
+            script: "\n  print(1)\nprint(2)".to_owned(),
+            shell: Shell::Python,
+            working_directory: "src/x".to_owned(),
+        }
+    );
+    assert_eq!(
+        job.steps[1].action,
+        DraftAction::Run {
+            script: "true".to_owned(),
+            shell: Shell::Sh,
+            working_directory: String::new(),
+        }
+    );
+    let json = serde_json::to_string(&jobs).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<JobDraft>>(&json).unwrap(), jobs);
+}
+
+#[test]
+fn a_layered_build_reads_its_inputs() {
+    let text = job(
+        "steps:\n- uses: actions/checkout@v4\n- uses: strata/layered-build\n  with:\n    dockerfile: ./Containerfile\n    context: sub/\n    scratch: true\n    build-args: |\n      # which\n      A=1\n      B=x=y\n",
+    );
+    let jobs = drafted(&text).unwrap();
+    assert_eq!(jobs[0].image, None);
+    assert_eq!(jobs[0].steps[0].action, DraftAction::Checkout);
+    assert_eq!(
+        jobs[0].steps[1].action,
+        DraftAction::LayeredBuild {
+            dockerfile: "Containerfile".to_owned(),
+            context: "sub".to_owned(),
+            build_args: [("A", "1"), ("B", "x=y")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            mode: BuildMode::Scratch,
+            release: None,
+        }
+    );
+    let plain = drafted(&job("steps: [{uses: strata/layered-build@v1}]")).unwrap();
+    let DraftAction::LayeredBuild { dockerfile, mode, .. } = &plain[0].steps[0].action else {
+        panic!("{plain:?}")
+    };
+    assert_eq!((dockerfile.as_str(), *mode), ("Dockerfile", BuildMode::Release));
+    let fix = job("steps: [{uses: strata/layered-build, with: {isolated: true, release: 2.1}}]");
+    let DraftAction::LayeredBuild { mode, release, .. } =
+        &drafted(&fix).unwrap()[0].steps[0].action
+    else {
+        panic!("{fix}")
+    };
+    assert_eq!((*mode, release.as_deref()), (BuildMode::Isolated, Some("2.1")));
+}
+
+#[test]
+fn a_draft_without_a_mode_is_a_scratch_build() {
+    let stored = r#"{"action": "layered_build", "dockerfile": "Dockerfile", "context": "",
+                     "build_args": {}, "scratch": false}"#;
+    let action: DraftAction = serde_json::from_str(stored).unwrap();
+    let DraftAction::LayeredBuild { mode, .. } = action else { panic!("{action:?}") };
+    assert_eq!(mode, BuildMode::Scratch);
+}
+
+/// Keys of a job, and what is said about them.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "steps: [{run: x}]",
+        "5:13: job `a` has a `run` step and no `container` (hint: name an image under `container`; no command runs on the runner itself)",
+    ),
+    ("steps: []", "3:3: job `a` has no steps and would do nothing"),
+    ("if: github.ref == 'x'\nsteps: [{uses: strata/checkout}]", "5:9: `if` is not supported yet"),
+    ("steps: [{uses: strata/checkout, if: always()}]", "5:41: `if` is not supported yet"),
+    (
+        "env: {A: 'b ${{ c }}'}\nsteps: [{uses: strata/checkout}]",
+        "5:17: an expression in `env`.A is not supported yet",
+    ),
+    (
+        "strategy: {matrix: {x: [1]}}\nsteps: [{uses: strata/checkout}]",
+        "5:5: `strategy` is not supported yet",
+    ),
+    (
+        "services: {db: postgres}\nsteps: [{uses: strata/checkout}]",
+        "5:16: `services` is not supported yet",
+    ),
+    ("concurrency: x\nsteps: [{uses: strata/checkout}]", "5:5: `concurrency` is not supported yet"),
+    (
+        "continue-on-error: true\nsteps: [{uses: strata/checkout}]",
+        "5:24: `continue-on-error` is not supported yet",
+    ),
+    ("outputs: {a: b}\nsteps: [{uses: strata/checkout}]", "5:15: `outputs` is not supported yet"),
+    (
+        "steps: [{uses: actions/cache@v4}]",
+        "5:20: Strata has no action `actions/cache@v4` (hint: it has strata/checkout, actions/checkout, strata/layered-build)",
+    ),
+    (
+        "steps: [{uses: strata/layered-built}]",
+        "5:20: Strata has no action `strata/layered-built` (hint: did you mean `strata/layered-build`?)",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {dockerfil: x}}]",
+        "5:49: `strata/layered-build` has no input `dockerfil` (hint: did you mean `dockerfile`?)",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {context: ../x}}]",
+        "5:49: `context` must be a path below the workspace, not `../x`",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {build-args: x}}]",
+        "5:49: `build-args` needs KEY=value lines, not `x`",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {scratch: maybe}}]",
+        "5:49: `scratch` must be `true` or `false`, not `maybe`",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {scratch: true, isolated: true}}]",
+        "5:20: a build cannot be both `scratch` and `isolated`",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {isolated: true, release: 2}}]",
+        "5:65: in `release`: an isolated build needs a release of its own such as 2.1 (the first fix on release 2), not `2`",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {release: x}}]",
+        "5:49: in `release`: `x` is no release: write a number, then letters and digits divided by single `.` or `_`, such as 1, 2.1 or 3.fc43",
+    ),
+    (
+        "steps: [{uses: actions/checkout@v4, with: {repository: a/b}}]",
+        "5:48: input `repository: a/b` of a checkout is not supported yet",
+    ),
+    (
+        "container: x\nsteps: [{run: x, shell: pwsh}]",
+        "6:29: `shell` must be sh, bash or python, not `pwsh`",
+    ),
+    (
+        "container: {image: x, options: --privileged}\nsteps: [{run: x}]",
+        "5:36: `options` of a container is not supported yet",
+    ),
+    (
+        "container: x\nsteps: [{run: x, timeout-minutes: 3}]",
+        "6:39: `timeout-minutes` of a step is not supported yet",
+    ),
+    (
+        "container: x\nsteps: [{parallel: [{run: x}]}]",
+        "6:13: a step that waits, cancels or runs others in parallel is not supported yet",
+    ),
+    (
+        "container: 'a b'\nsteps: [{run: x}]",
+        "5:16: in `container`: `a b` is not an image reference: expected `[registry/]repository[:tag][@sha256:…]`",
+    ),
+    (
+        "env: {'A=B': c}\nsteps: [{uses: strata/checkout}]",
+        "5:11: `A=B` in `env` must be a name of letters, digits, `_`, `-` and `.`, of at most 255 characters, and its value must have no null character",
+    ),
+    (
+        "env: {A: \"a\\0b\"}\nsteps: [{uses: strata/checkout}]",
+        "5:11: `A` in `env` must be a name of letters, digits, `_`, `-` and `.`, of at most 255 characters, and its value must have no null character",
+    ),
+    (
+        "steps: [{uses: strata/layered-build, with: {dockerfile: \"a\\nb\"}}]",
+        "5:49: `dockerfile` must be a path below the workspace, not `a\\nb`",
+    ),
+    (
+        "steps: [{uses: actions/checkout@v4, with: {fetch-depth: 0}}]",
+        "5:48: input `fetch-depth: 0` of a checkout is not supported yet",
+    ),
+    (
+        "steps: [{uses: strata/layered-build}, {uses: strata/layered-build}]",
+        "5:43: a job can have only one layered build; it has one NVR and one image (hint: put this build into its own job)",
+    ),
+];
+
+#[test]
+fn nothing_that_cannot_be_done_is_left_out_in_silence() {
+    for (rest, expected) in REFUSED {
+        let found = drafted(&job(rest)).unwrap_err();
+        assert_eq!(found, [format!("ci.yaml:{expected}")], "{rest}");
+    }
+    let called = drafted("on: push\njobs: {a: {uses: ./b.yaml}}").unwrap_err();
+    assert_eq!(called, ["ci.yaml:2:18: a reusable workflow is not supported yet"]);
+}
+
+#[test]
+fn settings_that_change_nothing_are_let_through() {
+    let text = job(
+        "if: true\ncontinue-on-error: false\npermissions: {contents: read}\nsteps:\n- {uses: actions/checkout@v4, with: {fetch-depth: 1}, if: true}",
+    );
+    assert_eq!(drafted(&text).map(|jobs| jobs.len()), Ok(1));
+}

@@ -1,0 +1,212 @@
+//! Who stands on whom.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::image::{Image, ImageId, Parent, ParentKind};
+use super::policy::{Policy, Propagation};
+use crate::image::{BuildMode, Reference};
+
+/// Most images in a graph; ten times the largest distribution that was thought of.
+pub const MAX_IMAGES: usize = 1_000_000;
+/// Most parents of one image, builder images included; real Dockerfiles stay below twenty.
+pub const MAX_PARENTS: usize = 128;
+/// Most names that the builds of one image move.
+pub const MAX_NAMES: usize = 64;
+
+/// Why images do not make a graph.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// More than [`MAX_IMAGES`].
+    #[error("{0} images are more than the {MAX_IMAGES} that a graph may hold")]
+    TooManyImages(usize),
+    /// Two images under one id.
+    #[error("image `{0}` is there twice")]
+    Twice(ImageId),
+    /// More than [`MAX_PARENTS`].
+    #[error("image `{0}` has {1} parents; at most {MAX_PARENTS}")]
+    TooManyParents(ImageId, usize),
+    /// More than [`MAX_NAMES`].
+    #[error("image `{0}` has {1} names; at most {MAX_NAMES}")]
+    TooManyNames(ImageId, usize),
+}
+
+impl GraphError {
+    /// The image that is at fault, where it is one.
+    #[must_use]
+    pub fn image(&self) -> Option<&ImageId> {
+        match self {
+            Self::TooManyImages(_) => None,
+            Self::Twice(id) | Self::TooManyParents(id, _) | Self::TooManyNames(id, _) => Some(id),
+        }
+    }
+}
+
+/// The images in the order of their ids, and the links between them.
+///
+/// An image is known inside this module by its place in that order, so that whoever walks the
+/// graph by place walks it in the same order every time.
+#[derive(Debug)]
+pub struct Graph {
+    images: Vec<Image>,
+    /// For each image, for each of its parents: the image that moves that name.
+    sources: Vec<Box<[Option<Source>]>>,
+    /// Names that more than one image moves.
+    pub(super) shared: Vec<Shared>,
+}
+
+/// A name that two images move.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) reference: Reference,
+    /// Who has it.
+    pub(super) owner: usize,
+    /// Who moves it too.
+    pub(super) other: usize,
+}
+
+/// An image of the graph and one of its names.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    image: usize,
+    name: usize,
+}
+
+/// One parent that counts for rebuilds of an image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Followed<'a> {
+    pub(super) parent: &'a Parent,
+    /// Whose digest counts: the name at which the child's release takes over new parents.
+    pub(super) reference: &'a Reference,
+    /// The image that moves that name.
+    pub(super) source: Option<usize>,
+    /// Whether a build of that image moves the name at once, without waiting for promotion.
+    pub(super) at_once: bool,
+}
+
+impl Graph {
+    /// Finds out who stands on whom.
+    ///
+    /// When two images claim one name, the one with the lesser id has it, and
+    /// [`check`](super::check) reports the other: a repository that takes another's name must not
+    /// stop the rebuilds of all.
+    ///
+    /// # Errors
+    /// [`GraphError`] when an image is there twice or a bound is exceeded.
+    pub fn new(mut images: Vec<Image>) -> Result<Self, GraphError> {
+        if images.len() > MAX_IMAGES {
+            return Err(GraphError::TooManyImages(images.len()));
+        }
+        images.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = images.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(GraphError::Twice(pair[0].id.clone()));
+        }
+        for image in &images {
+            if image.parents.len() > MAX_PARENTS {
+                return Err(GraphError::TooManyParents(image.id.clone(), image.parents.len()));
+            }
+            if image.names.len() > MAX_NAMES {
+                return Err(GraphError::TooManyNames(image.id.clone(), image.names.len()));
+            }
+        }
+        let (owners, shared) = owners(&images);
+        let source = |parent: &Parent| owners.get(&parent.reference).copied();
+        let sources =
+            images.iter().map(|image| image.parents.iter().map(source).collect()).collect();
+        Ok(Self { images, sources, shared })
+    }
+
+    /// All images, in the order of their ids.
+    #[must_use]
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// The image of that id.
+    #[must_use]
+    pub fn image(&self, id: &ImageId) -> Option<&Image> {
+        self.place(id).map(|place| &self.images[place])
+    }
+
+    /// Every reference whose digest decides whether something is stale, each once: what a check
+    /// has to ask the registries.
+    #[must_use]
+    pub fn watched(&self, policy: &Policy) -> BTreeSet<&Reference> {
+        let places = 0..self.images.len();
+        places.flat_map(|place| self.followed(policy, place)).map(|f| f.reference).collect()
+    }
+
+    pub(super) fn place(&self, id: &ImageId) -> Option<usize> {
+        self.images.binary_search_by(|image| image.id.cmp(id)).ok()
+    }
+
+    /// The images that one stands on by any of its parents, whatever the policy says of them.
+    pub(super) fn links(&self, place: usize) -> impl Iterator<Item = (usize, ParentKind)> {
+        let kinds = self.images[place].parents.iter().map(|parent| parent.kind);
+        self.sources[place].iter().zip(kinds).filter_map(|(s, kind)| Some(((*s)?.image, kind)))
+    }
+
+    /// The parents of one image that no image of the graph moves.
+    pub(super) fn outside_parents(
+        &self,
+        place: usize,
+    ) -> impl Iterator<Item = (&Reference, ParentKind)> {
+        let parents = self.images[place].parents.iter().zip(&self.sources[place]);
+        parents.filter(|(_, source)| source.is_none()).map(|(p, _)| (&p.reference, p.kind))
+    }
+
+    /// The parents of one image that count for its rebuilds.
+    pub(super) fn followed<'a>(
+        &'a self,
+        policy: &Policy,
+        place: usize,
+    ) -> impl Iterator<Item = Followed<'a>> + use<'a> {
+        let image = &self.images[place];
+        let rules = policy.rules(&image.release);
+        let (builders, propagate) = (rules.builders, rules.propagate);
+        let counts = move |parent: &Parent| {
+            image.mode == BuildMode::Release
+                && parent.reference.digest.is_none()
+                && (builders || parent.kind == ParentKind::Parent)
+        };
+        image.parents.iter().zip(&self.sources[place]).filter_map(move |(parent, source)| {
+            if !counts(parent) {
+                return None;
+            }
+            let Some(source) = source else {
+                let reference = &parent.reference;
+                return Some(Followed { parent, reference, source: None, at_once: false });
+            };
+            let owner = &self.images[source.image];
+            if owner.mode != BuildMode::Release {
+                return None;
+            }
+            let name = &owner.names[source.name];
+            let gate = name.stable.as_ref().filter(|_| propagate == Propagation::Stable);
+            Some(Followed {
+                parent,
+                reference: gate.unwrap_or(&name.candidate),
+                source: Some(source.image),
+                at_once: gate.is_none(),
+            })
+        })
+    }
+}
+
+/// Which image moves which name, and the claims that were turned down.
+fn owners(images: &[Image]) -> (HashMap<&Reference, Source>, Vec<Shared>) {
+    let mut owners: HashMap<&Reference, Source> = HashMap::with_capacity(images.len());
+    let mut shared = Vec::new();
+    for (place, image) in images.iter().enumerate() {
+        for (number, name) in image.names.iter().enumerate() {
+            for reference in std::iter::once(&name.candidate).chain(&name.stable) {
+                let source = Source { image: place, name: number };
+                let owner = owners.entry(reference).or_insert(source);
+                if owner.image != place {
+                    let (owner, reference) = (owner.image, reference.clone());
+                    shared.push(Shared { reference, owner, other: place });
+                }
+            }
+        }
+    }
+    (owners, shared)
+}

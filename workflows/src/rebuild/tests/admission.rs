@@ -1,0 +1,108 @@
+use std::num::NonZeroU32;
+
+use super::*;
+
+fn budget(at_once: u32, per_hour: u32) -> Budget {
+    let number = |n| NonZeroU32::new(n).unwrap();
+    Budget { at_once: number(at_once), per_hour: number(per_hour) }
+}
+
+/// A base with `children` direct children.
+fn fan(children: usize) -> Graph {
+    let child = |n| image(&format!("child{n:03}"), &["base"]);
+    Graph::new((0..children).map(child).collect()).unwrap()
+}
+
+fn started(names: &[&str], minutes_ago: i64) -> Vec<Started> {
+    let start = |name: &&str| Started { image: id(name), at: now() - minutes(minutes_ago) };
+    names.iter().map(start).collect()
+}
+
+fn admitted(graph: &Graph, activity: &Activity, policy: &Policy) -> Admission {
+    admit(graph, &planned(graph, policy, &["base", "fedora"]), activity, policy, now())
+}
+
+#[test]
+fn a_storm_starts_a_few_at_a_time() {
+    let graph = fan(233);
+    let policy = policy(ReleaseRules { budget: budget(5, 30), ..rules() });
+    let admission = admitted(&graph, &Activity::default(), &policy);
+    assert_eq!(admission.start.len(), 5);
+    assert_eq!(admission.waiting.len(), 228);
+    assert_eq!(admission.waiting[0].wait.to_string(), "release f43 builds 5 at once");
+}
+
+#[test]
+fn what_is_under_way_is_not_started_again_and_counts() {
+    let graph = fan(4);
+    let policy = policy(ReleaseRules { budget: budget(2, 30), ..rules() });
+    let activity =
+        Activity { building: [id("child000")].into(), rebuilds: started(&["child000"], 5) };
+    let admission = admitted(&graph, &activity, &policy);
+    assert_eq!(admission.start, [id("child001")]);
+    assert_eq!(admission.waiting[0], Waiting { image: id("child000"), wait: Wait::Building });
+    assert_eq!(admission.waiting.len(), 3);
+}
+
+#[test]
+fn a_push_to_the_same_branch_goes_first_and_costs_no_budget() {
+    let graph = fan(2);
+    let policy = policy(ReleaseRules { budget: budget(1, 30), ..rules() });
+    let activity = Activity { building: [id("child000")].into(), rebuilds: Vec::new() };
+    let admission = admitted(&graph, &activity, &policy);
+    assert_eq!(admission.start, [id("child001")]);
+}
+
+#[test]
+fn an_hour_has_its_limit() {
+    let graph = fan(9);
+    let policy = policy(ReleaseRules { budget: budget(9, 3), ..rules() });
+    let mut rebuilds = started(&["child000", "child001"], 59);
+    rebuilds.extend(started(&["child002"], 60));
+    let activity = Activity { building: BTreeSet::new(), rebuilds };
+    let admission = admitted(&graph, &activity, &policy);
+    assert_eq!(admission.start.len(), 1);
+    let limit = Wait::Release("f43".to_owned(), Limit::PerHour(3));
+    assert!(admission.waiting.iter().all(|waiting| waiting.wait == limit));
+}
+
+#[test]
+fn a_registry_is_spared_over_all_releases() {
+    let mut images = images("a < base\n b < base\n c < base");
+    images[1].release = "f44".to_owned();
+    let graph = Graph::new(images).unwrap();
+    let mut policy = policy(rules());
+    policy.releases.insert("f44".to_owned(), rules());
+    policy.registries.insert("r.example".to_owned(), budget(2, 100));
+    let admission = admitted(&graph, &Activity::default(), &policy);
+    assert_eq!(admission.start, [id("a"), id("b")]);
+    assert_eq!(admission.waiting[0].wait.to_string(), "registry r.example takes 2 at once");
+}
+
+#[test]
+fn a_freeze_stops_starts_while_it_lasts() {
+    let freeze = |from: i64, until: i64| Freeze {
+        from: now() + minutes(from),
+        until: now() + minutes(until),
+        reason: "release week".to_owned(),
+    };
+    let graph = fan(1);
+    let starts = |freezes| {
+        let policy = policy(ReleaseRules { freezes, ..rules() });
+        admitted(&graph, &Activity::default(), &policy).start.len()
+    };
+    assert_eq!(starts(vec![freeze(0, 1)]), 0);
+    assert_eq!(starts(vec![freeze(-1, 0), freeze(1, 2)]), 1);
+    let empty = policy(ReleaseRules { freezes: vec![freeze(1, 1)], ..rules() });
+    assert!(matches!(check(&graph, &empty)[..], [Problem::EmptyFreeze { .. }]));
+}
+
+#[test]
+fn later_waves_wait_for_their_parents() {
+    let graph = graph("base < fedora\n a < base\n b < a base");
+    let policy = policy(rules());
+    let admission = admitted(&graph, &Activity::default(), &policy);
+    assert_eq!(admission.start, [id("base")]);
+    let waits: Vec<String> = admission.waiting.iter().map(|w| w.wait.to_string()).collect();
+    assert_eq!(waits, ["after base", "after a and 1 more"]);
+}

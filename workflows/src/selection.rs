@@ -1,0 +1,172 @@
+//! Which workflow files an event fires, and why the others do not.
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::matching::{self, Occasion};
+use crate::plan::{self, JobDraft};
+use crate::workflow::{self, Workflow};
+
+/// Most workflow files that are read for one event; more is a mistake or an attack.
+pub const MAX_WORKFLOW_FILES: usize = 64;
+
+crate::state::words! {
+    /// Where a workflow file comes from.
+    Origin {
+        /// The repository itself, at the commit.
+        Repository = "repository",
+        /// The operator: a default workflow of the release.
+        Operator = "operator",
+    }
+}
+
+/// A workflow file as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowFile {
+    /// Where it lies, as diagnostics name it.
+    pub path: String,
+    /// Whose it is.
+    pub origin: Origin,
+    /// Id of its content, for the record.
+    pub blob: String,
+    /// Its text, or why there is none (too large, not UTF-8).
+    pub text: Result<String, String>,
+}
+
+/// A workflow file that was read, well or badly.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The file.
+    pub file: WorkflowFile,
+    /// What it means, or everything that is wrong with it.
+    pub workflow: Result<Workflow, Vec<Diagnostic>>,
+}
+
+/// A workflow that fires.
+#[derive(Debug, Clone)]
+pub struct Fired {
+    /// Its file.
+    pub file: WorkflowFile,
+    /// The name that people see.
+    pub name: String,
+    /// What to do, or why it cannot be done.
+    pub jobs: Result<Vec<JobDraft>, Vec<Diagnostic>>,
+}
+
+/// A workflow that does not fire.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// Its file.
+    pub path: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// A time at which a workflow asks to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timetable {
+    /// Whose file it is.
+    pub origin: Origin,
+    /// The file.
+    pub path: String,
+    /// Five fields.
+    pub cron: String,
+    /// IANA name.
+    pub timezone: String,
+}
+
+/// The answer to "what does this event fire?".
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// These do.
+    pub fired: Vec<Fired>,
+    /// These do not.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Reads every file.
+#[must_use]
+pub fn read(files: Vec<WorkflowFile>) -> Vec<Candidate> {
+    files
+        .into_iter()
+        .map(|file| {
+            let workflow = match &file.text {
+                Ok(text) => workflow::parse(&file.path, text),
+                Err(why) => Err(vec![unreadable(&file.path, why)]),
+            };
+            Candidate { file, workflow }
+        })
+        .collect()
+}
+
+/// Whether any filter asks which paths changed; finding out costs a diff.
+#[must_use]
+pub fn needs_paths(candidates: &[Candidate]) -> bool {
+    candidates
+        .iter()
+        .filter_map(|candidate| candidate.workflow.as_ref().ok())
+        .any(|workflow| matching::needs_paths(&workflow.on))
+}
+
+/// Decides about every file. A file that cannot be read fires: nobody can know whether it would
+/// have, and its author must hear of it.
+#[must_use]
+pub fn select(candidates: Vec<Candidate>, occasion: &Occasion) -> Selection {
+    let mut selection = Selection::default();
+    for Candidate { file, workflow } in candidates {
+        match workflow {
+            Err(diagnostics) => {
+                let name = file.path.clone();
+                selection.fired.push(Fired { name, file, jobs: Err(diagnostics) });
+            }
+            Ok(workflow) => match matching::fires(&workflow.on, occasion) {
+                Ok(()) => selection.fired.push(fired(file, &workflow)),
+                Err(reason) => selection.skipped.push(Skipped { path: file.path, reason }),
+            },
+        }
+    }
+    selection
+}
+
+/// Fires every file, whatever its `on` says: the operator's own schedule of a release does not
+/// depend on what its default workflows ask for.
+#[must_use]
+pub fn select_all(candidates: Vec<Candidate>) -> Selection {
+    let fired = candidates.into_iter().map(|Candidate { file, workflow }| match workflow {
+        Err(diagnostics) => Fired { name: file.path.clone(), file, jobs: Err(diagnostics) },
+        Ok(workflow) => fired(file, &workflow),
+    });
+    Selection { fired: fired.collect(), skipped: Vec::new() }
+}
+
+fn fired(file: WorkflowFile, workflow: &Workflow) -> Fired {
+    let jobs = plan::drafts(&file.path, workflow);
+    Fired { file, name: workflow.title().to_owned(), jobs }
+}
+
+/// Every `on: schedule` entry of the files that can be read.
+#[must_use]
+pub fn timetables(candidates: &[Candidate]) -> Vec<Timetable> {
+    candidates
+        .iter()
+        .filter_map(|candidate| Some((&candidate.file, candidate.workflow.as_ref().ok()?)))
+        .flat_map(|(file, workflow)| {
+            workflow.on.schedule.iter().map(|entry| Timetable {
+                origin: file.origin,
+                path: file.path.clone(),
+                cron: entry.cron.value.clone(),
+                timezone: entry.timezone.clone(),
+            })
+        })
+        .collect()
+}
+
+/// A file that has no text: the place is its beginning.
+fn unreadable(path: &str, why: &str) -> Diagnostic {
+    Diagnostic {
+        file: path.to_owned(),
+        line: 1,
+        column: 1,
+        severity: Severity::Error,
+        message: why.to_owned(),
+        hint: None,
+    }
+}

@@ -1,0 +1,187 @@
+//! Commit statuses: their states, and every sentence that is posted to a forge.
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Nvr, Tag};
+use crate::state::{Fault, Outcome};
+
+/// Longest description that GitHub takes; the shortest of all forges, so that one text serves all.
+pub const MAX_DESCRIPTION_CHARS: usize = 140;
+
+/// State of a commit status, as all forges know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusState {
+    /// Not over.
+    Pending,
+    /// All well.
+    Success,
+    /// The repository's fault.
+    Failure,
+    /// Our fault, or stopped.
+    Error,
+}
+
+impl StatusState {
+    /// The word that every forge uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+        }
+    }
+
+    /// Reads the stored word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Success, Self::Failure, Self::Error]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// State and sentence together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// What the forge colours.
+    pub state: StatusState,
+    /// What people read, at most [`MAX_DESCRIPTION_CHARS`] long.
+    pub description: String,
+}
+
+impl Sentence {
+    fn new(state: StatusState, description: impl AsRef<str>) -> Self {
+        Self { state, description: clipped(description.as_ref()) }
+    }
+}
+
+/// The stable name of a status: `<workflow> / <job>`.
+#[must_use]
+pub fn context(workflow: &str, job: &str) -> String {
+    format!("{workflow} / {job}")
+}
+
+/// The job waits for the digests of its parent images.
+#[must_use]
+pub fn accepted() -> Sentence {
+    Sentence::new(StatusState::Pending, "Accepted; pinning the parent images")
+}
+
+/// A registry does not answer; the job waits and is not lost.
+#[must_use]
+pub fn registry_down(registry: &str) -> Sentence {
+    Sentence::new(
+        StatusState::Pending,
+        format!("Waiting for registry {registry}, which does not answer"),
+    )
+}
+
+/// A forge does not answer; the job waits and is not lost.
+#[must_use]
+pub fn forge_down(forge: &str) -> Sentence {
+    Sentence::new(StatusState::Pending, format!("Waiting for forge {forge}, which does not answer"))
+}
+
+/// Everything is pinned.
+#[must_use]
+pub fn queued() -> Sentence {
+    Sentence::new(StatusState::Pending, "Pinned; waiting for a runner")
+}
+
+/// The job waits for others of its run.
+#[must_use]
+pub fn waiting(needs: &[String]) -> Sentence {
+    Sentence::new(StatusState::Pending, format!("Waiting for {}", needs.join(", ")))
+}
+
+/// A runner has it.
+#[must_use]
+pub fn running(attempt: u32) -> Sentence {
+    let text = match attempt {
+        0 | 1 => "Running".to_owned(),
+        n => format!("Running, attempt {n}"),
+    };
+    Sentence::new(StatusState::Pending, text)
+}
+
+/// Pushed; the bridge puts the tags.
+#[must_use]
+pub fn publishing() -> Sentence {
+    Sentence::new(StatusState::Pending, "Built; tagging the image")
+}
+
+/// A build ended well.
+#[must_use]
+pub fn built(nvr: Option<&Nvr>, tag: &Tag) -> Sentence {
+    let text = match nvr {
+        Some(nvr) => format!("Built {nvr}"),
+        None => format!("Scratch build {tag}"),
+    };
+    Sentence::new(StatusState::Success, text)
+}
+
+/// A job ended; `message` is one sentence that says what and where.
+#[must_use]
+pub fn finished(outcome: Outcome, fault: Option<Fault>, message: &str) -> Sentence {
+    let state = match outcome {
+        Outcome::Success => StatusState::Success,
+        Outcome::Failure | Outcome::TimedOut => StatusState::Failure,
+        Outcome::Error | Outcome::Cancelled | Outcome::Superseded => StatusState::Error,
+        // A dependent of a failed job: the failed one carries the cause, this one must not stay
+        // pending for ever.
+        Outcome::Skipped => StatusState::Error,
+    };
+    let text = match (outcome, fault) {
+        (_, _) if message.is_empty() => capitalised(outcome.as_str()),
+        (Outcome::Error, Some(fault)) => format!("{}: {message}", fault_in_words(fault)),
+        _ => message.to_owned(),
+    };
+    Sentence::new(state, text)
+}
+
+fn fault_in_words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::RunnerLost => "Runner lost",
+        Fault::Sandbox => "Sandbox fault",
+        Fault::Registry => "Registry fault",
+        Fault::Forge => "Forge fault",
+        Fault::Lookaside => "Lookaside fault",
+        Fault::Bug => "Fault of the build service",
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars.map(|c| if c == '_' { ' ' } else { c })).collect()
+}
+
+/// One line, cut at the forge's bound with an ellipsis, control characters gone.
+fn clipped(text: &str) -> String {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned();
+    if line.chars().count() <= MAX_DESCRIPTION_CHARS {
+        return line;
+    }
+    line.chars().take(MAX_DESCRIPTION_CHARS - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_keep_to_the_forges_bound() {
+        let long = finished(Outcome::Failure, None, &"x\n".repeat(200));
+        assert_eq!(long.description.chars().count(), MAX_DESCRIPTION_CHARS);
+        assert!(!long.description.contains('\n'));
+        assert_eq!(finished(Outcome::TimedOut, None, "").description, "Timed out");
+    }
+}
