@@ -1,0 +1,139 @@
+//! The same decision as intake's, about an event that has not happened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use workflows::diagnostic::Diagnostic;
+use workflows::event::Event;
+use workflows::selection::Skipped;
+
+use crate::config::Config;
+use crate::intake::Planner;
+use crate::sources::{SourceError, Sources};
+use crate::store::planning::{Decision, PlannedJob, PlannedRun, Planning};
+
+/// What an event would do, and why it would not do more.
+#[derive(Debug, Default, Serialize)]
+pub struct Explanation {
+    /// The release that the ref belongs to; `null` when it belongs to none.
+    pub release: Option<String>,
+    /// Why nothing is looked at, when nothing is: no release, a skip marker in the commit.
+    pub reason: Option<String>,
+    /// Workflows that would run.
+    pub fires: Vec<Fires>,
+    /// Workflows that would not, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A workflow that would run.
+#[derive(Debug, Serialize)]
+pub struct Fires {
+    /// Its file.
+    pub path: String,
+    /// `repository` or `operator`.
+    pub origin: &'static str,
+    /// Its name.
+    pub workflow: String,
+    /// Its jobs, each after those that it needs.
+    pub jobs: Vec<ExplainedJob>,
+    /// Why it would fail at once, when it would.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A job that would be planned.
+#[derive(Debug, Serialize)]
+pub struct ExplainedJob {
+    /// Its key.
+    pub name: String,
+    /// The context of its commit status.
+    pub context: String,
+    /// Jobs that must succeed before it.
+    pub needs: Vec<String>,
+    /// Labels that a runner must offer.
+    pub runs_on: Vec<String>,
+    /// The names of its steps.
+    pub steps: Vec<String>,
+}
+
+/// Why an event cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The configuration has no such forge.
+    #[error("the configuration has no forge `{0}`")]
+    NoForge(String),
+    /// The repository does not give what is needed.
+    #[error("{0}")]
+    Repository(String),
+    /// No place for the look.
+    #[error("cannot make a temporary directory: {0}")]
+    Temporary(#[from] std::io::Error),
+}
+
+/// Decides about an event as the bridge would, reading the repository at `git_dir` in the place
+/// of the forge. Nothing is stored, and no server is asked.
+///
+/// # Errors
+/// [`ExplainError`] says what is missing.
+pub async fn explain(
+    mut config: Config,
+    forge: &str,
+    git_dir: &Path,
+    event: &Event,
+    now: DateTime<Utc>,
+) -> Result<Explanation, ExplainError> {
+    let git_dir = git_dir.canonicalize()?;
+    let Some(known) = config.forges.iter_mut().find(|known| known.name == forge) else {
+        return Err(ExplainError::NoForge(forge.to_owned()));
+    };
+    known.clone_url = git_dir.display().to_string();
+    let scratch = std::env::temp_dir().join(format!("strata-explain-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&scratch)?;
+    config.state_dir.clone_from(&scratch);
+    let config = Arc::new(config);
+    let sources = Arc::new(Sources::new(Arc::clone(&config), Arc::default()));
+    let decided = Planner { config, sources }.decide(forge, event, now).await;
+    std::fs::remove_dir_all(&scratch)?;
+    let decision =
+        decided.map_err(|error: SourceError| ExplainError::Repository(error.to_string()))?;
+    Ok(explanation(decision))
+}
+
+fn explanation(decision: Decision) -> Explanation {
+    match decision {
+        Decision::Skip(reason) => Explanation { reason: Some(reason), ..Explanation::default() },
+        Decision::BranchGone { ref_name, .. } => Explanation {
+            reason: Some(format!("{} is deleted; nothing to build", ref_name.short())),
+            ..Explanation::default()
+        },
+        Decision::Plan(planning) => of_planning(*planning),
+    }
+}
+
+fn of_planning(planning: Planning) -> Explanation {
+    Explanation {
+        release: Some(planning.subject.release),
+        reason: None,
+        fires: planning.runs.into_iter().map(fires).collect(),
+        skipped: planning.skipped,
+    }
+}
+
+fn fires(run: PlannedRun) -> Fires {
+    let (jobs, diagnostics) = match run.jobs {
+        Ok(jobs) => (jobs.into_iter().map(explained).collect(), Vec::new()),
+        Err(diagnostics) => (Vec::new(), diagnostics),
+    };
+    Fires { path: run.path, origin: run.origin.as_str(), workflow: run.workflow, jobs, diagnostics }
+}
+
+fn explained(job: PlannedJob) -> ExplainedJob {
+    ExplainedJob {
+        context: job.context,
+        name: job.draft.name,
+        needs: job.draft.needs,
+        runs_on: job.draft.runs_on,
+        steps: job.draft.steps.into_iter().map(|step| step.name).collect(),
+    }
+}

@@ -1,0 +1,190 @@
+//! What an event asks to be built, before any file is read.
+
+use workflows::event::{Event, PullRequestAction, Trust};
+use workflows::matching::{ChangedPaths, Occasion};
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::release::{ReleasePolicy, release_of};
+use workflows::selection::Origin;
+
+use crate::store::planning::{Decision, Priority};
+
+/// What to build and where to look for the definitions.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) repository: RepositoryName,
+    /// The branch whose release counts.
+    pub(crate) ref_name: RefName,
+    /// The commit to build.
+    pub(crate) commit: CommitId,
+    /// Where a server that does not serve commits by id has it.
+    pub(crate) fetch_ref: String,
+    /// True for a stranger's change: its own workflow files do not count.
+    pub(crate) definitions_from_base: bool,
+    /// What the changed paths are counted from.
+    pub(crate) before: Before,
+    pub(crate) trust: Trust,
+    pub(crate) cause: String,
+    pub(crate) priority: Priority,
+    pub(crate) occasion: OccasionKind,
+    /// True for the head of a release branch: its files say what is scheduled.
+    pub(crate) sets_schedules: bool,
+    /// False for a schedule: a marker in an old commit message must not stop it for ever.
+    pub(crate) honours_skip_marker: bool,
+    /// A schedule fires one file only.
+    pub(crate) only: Option<(Origin, String)>,
+}
+
+impl Target {
+    /// Whether this is the time at which the operator lets a release's default workflows run.
+    pub(crate) fn is_schedule_of(&self, release: &ReleasePolicy) -> bool {
+        let by_operator = matches!(self.only, Some((Origin::Operator, _)));
+        match &self.occasion {
+            OccasionKind::Schedule { cron } => {
+                by_operator && release.schedule.as_ref() == Some(cron)
+            }
+            OccasionKind::Push { .. } | OccasionKind::PullRequest { .. } => false,
+        }
+    }
+}
+
+/// What the changed paths are counted from.
+#[derive(Debug, Clone)]
+pub(crate) enum Before {
+    /// This commit.
+    Commit(CommitId),
+    /// Nothing, and why: every path counts as changed.
+    Nothing(String),
+}
+
+/// What the filters of workflows see, without the paths.
+#[derive(Debug, Clone)]
+pub(crate) enum OccasionKind {
+    Push { branch: String },
+    PullRequest { action: PullRequestAction, base_branch: String },
+    Schedule { cron: String },
+}
+
+impl OccasionKind {
+    pub(crate) fn into_occasion(self, paths: ChangedPaths) -> Occasion {
+        match self {
+            Self::Push { branch } => Occasion::Push { branch, paths },
+            Self::PullRequest { action, base_branch } => {
+                Occasion::PullRequest { action, base_branch, paths }
+            }
+            Self::Schedule { cron } => Occasion::Schedule { cron },
+        }
+    }
+}
+
+/// Reads what an event asks for, or decides at once that it asks for nothing.
+pub(crate) fn target<'a>(
+    event: &Event,
+    releases: &'a [ReleasePolicy],
+) -> Result<(Target, &'a ReleasePolicy), Decision> {
+    let skip = |reason: &str| Err(Decision::Skip(reason.to_owned()));
+    match event {
+        Event::Push(push) => branch_target(
+            &push.repository,
+            &push.ref_name,
+            push.before.as_ref(),
+            &push.after,
+            push.actor.as_deref(),
+            releases,
+        ),
+        Event::BranchCreated(created) => match &created.after {
+            Some(after) => branch_target(
+                &created.repository,
+                &created.ref_name,
+                None,
+                after,
+                created.actor.as_deref(),
+                releases,
+            ),
+            None => skip("the forge tells the commits of a new branch in a push of its own"),
+        },
+        Event::PullRequest(pull) => {
+            let release = release_of(releases, &pull.base_ref).map_err(Decision::Skip)?;
+            let trust = pull.trust();
+            let target = Target {
+                repository: pull.repository.clone(),
+                ref_name: pull.base_ref.clone(),
+                commit: pull.head.clone(),
+                fetch_ref: pull.fetch_ref(),
+                definitions_from_base: trust == Trust::Untrusted,
+                before: match &pull.base {
+                    Some(base) => Before::Commit(base.clone()),
+                    None => Before::Nothing("the forge named no base commit".to_owned()),
+                },
+                trust,
+                cause: format!("pull request {} into {}", pull.number, pull.base_ref.short()),
+                priority: Priority::PullRequest,
+                occasion: OccasionKind::PullRequest {
+                    action: pull.action,
+                    base_branch: pull.base_ref.short().to_owned(),
+                },
+                sets_schedules: false,
+                honours_skip_marker: true,
+                only: None,
+            };
+            Ok((target, release))
+        }
+        Event::Schedule(due) => {
+            let release = release_of(releases, &due.ref_name).map_err(Decision::Skip)?;
+            let late = due.late_by_seconds.map(|s| format!(", {s} s late")).unwrap_or_default();
+            let target = Target {
+                cause: format!("schedule `{}` of {}{late}", due.cron, due.workflow),
+                priority: Priority::Scheduled,
+                occasion: OccasionKind::Schedule { cron: due.cron.clone() },
+                sets_schedules: false,
+                honours_skip_marker: false,
+                only: Some((due.origin, due.workflow.clone())),
+                ..branch_target(&due.repository, &due.ref_name, None, &due.head, None, releases)?.0
+            };
+            Ok((target, release))
+        }
+        Event::BranchDeleted(gone) => Err(Decision::BranchGone {
+            repository: gone.repository.clone(),
+            ref_name: gone.ref_name.clone(),
+        }),
+        Event::TagCreated(tag) => skip(&format!(
+            "{} is a tag; images are built from the branches of a release",
+            tag.ref_name.short()
+        )),
+        Event::TagDeleted(tag) => {
+            skip(&format!("tag {} is deleted; nothing to build", tag.ref_name.short()))
+        }
+        Event::Ping(_) => skip("the forge tests its webhook; it works"),
+        Event::Ignored(ignored) => skip(&ignored.reason),
+    }
+}
+
+fn branch_target<'a>(
+    repository: &RepositoryName,
+    ref_name: &RefName,
+    before: Option<&CommitId>,
+    after: &CommitId,
+    actor: Option<&str>,
+    releases: &'a [ReleasePolicy],
+) -> Result<(Target, &'a ReleasePolicy), Decision> {
+    let release = release_of(releases, ref_name).map_err(Decision::Skip)?;
+    let by = actor.map(|actor| format!(" by {actor}")).unwrap_or_default();
+    let target = Target {
+        repository: repository.clone(),
+        ref_name: ref_name.clone(),
+        commit: after.clone(),
+        fetch_ref: ref_name.to_string(),
+        definitions_from_base: false,
+        before: match before {
+            Some(before) => Before::Commit(before.clone()),
+            None => Before::Nothing("a new branch: every path counts as changed".to_owned()),
+        },
+        trust: Trust::Trusted,
+        cause: format!("push to {}{by}", ref_name.short()),
+        priority: Priority::Push,
+        occasion: OccasionKind::Push { branch: ref_name.short().to_owned() },
+        sets_schedules: true,
+        honours_skip_marker: true,
+        only: None,
+    };
+    Ok((target, release))
+}

@@ -1,0 +1,33 @@
+//! Webhooks in, plans and a queue in the middle, commit statuses out.
+//!
+//! The bridge holds webhook secrets, forge tokens and the database, and never executes what a
+//! repository contains. Its loops are level-triggered: each asks the store what is not yet done,
+//! and a notification only wakes it earlier.
+
+pub mod api;
+mod app;
+pub mod config;
+pub mod explain;
+mod forge;
+mod intake;
+mod level;
+pub mod logs;
+mod lookaside;
+mod metrics;
+mod pages;
+mod pinner;
+mod promotion;
+mod reaper;
+mod registry;
+mod reporter;
+mod runner_api;
+mod scheduler;
+mod server;
+mod sources;
+pub mod store;
+mod token;
+pub mod views;
+mod wakes;
+pub mod webhook;
+
+pub use server::serve;

@@ -1,0 +1,213 @@
+//! Resolves every image that a job names to a digest, before the job may be leased.
+//!
+//! Three answers differ on purpose: an image that does not exist and a registry that is not
+//! allowed end the job in words for the packager; a registry that does not answer only makes it
+//! wait.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use workflows::image::{DOCKER_HUB, ParentPin, Reference};
+use workflows::release::ReleasePolicy;
+use workflows::state::Fault;
+use workflows::status;
+
+use crate::config::Config;
+use crate::level::{Turn, retry_at};
+use crate::registry::{Registries, RegistryError, ResolvedImage};
+use crate::sources::{SourceError, Sources};
+use crate::store::jobs::Ending;
+use crate::store::pinning::{ReserveError, UnpinnedJob};
+use crate::store::{Store, StoreError};
+use crate::wakes::Wakes;
+
+mod build;
+mod files;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use build::BuildFacts;
+
+/// Jobs that one turn pins, all at once.
+const BATCH: u32 = 8;
+/// How long a registry or forge may be out of reach before its jobs end as an error.
+const MAX_PATIENCE: TimeDelta = TimeDelta::days(1);
+
+pub(crate) struct Pinner {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) registries: Arc<Registries>,
+    pub(crate) wakes: Wakes,
+}
+
+/// Why a job cannot be pinned.
+#[derive(Debug)]
+enum Unpinnable {
+    /// It never will be: the job ends.
+    Ends(Ending),
+    /// Not now.
+    Later { registry: Option<String>, fault: Fault, why: String },
+}
+
+impl Unpinnable {
+    fn failure(message: impl Into<String>) -> Self {
+        Self::Ends(Ending::failure(message))
+    }
+}
+
+impl From<SourceError> for Unpinnable {
+    fn from(error: SourceError) -> Self {
+        if error.is_transient() {
+            Self::Later { registry: None, fault: Fault::Forge, why: error.to_string() }
+        } else {
+            Self::Ends(Ending::error(Fault::Forge, error.to_string()))
+        }
+    }
+}
+
+impl Unpinnable {
+    /// In the packager's words; `place` is `Dockerfile:3` or the like.
+    fn from_registry(error: RegistryError, place: &str) -> Self {
+        match error {
+            RegistryError::Unavailable { ref host, .. } => Self::Later {
+                registry: Some(host.clone()),
+                fault: Fault::Registry,
+                why: error.to_string(),
+            },
+            RegistryError::Unknown { .. } | RegistryError::NotAllowed { .. } => {
+                Self::failure(format!("{place}: {error}"))
+            }
+            RegistryError::Unauthorised { .. } | RegistryError::Malformed { .. } => {
+                Self::Ends(Ending::error(Fault::Registry, format!("{place}: {error}")))
+            }
+        }
+    }
+}
+
+impl Pinner {
+    /// Pins every job that is due.
+    pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
+        let due = self.store.unpinned(Utc::now(), BATCH).await?;
+        let pinning = due.iter().map(|job| self.pin(job));
+        for pinned in futures_util::future::join_all(pinning).await {
+            pinned?;
+        }
+        Ok(if due.is_empty() { Turn::Idle } else { Turn::Busy })
+    }
+
+    async fn pin(&self, job: &UnpinnedJob) -> Result<(), StoreError> {
+        let now = Utc::now();
+        let recorded = match self.facts(job).await {
+            Ok((release, facts)) => self.record(job, release, &facts, now).await,
+            Err(unpinnable) => Err(unpinnable),
+        };
+        match recorded {
+            Ok(()) => self.wakes.after_pins(),
+            Err(Unpinnable::Ends(ending)) => {
+                tracing::info!(job.id = %job.id, "job {} ends unpinned: {}", job.id, ending.message);
+                self.store.end_job(job.id, &ending, now).await?;
+                self.wakes.after_job();
+            }
+            Err(Unpinnable::Later { registry, fault, why }) => {
+                tracing::warn!(job.id = %job.id, "job {} cannot be pinned yet: {why}", job.id);
+                if now - job.created_at > MAX_PATIENCE {
+                    let ending = Ending::error(fault, why);
+                    self.store.end_job(job.id, &ending, now).await?;
+                } else {
+                    let sentence = match registry {
+                        Some(registry) => status::registry_down(&registry),
+                        None => status::forge_down(&job.forge),
+                    };
+                    let until = retry_at(now, job.tries, job.id.0);
+                    self.store.defer_pinning(job.id, until, &sentence, now).await?;
+                }
+                self.wakes.reporter.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything outside that the specification needs.
+    async fn facts(&self, job: &UnpinnedJob) -> Result<(&ReleasePolicy, Facts), Unpinnable> {
+        let release = self.config.releases.iter().find(|release| release.name == job.release);
+        let Some(release) = release else {
+            return Err(Unpinnable::failure(format!(
+                "release `{}` is not configured any more",
+                job.release
+            )));
+        };
+        let image = match &job.draft.image {
+            Some(written) => {
+                let place = format!("job {}", job.draft.name);
+                Some(self.resolve(written, written, release, &place).await?.0)
+            }
+            None => None,
+        };
+        let build = self.build_facts(job, release).await?;
+        Ok((release, Facts { image, build }))
+    }
+
+    async fn record(
+        &self,
+        job: &UnpinnedJob,
+        release: &ReleasePolicy,
+        facts: &Facts,
+        now: DateTime<Utc>,
+    ) -> Result<(), Unpinnable> {
+        let forge = self.config.forge(&job.forge).ok_or_else(|| {
+            Unpinnable::failure(format!("forge `{}` is not configured any more", job.forge))
+        })?;
+        let request = facts.build.as_ref().and_then(|build| build.nvr.clone());
+        let pins: Vec<ParentPin> = facts
+            .image
+            .iter()
+            .chain(facts.build.iter().flat_map(|build| &build.pins))
+            .cloned()
+            .collect();
+        let complete = |nvr: Option<&_>| spec::complete(job, release, forge, facts, nvr, now);
+        let recorded = self.store.record_pins(job, request.as_ref(), &pins, complete, now).await;
+        recorded.map_err(|error| match error {
+            ReserveError::Taken { .. } | ReserveError::Refused(_) => {
+                Unpinnable::failure(error.to_string())
+            }
+            ReserveError::Store(error) => {
+                Unpinnable::Later { registry: None, fault: Fault::Bug, why: error.to_string() }
+            }
+        })
+    }
+
+    /// Resolves one image as written somewhere.
+    async fn resolve(
+        &self,
+        written: &str,
+        expanded: &str,
+        release: &ReleasePolicy,
+        place: &str,
+    ) -> Result<(ParentPin, ResolvedImage), Unpinnable> {
+        let reference = Reference::parse(expanded, source_registry(release))
+            .map_err(|error| Unpinnable::failure(format!("{place}: {error}")))?;
+        let resolved = self
+            .registries
+            .resolve(&reference)
+            .await
+            .map_err(|error| Unpinnable::from_registry(error, place))?;
+        let pin =
+            ParentPin { written: written.to_owned(), reference, digest: resolved.digest.clone() };
+        Ok((pin, resolved))
+    }
+}
+
+/// Registry of image names without a host.
+fn source_registry(release: &ReleasePolicy) -> &str {
+    release.source_registry.as_deref().unwrap_or(DOCKER_HUB)
+}
+
+/// What the world outside says about a job.
+struct Facts {
+    /// The image of its `run` steps.
+    image: Option<ParentPin>,
+    /// Its layered build.
+    build: Option<BuildFacts>,
+}

@@ -1,0 +1,148 @@
+//! What a layered build needs to know before it is queued: its files through the gate, its
+//! parents, its NVR.
+
+use std::collections::BTreeMap;
+
+use workflows::event::Trust;
+use workflows::gate::{self, Asked, Gated, Inspection, ParentFacts};
+use workflows::image::{BuildMode, ParentPin, Reference};
+use workflows::plan::DraftAction;
+use workflows::release::ReleasePolicy;
+use workflows::state::Fault;
+
+use super::{Pinner, Unpinnable};
+use crate::registry::{RegistryError, ResolvedImage};
+use crate::store::jobs::Ending;
+use crate::store::pinning::{NvrRequest, UnpinnedJob};
+
+/// A layered build with everything known.
+pub(super) struct BuildFacts {
+    pub(super) pins: Vec<ParentPin>,
+    /// Which of the pins the image stands on; `None` for an image from nothing.
+    pub(super) parent: Option<ParentPin>,
+    pub(super) mode: BuildMode,
+    pub(super) gated: Gated,
+    pub(super) nvr: Option<NvrRequest>,
+    pub(super) commit_time: i64,
+}
+
+/// What registries said about the images of a Dockerfile.
+#[derive(Default)]
+struct Pinned {
+    pins: Vec<ParentPin>,
+    /// Facts and pin of the image that a stage stands on.
+    parents: BTreeMap<usize, (ParentPin, ParentFacts)>,
+    /// The first answer that is nobody's mistake in the repository.
+    stopped: Option<Unpinnable>,
+}
+
+impl Pinner {
+    /// Facts of the job's layered build; `None` when it has none.
+    pub(super) async fn build_facts(
+        &self,
+        job: &UnpinnedJob,
+        release: &ReleasePolicy,
+    ) -> Result<Option<BuildFacts>, Unpinnable> {
+        let Some(asked) = asked(job) else { return Ok(None) };
+        let mode = asked.mode;
+        let (files, commit_time) = self.read_files(job, &asked).await?;
+        let hosts: Vec<String> =
+            self.config.registries.iter().map(|registry| registry.host.clone()).collect();
+        let policy = release.clone();
+        let mut inspection = apart(move || gate::inspect(asked, &files, policy, &hosts)).await?;
+        let pinned = self.pin_all(&mut inspection).await;
+        // Nobody should wait for a registry to learn that the Dockerfile is wrong.
+        if let (Some(stopped), false) = (pinned.stopped, inspection.is_refused()) {
+            return Err(stopped);
+        }
+        let facts =
+            pinned.parents.iter().map(|(stage, (_, facts))| (*stage, facts.clone())).collect();
+        let gated = apart(move || inspection.finish(&facts)).await?;
+        let gated = gated.map_err(|refusal| Unpinnable::Ends(Ending::refused(&refusal)))?;
+        let nvr = (mode != BuildMode::Scratch).then(|| NvrRequest {
+            name: gated.labels.component.clone(),
+            version: gated.labels.version.clone(),
+            release: gated.release.clone(),
+            place: gated.release_place.clone(),
+            dist_tag: release.dist_tag.clone(),
+        });
+        let parent = gated.base_stage.and_then(|stage| pinned.parents.get(&stage));
+        let parent = parent.map(|(pin, _)| pin.clone());
+        Ok(Some(BuildFacts { pins: pinned.pins, parent, mode, gated, nvr, commit_time }))
+    }
+
+    /// Pins every image that the Dockerfile names; what is wrong with one goes to the inspection.
+    async fn pin_all(&self, inspection: &mut Inspection) -> Pinned {
+        let mut pinned = Pinned::default();
+        let mut known: BTreeMap<Reference, Result<ResolvedImage, String>> = BTreeMap::new();
+        for image in inspection.images().to_vec() {
+            if !known.contains_key(&image.reference) {
+                let answer = match self.registries.resolve(&image.reference).await {
+                    Ok(resolved) => Ok(resolved),
+                    Err(
+                        error @ (RegistryError::Unknown { .. } | RegistryError::NotAllowed { .. }),
+                    ) => Err(error.to_string()),
+                    Err(error) => {
+                        let place = format!("{}:{}", inspection.dockerfile(), image.line);
+                        pinned.stopped.get_or_insert(Unpinnable::from_registry(error, &place));
+                        continue;
+                    }
+                };
+                known.insert(image.reference.clone(), answer);
+            }
+            match known.get(&image.reference) {
+                Some(Ok(resolved)) => {
+                    let digest = resolved.digest.clone();
+                    let pin =
+                        ParentPin { written: image.written, reference: image.reference, digest };
+                    if let Some(stage) = image.stage {
+                        let facts = ParentFacts {
+                            env: resolved.facts.env.clone(),
+                            labels: resolved.facts.labels.clone(),
+                        };
+                        pinned.parents.insert(stage, (pin.clone(), facts));
+                    }
+                    if !pinned.pins.iter().any(|known| known.written == pin.written) {
+                        pinned.pins.push(pin);
+                    }
+                }
+                Some(Err(message)) => inspection.add_problem(image.line, message),
+                None => {}
+            }
+        }
+        pinned
+    }
+}
+
+/// Works on a stranger's text on a thread of its own: patterns in a megabyte of variables can
+/// take seconds, and the threads that answer forges must not wait for them.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unpinnable> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Unpinnable::Ends(Ending::error(Fault::Bug, error.to_string())))
+}
+
+/// The layered build of a job; `workflows::plan` refuses a second one.
+fn asked(job: &UnpinnedJob) -> Option<Asked> {
+    job.draft.steps.iter().find_map(|step| match &step.action {
+        DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release } => {
+            Some(Asked {
+                dockerfile: dockerfile.clone(),
+                context: context.clone(),
+                build_args: build_args.clone(),
+                mode: if job.is_push() { *mode } else { BuildMode::Scratch },
+                release: release.clone(),
+            })
+        }
+        DraftAction::Run { .. } | DraftAction::Checkout => None,
+    })
+}
+
+impl UnpinnedJob {
+    /// Whether the job builds the head of a release branch and may keep an NVR.
+    fn is_push(&self) -> bool {
+        self.trust == Trust::Trusted && self.fetch_ref == self.ref_name.as_str()
+    }
+}

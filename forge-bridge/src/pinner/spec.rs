@@ -1,0 +1,170 @@
+//! Puts the specification of a job together once everything is known. Pure.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use workflows::event::Trust;
+use workflows::image::{Nvr, Reference, Tag, TagPlan};
+use workflows::job::{BuildSpec, JobSpec, Limits, Source, StepAction, StepSpec};
+use workflows::labels::{self, LabelFacts};
+use workflows::plan::{DraftAction, StepDraft};
+use workflows::release::ReleasePolicy;
+
+use super::build::BuildFacts;
+use super::{Facts, source_registry};
+use crate::config::ForgeConfig;
+use crate::store::pinning::UnpinnedJob;
+
+/// The specification, complete.
+pub(super) fn complete(
+    job: &UnpinnedJob,
+    release: &ReleasePolicy,
+    forge: &ForgeConfig,
+    facts: &Facts,
+    nvr: Option<&Nvr>,
+    now: DateTime<Utc>,
+) -> JobSpec {
+    let clone_url = forge.clone_url_of(&job.repository);
+    let step = |draft: &StepDraft| StepSpec {
+        name: draft.name.clone(),
+        env: draft.env.clone(),
+        action: action(&draft.action, job, release, &clone_url, facts, nvr, now),
+    };
+    JobSpec {
+        name: job.draft.name.clone(),
+        source: Source {
+            forge: job.forge.clone(),
+            repository: job.repository.clone(),
+            clone_url: clone_url.clone(),
+            ref_name: job.ref_name.clone(),
+            fetch_ref: job.fetch_ref.clone(),
+            commit: job.commit.clone(),
+        },
+        release: release.name.clone(),
+        trust: job.trust,
+        image: facts.image.clone(),
+        env: job.draft.env.clone(),
+        steps: job.draft.steps.iter().map(step).collect(),
+        limits: limits(&release.limits, job, facts),
+        network: release.network,
+        runs_on: job.draft.runs_on.clone(),
+    }
+}
+
+/// A workflow or a repository may ask for less time than the release grants, never for more.
+fn limits(granted: &Limits, job: &UnpinnedJob, facts: &Facts) -> Limits {
+    let of_repository = facts.build.as_ref().and_then(|build| build.gated.time_limit_seconds);
+    let asked = job.draft.timeout_seconds.into_iter().chain(of_repository);
+    let timeout_seconds = asked.fold(granted.timeout_seconds, u64::min);
+    Limits { timeout_seconds, ..granted.clone() }
+}
+
+fn action(
+    draft: &DraftAction,
+    job: &UnpinnedJob,
+    release: &ReleasePolicy,
+    clone_url: &str,
+    facts: &Facts,
+    nvr: Option<&Nvr>,
+    now: DateTime<Utc>,
+) -> StepAction {
+    match (draft, &facts.build) {
+        (DraftAction::Run { script, shell, working_directory }, _) => StepAction::Run {
+            script: script.clone(),
+            shell: *shell,
+            working_directory: working_directory.clone(),
+        },
+        (DraftAction::LayeredBuild { dockerfile, context, build_args, .. }, Some(build)) => {
+            StepAction::LayeredBuild(Box::new(BuildSpec {
+                dockerfile: dockerfile.clone(),
+                context: context.clone(),
+                pins: build.pins.clone(),
+                source_registry: source_registry(release).to_owned(),
+                sources: release.lookaside.clone(),
+                build_args: build_args.clone(),
+                labels: labels_of(job, release, clone_url, build, nvr),
+                stage_env: stage_env(job, build, nvr),
+                notes: build.gated.notes.clone(),
+                autorebuild: build.gated.autorebuild,
+                mode: build.mode,
+                nvr: nvr.cloned(),
+                target: target(release, &build.gated.labels.name),
+                tags: tags(release, build, nvr, now),
+                push: job.trust == Trust::Trusted,
+                source_date_epoch: build.commit_time,
+            }))
+        }
+        // A layered build without facts cannot be: the pinner gathers them for each.
+        (DraftAction::Checkout | DraftAction::LayeredBuild { .. }, _) => StepAction::Checkout,
+    }
+}
+
+/// Where the image goes. A `name` label that begins with the namespace does not double it.
+fn target(release: &ReleasePolicy, image_name: &str) -> Reference {
+    let namespace = release.namespace.trim_matches('/');
+    let repository = match image_name.strip_prefix(namespace) {
+        Some(rest) if rest.starts_with('/') => image_name.to_owned(),
+        _ if namespace.is_empty() => image_name.to_owned(),
+        _ => format!("{namespace}/{image_name}"),
+    };
+    Reference { registry: release.registry.clone(), repository, tag: None, digest: None }
+}
+
+fn tags(
+    release: &ReleasePolicy,
+    build: &BuildFacts,
+    nvr: Option<&Nvr>,
+    now: DateTime<Utc>,
+) -> TagPlan {
+    let tag = |text: &str| Tag::parse(text).ok();
+    let primary = nvr.and_then(|nvr| tag(&format!("{}-{}", nvr.version, nvr.release)));
+    TagPlan {
+        unique: unique_tag(&release.name, now),
+        primary,
+        floating: build.gated.floating.clone(),
+    }
+}
+
+/// `<release>-<five random digits>-<time>`, as the first layered-image service wrote it. A
+/// release name that cannot be part of a tag is left out.
+fn unique_tag(release: &str, now: DateTime<Utc>) -> Tag {
+    let digits = uuid::Uuid::new_v4().as_u128() % 100_000;
+    let rest = format!("{digits:05}-{}", now.format("%Y%m%d%H%M%S"));
+    Tag::parse(&format!("{release}-{rest}"))
+        .or_else(|_| Tag::parse(&rest))
+        .unwrap_or_else(|_| unreachable!("digits and dashes are a tag"))
+}
+
+/// Labels over those of the Dockerfile.
+fn labels_of(
+    job: &UnpinnedJob,
+    release: &ReleasePolicy,
+    clone_url: &str,
+    build: &BuildFacts,
+    nvr: Option<&Nvr>,
+) -> BTreeMap<String, String> {
+    let gated = &build.gated;
+    let date = DateTime::from_timestamp(build.commit_time, 0).unwrap_or_default();
+    let facts = LabelFacts {
+        component: &gated.labels.component,
+        name: &gated.labels.name,
+        version: &gated.labels.version,
+        release: &release_of(job, nvr),
+        commit: &job.commit.to_string(),
+        url: clone_url,
+        date: &date.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        mode: build.mode,
+        parent: build.parent.as_ref(),
+    };
+    labels::injected(&facts, &gated.own_labels, &gated.inherited_labels, &release.labels)
+}
+
+/// The release in the variable that the repository names for it.
+fn stage_env(job: &UnpinnedJob, build: &BuildFacts, nvr: Option<&Nvr>) -> BTreeMap<String, String> {
+    build.gated.release_env.iter().map(|name| (name.clone(), release_of(job, nvr))).collect()
+}
+
+/// The release; of a build that keeps none, a word that is lower than each that is kept.
+fn release_of(job: &UnpinnedJob, nvr: Option<&Nvr>) -> String {
+    nvr.map_or_else(|| format!("0.scratch.{}", job.id), |nvr| nvr.release.clone())
+}

@@ -1,0 +1,224 @@
+//! One registry over HTTP: requests and the right to make them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
+use reqwest::{Method, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use workflows::image::DOCKER_HUB;
+
+use super::answer::{Answer, Failure, judge, unavailable};
+use super::challenge::{self, Challenge};
+use super::manifest::MEDIA_TYPES;
+use crate::config::RegistryConfig;
+
+/// Where Docker Hub's API is; its name is not its address.
+const DOCKER_HUB_API: &str = "registry-1.docker.io";
+/// Redirections that are followed; blobs are often kept elsewhere.
+const MAX_REDIRECTS: usize = 5;
+/// Largest answer of a token server, in bytes.
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
+/// How long a token is good when its server does not say (distribution specification).
+const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+/// How long before its end a token is not used any more.
+const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+/// Tokens that are kept for one host; there is one for each repository.
+const MAX_TOKENS: usize = 512;
+
+/// What a request does to a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Pull,
+    Push,
+}
+
+/// One request.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) repository: &'a str,
+    pub(super) access: Access,
+    /// Media type and content.
+    pub(super) body: Option<(&'static str, Bytes)>,
+}
+
+/// How the registry wants to be asked.
+#[derive(Clone)]
+enum Authorization {
+    /// With name and password.
+    Basic,
+    /// With a token, which is good until then.
+    Bearer { token: SecretString, until: Instant },
+}
+
+impl Authorization {
+    fn is_good(&self) -> bool {
+        match self {
+            Self::Basic => true,
+            Self::Bearer { until, .. } => *until > Instant::now(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<SecretString>,
+    access_token: Option<SecretString>,
+    expires_in: Option<u64>,
+}
+
+/// A registry that may be asked.
+pub(super) struct Host {
+    base: String,
+    plain_http: bool,
+    credentials: Option<(String, SecretString)>,
+    /// By scope: what the registry asked for last time.
+    known: Mutex<HashMap<String, Authorization>>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    pub(super) fn new(
+        config: &RegistryConfig,
+        credentials: Option<(String, SecretString)>,
+    ) -> Self {
+        let address = if config.host == DOCKER_HUB { DOCKER_HUB_API } else { &config.host };
+        let scheme = if config.plain_http { "http" } else { "https" };
+        Self {
+            base: format!("{scheme}://{address}"),
+            plain_http: config.plain_http,
+            credentials,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Sends a request; when the registry asks for authorization, gets it and asks once more.
+    pub(super) async fn ask(
+        &self,
+        http: &reqwest::Client,
+        request: &Request<'_>,
+    ) -> Result<Answer, Failure> {
+        let scope = match request.access {
+            Access::Pull => format!("repository:{}:pull", request.repository),
+            Access::Push => format!("repository:{}:pull,push", request.repository),
+        };
+        let first = self.send(http, request, self.known(&scope)).await?;
+        if first.status() != StatusCode::UNAUTHORIZED {
+            return judge(first);
+        }
+        let challenges = first.headers().get_all(WWW_AUTHENTICATE);
+        let challenge = challenges.iter().find_map(|value| challenge::parse(value.to_str().ok()?));
+        let authorization = match challenge.ok_or(Failure::Unauthorised)? {
+            Challenge::Basic => Authorization::Basic,
+            Challenge::Bearer { realm, service } => {
+                self.fetch_token(http, &realm, service.as_deref(), &scope).await?
+            }
+        };
+        self.keep(scope, authorization.clone());
+        judge(self.send(http, request, Some(authorization)).await?)
+    }
+
+    async fn send(
+        &self,
+        http: &reqwest::Client,
+        request: &Request<'_>,
+        authorization: Option<Authorization>,
+    ) -> Result<Response, Failure> {
+        let url = format!("{}{}", self.base, request.path);
+        let mut builder =
+            http.request(request.method.clone(), url).header(ACCEPT, MEDIA_TYPES.join(", "));
+        builder = match (authorization, &self.credentials) {
+            (None, _) => builder,
+            (Some(Authorization::Bearer { token, .. }), _) => {
+                builder.bearer_auth(token.expose_secret())
+            }
+            (Some(Authorization::Basic), Some((name, password))) => {
+                builder.basic_auth(name, Some(password.expose_secret()))
+            }
+            (Some(Authorization::Basic), None) => return Err(Failure::Unauthorised),
+        };
+        if let Some((media_type, body)) = &request.body {
+            builder = builder.header(CONTENT_TYPE, *media_type).body(body.clone());
+        }
+        builder.send().await.map_err(unavailable)
+    }
+
+    async fn fetch_token(
+        &self,
+        http: &reqwest::Client,
+        realm: &str,
+        service: Option<&str>,
+        scope: &str,
+    ) -> Result<Authorization, Failure> {
+        let mut url = Url::parse(realm)
+            .map_err(|_| Failure::Malformed("its token server's address is no URL".to_owned()))?;
+        if url.scheme() != "https" && !(self.plain_http && url.scheme() == "http") {
+            return Err(Failure::Malformed("its token server has no https address".to_owned()));
+        }
+        url.query_pairs_mut().append_pair("scope", scope);
+        if let Some(service) = service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        let mut builder = http.get(url);
+        if let Some((name, password)) = &self.credentials {
+            builder = builder.basic_auth(name, Some(password.expose_secret()));
+        }
+        let response = builder.send().await.map_err(unavailable)?;
+        // A token server has no images: what it does not know is who asks.
+        let answer = judge(response).map_err(|failure| match failure {
+            Failure::Unknown => Failure::Unauthorised,
+            other => other,
+        })?;
+        let body = answer.body(MAX_TOKEN_BYTES).await?;
+        let answer: TokenAnswer = serde_json::from_slice(&body)
+            .map_err(|_| Failure::Malformed("its token server sends no token".to_owned()))?;
+        let token = answer
+            .token
+            .or(answer.access_token)
+            .ok_or_else(|| Failure::Malformed("its token server sends no token".to_owned()))?;
+        let lifetime = answer.expires_in.map_or(TOKEN_LIFETIME, Duration::from_secs);
+        let now = Instant::now();
+        let until = now.checked_add(lifetime.saturating_sub(TOKEN_MARGIN)).unwrap_or(now);
+        Ok(Authorization::Bearer { token, until })
+    }
+
+    fn known(&self, scope: &str) -> Option<Authorization> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(scope).filter(|authorization| authorization.is_good()).cloned()
+    }
+
+    fn keep(&self, scope: String, authorization: Authorization) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_TOKENS {
+            known.retain(|_, authorization| authorization.is_good());
+        }
+        if known.len() >= MAX_TOKENS {
+            known.clear();
+        }
+        known.insert(scope, authorization);
+    }
+}
+
+/// Follows a few redirections, and none from https to http.
+pub(super) fn redirect_policy() -> Policy {
+    Policy::custom(|attempt| {
+        let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("too many redirections")
+        } else if secure && attempt.url().scheme() != "https" {
+            attempt.error("redirected away from https")
+        } else {
+            attempt.follow()
+        }
+    })
+}

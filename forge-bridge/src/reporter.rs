@@ -1,0 +1,186 @@
+//! Narrows the gap between desired and reported statuses.
+//!
+//! Each forge has a loop of its own, so that one which does not answer delays no other. Only the
+//! newest words of a status are posted, one post at a time for each status, so an older state
+//! never arrives after a newer one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::forge::{Forge, PostError, StatusPost};
+use crate::level::{self, Turn, retry_at};
+use crate::store::statuses::StatusBehind;
+use crate::store::{Store, StoreError};
+
+/// Posts to one forge at once. GitHub asks for far less than a hundred.
+const BATCH: u32 = 8;
+/// Tries of the same words before a person must look; with the pauses between them about a day.
+const MAX_ATTEMPTS: u32 = 300;
+/// Doublings of the pause after a batch of which nothing got through: a forge that is back is
+/// noticed within twenty seconds.
+const MAX_OUTAGE_DOUBLINGS: u32 = 4;
+/// How old refused statuses may be that a start tries again. Tokens are read at the start, so a
+/// person who has put a better one in place has just restarted the bridge.
+const RETRY_REFUSED_AGE: TimeDelta = TimeDelta::days(3);
+
+/// Tells the forges.
+pub(crate) struct Reporter {
+    store: Store,
+    bell: Arc<Notify>,
+    desks: Vec<Desk>,
+}
+
+/// The reporter's place for one forge.
+struct Desk {
+    store: Store,
+    name: String,
+    forge: Forge,
+    public_url: String,
+    bell: Notify,
+    /// Nothing is posted before, in seconds since the epoch: the forge said so or is away.
+    closed_until: AtomicI64,
+    /// Batches in a row of which nothing got through.
+    outages: AtomicU32,
+}
+
+/// What became of one post.
+enum Told {
+    Taken,
+    /// Not now; the time is the forge's own word.
+    Later(Option<DateTime<Utc>>),
+    Refused,
+}
+
+impl Reporter {
+    /// `public_url` stands before the paths of runs; `bell` wakes the loops.
+    pub(crate) fn new(
+        store: Store,
+        forges: HashMap<String, Forge>,
+        public_url: &str,
+        bell: Arc<Notify>,
+    ) -> Self {
+        let desk = |(name, forge)| Desk {
+            store: store.clone(),
+            name,
+            forge,
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            bell: Notify::new(),
+            closed_until: AtomicI64::new(0),
+            outages: AtomicU32::new(0),
+        };
+        let desks = forges.into_iter().map(desk).collect();
+        Self { store, bell, desks }
+    }
+
+    /// Reports until shutdown; posts that have begun are finished.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        match self.store.retry_refused_statuses(Utc::now() - RETRY_REFUSED_AGE).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "reporter: tries {count} refused statuses again"),
+            Err(error) => tracing::error!(%error, "reporter: cannot retry refusals: {error}"),
+        }
+        let loops = self.desks.iter().map(|desk| {
+            level::run("reporter", &desk.bell, &shutdown, async || desk.turn(Utc::now()).await)
+        });
+        tokio::join!(join_all(loops), self.pass_on(&shutdown));
+    }
+
+    /// One ring of the bell wakes one waiter only, and there is a loop for each forge.
+    async fn pass_on(&self, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.bell.notified() => {
+                    self.desks.iter().for_each(|desk| desk.bell.notify_one());
+                }
+            }
+        }
+    }
+}
+
+impl Desk {
+    /// Posts what is due, if the forge may be asked.
+    async fn turn(&self, now: DateTime<Utc>) -> Result<Turn, StoreError> {
+        if now.timestamp() < self.closed_until.load(Ordering::Relaxed) {
+            return Ok(Turn::Idle);
+        }
+        let behind = self.store.statuses_behind(&self.name, now, BATCH).await?;
+        if behind.is_empty() {
+            return Ok(Turn::Idle);
+        }
+        let mut told = Vec::with_capacity(behind.len());
+        for outcome in join_all(behind.iter().map(|status| self.tell(status, now))).await {
+            told.push(outcome?);
+        }
+        self.close_if_away(&told, now);
+        Ok(Turn::Busy)
+    }
+
+    async fn tell(&self, status: &StatusBehind, now: DateTime<Utc>) -> Result<Told, StoreError> {
+        let post = StatusPost {
+            context: status.context.clone(),
+            state: status.state,
+            description: status.description.clone(),
+            target_url: format!("{}{}", self.public_url, status.target),
+        };
+        match self.forge.post_status(&status.repository, &status.commit, &post).await {
+            Ok(()) => {
+                self.store.status_reported(status, now).await?;
+                Ok(Told::Taken)
+            }
+            Err(PostError::Refused { why }) => self.give_up(status, &why).await,
+            Err(PostError::Retry { why, .. }) if status.attempts + 1 >= MAX_ATTEMPTS => {
+                self.give_up(status, &format!("given up after {MAX_ATTEMPTS} tries: {why}")).await
+            }
+            Err(PostError::Retry { after, why }) => {
+                tracing::warn!(
+                    forge.name = self.name, repo.name = %status.repository,
+                    "reporter: `{}` on {} must wait: {why}", status.context, status.commit.short()
+                );
+                let named = after
+                    .and_then(|after| now.checked_add_signed(TimeDelta::from_std(after).ok()?));
+                let until = named.unwrap_or_else(|| retry_at(now, status.attempts, status.id));
+                self.store.defer_status(status, until).await?;
+                Ok(Told::Later(named))
+            }
+        }
+    }
+
+    async fn give_up(&self, status: &StatusBehind, why: &str) -> Result<Told, StoreError> {
+        tracing::error!(
+            forge.name = self.name, repo.name = %status.repository,
+            "reporter: `{}` on {} is refused: {why}", status.context, status.commit.short()
+        );
+        self.store.refuse_status(status, why).await?;
+        Ok(Told::Refused)
+    }
+
+    /// A time that the forge named holds for its token, thus for every status. And a forge that
+    /// answered nobody is left alone for a moment.
+    fn close_if_away(&self, told: &[Told], now: DateTime<Utc>) {
+        let named = told.iter().filter_map(|one| match one {
+            Told::Later(named) => *named,
+            Told::Taken | Told::Refused => None,
+        });
+        let mut until = named.max();
+        if told.iter().all(|one| matches!(one, Told::Later(_))) {
+            let outages = self.outages.fetch_add(1, Ordering::Relaxed);
+            let moment = retry_at(now, outages.min(MAX_OUTAGE_DOUBLINGS), now.timestamp());
+            until = until.max(Some(moment));
+        } else {
+            self.outages.store(0, Ordering::Relaxed);
+        }
+        if let Some(until) = until {
+            self.closed_until.store(until.timestamp(), Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Puts the parts together: the server and its loops, from start to drain.
+
+use std::collections::HashMap;
+use std::future::IntoFuture;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use futures_util::FutureExt;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::{AppState, MAX_FOLLOWERS};
+use crate::config::{Config, ConfigError, read_secret};
+use crate::forge::Forge;
+use crate::intake::{Intake, Planner};
+use crate::level;
+use crate::logs::Logs;
+use crate::pinner::Pinner;
+use crate::promotion::Promotion;
+use crate::reaper::Reaper;
+use crate::registry::Registries;
+use crate::reporter::Reporter;
+use crate::scheduler::Scheduler;
+use crate::sources::Sources;
+use crate::store::Store;
+use crate::wakes::Wakes;
+use crate::webhook;
+use crate::webhook::decoder::Decoder;
+use crate::webhook::inbox::{Inbox, Writer};
+use crate::webhook::receive::Source;
+
+/// How long open requests and the turn of each loop may take after a shutdown was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs the bridge until `shutdown`, then drains: no new request is taken, what runs is finished.
+///
+/// # Errors
+/// What keeps it from starting: the state directory, the database, a secret file, the address.
+pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    std::fs::create_dir_all(&config.state_dir).with_context(|| {
+        format!("cannot make the state directory {}", config.state_dir.display())
+    })?;
+    let (parts, starters) = Parts::open(Arc::clone(&config), shutdown.clone()).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "bridge listens on {}", config.listen);
+
+    let mut loops = JoinSet::new();
+    // Ends when the server has dropped the last inbox, with the last delivery on disk.
+    loops.spawn(starters.writer.run());
+    loops.spawn(starters.reporter.run(shutdown.clone()));
+    parts.spawn_loops(&mut loops, &shutdown);
+    let server = axum::serve(listener, parts.router(starters.inbox)?).with_graceful_shutdown({
+        let shutdown = shutdown.clone();
+        async move { shutdown.cancelled().await }
+    });
+    let server = tokio::spawn(server.into_future());
+    shutdown.cancelled().await;
+    tracing::info!("bridge drains");
+    let drained = tokio::time::timeout(DRAIN_TIMEOUT, async {
+        let served = server.await;
+        while loops.join_next().await.is_some() {}
+        served
+    });
+    match drained.await {
+        Ok(ended) => ended.context("the server broke")?.context("the server failed")?,
+        Err(_) => tracing::warn!("drain timed out; what was open is cut, the store has the rest"),
+    }
+    parts.app.store.close().await;
+    Ok(())
+}
+
+/// Everything that lives as long as the bridge.
+struct Parts {
+    app: AppState,
+    planner: Planner,
+    registries: Arc<Registries>,
+}
+
+/// Parts that are given away once, at the start.
+struct Starters {
+    inbox: Inbox,
+    writer: Writer,
+    reporter: Reporter,
+}
+
+impl Parts {
+    async fn open(
+        config: Arc<Config>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<(Self, Starters)> {
+        let store = Store::open(&config.state_dir.join("strata.db")).await?;
+        let wakes = Wakes::default();
+        let clone_tokens = Arc::new(clone_tokens(&config)?);
+        let forges =
+            config.forges.iter().map(|forge| Ok((forge.name.clone(), Forge::open(forge)?)));
+        let forges = forges.collect::<Result<_, ConfigError>>()?;
+        let reporter =
+            Reporter::new(store.clone(), forges, &config.public_url, Arc::clone(&wakes.reporter));
+        let app = AppState {
+            logs: Logs::open(&config.state_dir)?,
+            metrics: crate::metrics::install()?,
+            store: store.clone(),
+            wakes: wakes.clone(),
+            clone_tokens: Arc::clone(&clone_tokens),
+            instance: instance_name(&config.state_dir)?,
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+            shutdown,
+            config: Arc::clone(&config),
+        };
+        let (inbox, writer) = webhook::inbox::inbox(store, Arc::clone(&wakes.decoder));
+        let parts = Self {
+            planner: Planner {
+                sources: Arc::new(Sources::new(Arc::clone(&config), clone_tokens)),
+                config: Arc::clone(&config),
+            },
+            registries: Arc::new(Registries::new(&config.registries)?),
+            app,
+        };
+        Ok((parts, Starters { inbox, writer, reporter }))
+    }
+
+    fn router(&self, inbox: Inbox) -> anyhow::Result<Router> {
+        let app = &self.app;
+        let sources = app.config.forges.iter().map(Source::load).collect::<Result<_, _>>()?;
+        let lookaside = match &app.config.lookaside {
+            Some(lookaside) => crate::lookaside::router(lookaside).with_context(|| {
+                format!("cannot make the lookaside directory {}", lookaside.directory.display())
+            })?,
+            None => Router::new(),
+        };
+        let router = Router::new()
+            .merge(lookaside)
+            .merge(crate::runner_api::router(app.clone()))
+            .merge(crate::api::router(app.clone()))
+            .merge(crate::pages::router(app.clone()))
+            .merge(crate::metrics::router(app.clone()))
+            .merge(webhook::receive::router(sources, inbox))
+            .layer(axum::middleware::from_fn(crate::metrics::track))
+            .layer(CatchPanicLayer::new());
+        Ok(router)
+    }
+
+    fn spawn_loops(&self, loops: &mut JoinSet<()>, shutdown: &CancellationToken) {
+        let (store, wakes) = (self.app.store.clone(), self.app.wakes.clone());
+        macro_rules! spawn {
+            ($bell:ident, $name:literal, $agent:expr) => {{
+                let (agent, bell, shutdown) =
+                    (Arc::new($agent), wakes.$bell.clone(), shutdown.clone());
+                loops.spawn(async move {
+                    let turn = || Arc::clone(&agent).turn();
+                    level::run($name, &bell, &shutdown, turn).await;
+                });
+            }};
+        }
+        let decoder = Decoder::new(
+            store.clone(),
+            self.app.config.forges.iter().map(|forge| (forge.name.clone(), forge.kind)),
+            wakes.decoder.clone(),
+            wakes.intake.clone(),
+        );
+        loops.spawn(shutdown.clone().run_until_cancelled_owned(decoder.run()).map(drop));
+        spawn!(
+            intake,
+            "intake",
+            Intake { store: store.clone(), planner: self.planner.clone(), wakes: wakes.clone() }
+        );
+        spawn!(
+            pinner,
+            "pinner",
+            Pinner {
+                config: self.app.config.clone(),
+                store: store.clone(),
+                sources: self.planner.sources.clone(),
+                registries: self.registries.clone(),
+                wakes: wakes.clone(),
+            }
+        );
+        spawn!(
+            promotion,
+            "promotion",
+            Promotion {
+                store: store.clone(),
+                registries: self.registries.clone(),
+                wakes: wakes.clone(),
+            }
+        );
+        spawn!(
+            scheduler,
+            "scheduler",
+            Scheduler { store: store.clone(), planner: self.planner.clone(), wakes: wakes.clone() }
+        );
+        spawn!(reaper, "reaper", Reaper { store: store.clone(), wakes: wakes.clone() });
+    }
+}
+
+fn clone_tokens(config: &Config) -> anyhow::Result<HashMap<String, SecretString>> {
+    let with_token = config
+        .forges
+        .iter()
+        .filter_map(|forge| Some((forge.name.clone(), forge.clone_token_file.as_ref()?)));
+    with_token.map(|(name, file)| Ok((name, read_secret(file)?))).collect()
+}
+
+/// The name of this installation, chosen once; a new one would make runners take the old
+/// containers for a stranger's and leave them.
+fn instance_name(state_dir: &Path) -> anyhow::Result<String> {
+    let path = state_dir.join("instance");
+    if let Ok(name) = std::fs::read_to_string(&path) {
+        return Ok(name.trim().to_owned());
+    }
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    std::fs::write(&path, &name).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(name)
+}

@@ -1,0 +1,167 @@
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, HeaderValue};
+use secrecy::SecretString;
+use tempfile::TempDir;
+use workflows::event::{Event, Push};
+
+use super::*;
+use crate::config::ForgeKind;
+use crate::store::Store;
+use crate::views::{DeliveryFilter, DeliverySummary};
+use crate::webhook::signature::{HOOK_SIGNATURE_HEADER, sign, verify};
+
+async fn store() -> (TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("strata.db")).await.unwrap();
+    (directory, store)
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn verified(body: &[u8]) -> Verified {
+    let secret = SecretString::from("s");
+    let mut headers = HeaderMap::new();
+    let signature = HeaderValue::from_str(&sign(&secret, body)).unwrap();
+    headers.insert(HOOK_SIGNATURE_HEADER, signature);
+    verify(ForgeKind::Git, &headers, body.to_vec(), &[secret], Utc::now()).unwrap()
+}
+
+pub(in crate::store) fn new(forge: &str, delivery: &str) -> NewDelivery {
+    NewDelivery {
+        forge: forge.into(),
+        delivery: delivery.into(),
+        event_name: "push".into(),
+        headers: r#"{"content-type":"application/json","user-agent":"x"}"#.into(),
+        body: verified(delivery.as_bytes()),
+    }
+}
+
+fn push(after: char) -> Event {
+    let id = |digit: char| digit.to_string().repeat(40).parse().unwrap();
+    Event::Push(Push {
+        repository: "containers/httpd".parse().unwrap(),
+        ref_name: "refs/heads/f43".parse().unwrap(),
+        before: Some(id('1')),
+        after: id(after),
+        forced: false,
+        actor: None,
+    })
+}
+
+fn decoded(delivery: i64, event: Event) -> Decoded {
+    Decoded { delivery: DeliveryId(delivery), forge: "forge".into(), event }
+}
+
+async fn list(store: &Store) -> Vec<DeliverySummary> {
+    store.view_deliveries(&DeliveryFilter::default()).await.unwrap().deliveries
+}
+
+async fn shown(store: &Store, id: DeliveryId) -> DeliverySummary {
+    store.view_delivery(id).await.unwrap().unwrap().delivery
+}
+
+#[tokio::test]
+async fn answers_stand_in_the_order_of_the_batch() {
+    let (_directory, store) = store().await;
+    let first = store.insert_deliveries(vec![new("forge", "b")], now()).await.unwrap();
+    assert_eq!(first, [Insertion::Stored(DeliveryId(1))]);
+    let batch = ["a", "b", "c", "a"].map(|id| new("forge", id)).into_iter();
+    // Another forge may use the same id.
+    let batch = batch.chain([new("other", "b")]).collect();
+    let answers = store.insert_deliveries(batch, now()).await.unwrap();
+    let [
+        Insertion::Stored(a),
+        Insertion::Seen(DeliveryId(1)),
+        Insertion::Stored(c),
+        Insertion::Seen(twice),
+        Insertion::Stored(other),
+    ] = answers[..]
+    else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(a, twice);
+    assert!(a != c && c != other);
+    for (id, delivery) in [(a, "a"), (c, "c"), (other, "b")] {
+        let body = store.delivery_body(id).await.unwrap().unwrap();
+        assert_eq!((shown(&store, id).await.delivery.as_str(), body), (delivery, delivery.into()));
+    }
+}
+
+#[tokio::test]
+async fn batches_of_every_size_are_stored_whole() {
+    let (_directory, store) = store().await;
+    for size in [1_usize, 2, 7, 31, 45, 128] {
+        let batch = (0..size).map(|n| new("forge", &format!("{size}-{n}"))).collect();
+        let answers = store.insert_deliveries(batch, now()).await.unwrap();
+        assert_eq!(answers.len(), size);
+        assert!(answers.iter().all(|answer| matches!(answer, Insertion::Stored(_))), "{size}");
+    }
+    let undecoded = store.undecoded(1000, usize::MAX).await.unwrap();
+    assert_eq!(undecoded.len(), 1 + 2 + 7 + 31 + 45 + 128);
+    assert_eq!(undecoded[0].content_type.as_deref(), Some("application/json"));
+}
+
+#[tokio::test]
+async fn bodies_to_decode_are_bounded_but_never_none() {
+    let (_directory, store) = store().await;
+    let batch = ["aaaa", "bbbb", "cccc"].map(|id| new("forge", id)).into_iter().collect();
+    store.insert_deliveries(batch, now()).await.unwrap();
+    assert_eq!(store.undecoded(2, usize::MAX).await.unwrap().len(), 2);
+    assert_eq!(store.undecoded(9, 0).await.unwrap().len(), 1);
+    assert_eq!(store.undecoded(9, 4).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_second_of_two_equal_events_names_the_first() {
+    let (_directory, store) = store().await;
+    let batch = ["one", "two", "three"].map(|id| new("forge", id)).into_iter().collect();
+    store.insert_deliveries(batch, now()).await.unwrap();
+    let batch = [decoded(1, push('2')), decoded(2, push('2')), decoded(3, push('3'))];
+    assert_eq!(store.record_decoded(&batch, now()).await.unwrap(), 2);
+    assert!(store.undecoded(9, usize::MAX).await.unwrap().is_empty());
+
+    let list = list(&store).await;
+    let events: Vec<_> = list.iter().rev().map(|line| line.event.as_ref().unwrap()).collect();
+    assert_eq!(
+        events.iter().map(|e| e.state.as_str()).collect::<Vec<_>>(),
+        ["new", "duplicate", "new"]
+    );
+    assert_eq!(events[1].reason.as_deref(), Some("the same as event 1 of delivery one"));
+}
+
+#[tokio::test]
+async fn a_delivery_is_recorded_once_even_if_two_loops_decode_it() {
+    let (_directory, store) = store().await;
+    store.insert_deliveries(vec![new("forge", "one")], now()).await.unwrap();
+    let batch = [decoded(1, push('2'))];
+    assert_eq!(store.record_decoded(&batch, now()).await.unwrap(), 1);
+    assert_eq!(store.record_decoded(&batch, now()).await.unwrap(), 0);
+    let list = list(&store).await;
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].event.as_ref().unwrap().state, "new");
+}
+
+#[tokio::test]
+async fn a_replay_repairs_an_ignored_delivery_and_repeats_no_other() {
+    let (_directory, store) = store().await;
+    let batch = ["one", "two"].map(|id| new("forge", id)).into_iter().collect();
+    store.insert_deliveries(batch, now()).await.unwrap();
+    let misread = Event::ignored(None, "a mistake in the decoder");
+    store.record_decoded(&[decoded(1, push('2')), decoded(2, misread)], now()).await.unwrap();
+
+    let again = store.replay(DeliveryId(1), now()).await.unwrap().unwrap();
+    let repaired = store.replay(DeliveryId(2), now()).await.unwrap().unwrap();
+    assert_eq!(store.replay(DeliveryId(99), now()).await.unwrap(), None);
+    let waiting = store.undecoded(9, usize::MAX).await.unwrap();
+    assert_eq!(waiting.iter().map(|one| one.id).collect::<Vec<_>>(), [again, repaired]);
+    assert_eq!(waiting[0].body, b"one");
+
+    let batch = [decoded(again.0, push('2')), decoded(repaired.0, push('4'))];
+    assert_eq!(store.record_decoded(&batch, now()).await.unwrap(), 1);
+    let replayed = shown(&store, again).await;
+    assert!(replayed.delivery.starts_with("replay-"));
+    assert_eq!(replayed.event.unwrap().state, "duplicate");
+    assert_eq!(shown(&store, repaired).await.event.unwrap().state, "new");
+}

@@ -1,0 +1,234 @@
+//! Images that were built, and the tags that they have or still want.
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+use workflows::ids::{ImageId, JobId};
+use workflows::image::{Digest, Nvr, Reference, Tag, TagClass};
+use workflows::job::{BuildSpec, StepAction};
+use workflows::protocol::JobReport;
+use workflows::status::{self, Sentence};
+
+use super::jobs::{self, Ending};
+use super::leases::Leased;
+use super::row::{column, json, parsed};
+use super::{Store, StoreError, seconds};
+
+/// A built image that still wants tags.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) job: JobId,
+    pub(crate) image: ImageId,
+    /// By digest.
+    pub(crate) source: Reference,
+    pub(crate) digest: Digest,
+    pub(crate) unique: Tag,
+    pub(crate) nvr: Option<Nvr>,
+    pub(crate) tries: u32,
+    /// In the order in which to put them.
+    pub(crate) wanted: Vec<(TagClass, Tag)>,
+    /// True when a newer build of the same repository has put its floating tags already.
+    pub(crate) overtaken: bool,
+}
+
+/// Records what an attempt built and pushed, with the tags that it is to get. `None` when the
+/// job pushed nothing, and then it is over.
+pub(super) async fn record_built(
+    tx: &mut SqliteConnection,
+    lease: &Leased,
+    report: &JobReport,
+    now: DateTime<Utc>,
+) -> Result<Option<Sentence>, StoreError> {
+    let (Some(image), Some(build)) = (&report.image, build_of(lease)) else { return Ok(None) };
+    let row = sqlx::query(
+        "INSERT INTO images (job_id, release, reference, registry, repository, digest, \
+         size_bytes, mode, nvr, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) RETURNING id",
+    )
+    .bind(lease.job.0)
+    .bind(&lease.spec.release)
+    .bind(image.reference.to_string())
+    .bind(&build.target.registry)
+    .bind(&build.target.repository)
+    .bind(image.digest.as_str())
+    .bind(i64::try_from(image.size_bytes).unwrap_or(i64::MAX))
+    .bind(build.mode.as_str())
+    .bind(build.nvr.as_ref().map(ToString::to_string))
+    .bind(seconds(now))
+    .fetch_one(&mut *tx)
+    .await?;
+    let id = ImageId(column(&row, "id")?);
+    if let Some(tag) = &image.reference.tag {
+        insert_tag(tx, id, TagClass::Unique, tag, Some(now)).await?;
+    }
+    if let Some(tag) = &build.tags.primary {
+        insert_tag(tx, id, TagClass::Primary, tag, None).await?;
+    }
+    for tag in &build.tags.floating {
+        insert_tag(tx, id, TagClass::Floating, tag, None).await?;
+    }
+    Ok(Some(status::publishing()))
+}
+
+/// The layered build of a job; the pinner allows one.
+fn build_of(lease: &Leased) -> Option<&BuildSpec> {
+    lease.spec.steps.iter().find_map(|step| match &step.action {
+        StepAction::LayeredBuild(build) => Some(build.as_ref()),
+        StepAction::Run { .. } | StepAction::Checkout => None,
+    })
+}
+
+async fn insert_tag(
+    tx: &mut SqliteConnection,
+    image: ImageId,
+    class: TagClass,
+    tag: &Tag,
+    put_at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO image_tags (image_id, class, tag, put_at) VALUES ($1,$2,$3,$4) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(image.0)
+    .bind(class.as_str())
+    .bind(tag.as_str())
+    .bind(put_at.map(seconds))
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Images that still want tags, oldest first.
+    pub(crate) async fn publications(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Publication>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT jobs.id AS job, jobs.tries AS tries, jobs.spec AS spec, images.id AS image, \
+             images.reference AS reference, images.digest AS digest, EXISTS (SELECT 1 FROM images \
+             AS newer JOIN image_tags AS moved ON moved.image_id = newer.id WHERE newer.registry = \
+             images.registry AND newer.repository = images.repository AND newer.job_id > \
+             images.job_id AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS overtaken \
+             FROM jobs JOIN images ON images.job_id = jobs.id \
+             WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 ORDER BY jobs.id LIMIT $2",
+        )
+        .bind(seconds(now))
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        let mut publications = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let image = ImageId(column(row, "image")?);
+            let pushed: Reference = column::<String>(row, "reference")?
+                .try_into()
+                .map_err(|error| StoreError::Corrupt(format!("column reference: {error}")))?;
+            let digest: Digest = column::<String>(row, "digest")?
+                .try_into()
+                .map_err(|error| StoreError::Corrupt(format!("column digest: {error}")))?;
+            let spec: workflows::job::JobSpec = json(row, "spec")?;
+            let nvr = spec.steps.iter().find_map(|step| match &step.action {
+                StepAction::LayeredBuild(build) => build.nvr.clone(),
+                StepAction::Run { .. } | StepAction::Checkout => None,
+            });
+            let Some(unique) = pushed.tag.clone() else {
+                return Err(StoreError::Corrupt(format!("image {image} has no unique tag")));
+            };
+            publications.push(Publication {
+                job: JobId(column(row, "job")?),
+                image,
+                source: pushed.at(&digest),
+                digest,
+                unique,
+                nvr,
+                tries: column(row, "tries")?,
+                wanted: self.wanted_tags(image).await?,
+                overtaken: column(row, "overtaken")?,
+            });
+        }
+        Ok(publications)
+    }
+
+    async fn wanted_tags(&self, image: ImageId) -> Result<Vec<(TagClass, Tag)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT class, tag FROM image_tags WHERE image_id = $1 AND put_at IS NULL \
+             ORDER BY class = 'floating', rowid",
+        )
+        .bind(image.0)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let tag = Tag::parse(column(row, "tag")?)
+                    .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                Ok((parsed(row, "class")?, tag))
+            })
+            .collect()
+    }
+
+    /// Writes that the registry has a tag.
+    pub(crate) async fn tag_put(
+        &self,
+        image: ImageId,
+        tag: &Tag,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE image_tags SET put_at = $3 WHERE image_id = $1 AND tag = $2")
+            .bind(image.0)
+            .bind(tag.as_str())
+            .bind(seconds(now))
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Gives up the floating tags of an image that a newer one overtook.
+    pub(crate) async fn forgo_floating_tags(&self, image: ImageId) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "DELETE FROM image_tags WHERE image_id = $1 AND class = 'floating' AND put_at IS NULL",
+        )
+        .bind(image.0)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends the job of an image that has all its tags.
+    pub(crate) async fn published(
+        &self,
+        publication: &Publication,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let sentence = status::built(publication.nvr.as_ref(), &publication.unique);
+        let ending = Ending {
+            outcome: workflows::state::Outcome::Success,
+            fault: None,
+            message: sentence.description.clone(),
+            sentence,
+        };
+        let mut tx = self.write().await?;
+        jobs::end(&mut tx, publication.job, &ending, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Puts the tagging of an image off because its registry does not answer.
+    pub(crate) async fn defer_publication(
+        &self,
+        job: JobId,
+        until: DateTime<Utc>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE jobs SET tries = tries + 1, due_at = $2, message = $3 \
+             WHERE id = $1 AND state = 'publishing'",
+        )
+        .bind(job.0)
+        .bind(seconds(until))
+        .bind(why)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+}

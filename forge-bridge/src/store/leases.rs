@@ -1,0 +1,358 @@
+//! The queue: who may run which attempt of which job, until when.
+
+use chrono::{DateTime, Duration, Utc};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use workflows::ids::{JobId, RunId, RunnerId};
+use workflows::job::JobSpec;
+use workflows::protocol::{JobReport, LEASE_SECONDS, StepReport};
+use workflows::state::{Fault, JobState, Outcome};
+use workflows::status;
+
+use super::images;
+use super::jobs::{self, Ending};
+use super::row::{column, json, parsed, to_json};
+use super::{Store, StoreError, at, desired, seconds};
+
+/// How often a job is tried again after a fault of ours.
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
+/// Pause before the next attempt, in seconds, for each attempt made.
+const RETRY_SECONDS: i64 = 5;
+
+/// A lease as the queue gave it.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) job: JobId,
+    pub(crate) run: RunId,
+    pub(crate) attempt: u32,
+    pub(crate) fence: i64,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) spec: JobSpec,
+}
+
+/// The proof that a call acts under the lease that holds now.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+    pub(crate) log_bytes: u64,
+}
+
+/// Why a call about a job was refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LeaseError {
+    #[error("no such job")]
+    Unknown,
+    #[error("the lease is over or another's")]
+    Stale,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for LeaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Store {
+    /// Gives the next job that the labels fit to a runner. The same request again, because its
+    /// answer was lost, gets the same lease.
+    pub(crate) async fn lease_next(
+        &self,
+        runner: RunnerId,
+        request: &str,
+        labels: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Leased>, StoreError> {
+        if let Some(again) = self.lease_of_request(runner, request).await? {
+            return Ok(Some(again));
+        }
+        if !self.anything_queued(now).await? {
+            return Ok(None);
+        }
+        let mut tx = self.write().await?;
+        let row = sqlx::query(
+            "UPDATE jobs SET state = 'leased', runner_id = $1, lease_request = $2, \
+             fence = fence + 1, attempt = attempt + 1, lease_expires_at = $3, \
+             started_at = COALESCE(started_at, $4) \
+             WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND due_at <= $4 AND NOT EXISTS \
+               (SELECT 1 FROM json_each(jobs.runs_on) AS need WHERE need.value NOT IN \
+                 (SELECT value FROM json_each($5))) \
+               ORDER BY priority DESC, id LIMIT 1) RETURNING *",
+        )
+        .bind(runner.0)
+        .bind(request)
+        .bind(seconds(now + Duration::seconds(LEASE_SECONDS)))
+        .bind(seconds(now))
+        .bind(to_json(&labels)?)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let job = JobId(column(&row, "id")?);
+        let leased = match leased(&row) {
+            Ok(leased) => leased,
+            Err(error) => {
+                // A row that cannot be read must not stop the queue: it ends alone.
+                let ending = Ending::error(Fault::Bug, error.to_string());
+                jobs::end(&mut tx, job, &ending, now).await?;
+                tx.commit().await?;
+                return Err(error);
+            }
+        };
+        desired::desire_for_job(&mut tx, job, &status::running(leased.attempt), now).await?;
+        jobs::settle_run(&mut tx, leased.run, now).await?;
+        tx.commit().await?;
+        Ok(Some(leased))
+    }
+
+    async fn lease_of_request(
+        &self,
+        runner: RunnerId,
+        request: &str,
+    ) -> Result<Option<Leased>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM jobs WHERE runner_id = $1 AND lease_request = $2 AND state = 'leased'",
+        )
+        .bind(runner.0)
+        .bind(request)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(leased).transpose()
+    }
+
+    async fn anything_queued(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let found: i64 = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND due_at <= $1)",
+        )
+        .bind(seconds(now))
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(found == 1)
+    }
+
+    /// Extends a lease; the answer is its new end and whether a person cancelled the job.
+    pub(crate) async fn heartbeat(
+        &self,
+        runner: RunnerId,
+        job: JobId,
+        fence: i64,
+        now: DateTime<Utc>,
+    ) -> Result<(DateTime<Utc>, bool), LeaseError> {
+        let expires_at = now + Duration::seconds(LEASE_SECONDS);
+        let mut tx = self.write().await?;
+        let row = sqlx::query(
+            "UPDATE jobs SET lease_expires_at = $4 WHERE id = $1 AND fence = $2 AND runner_id = $3 \
+             AND state = 'leased' RETURNING cancel",
+        )
+        .bind(job.0)
+        .bind(fence)
+        .bind(runner.0)
+        .bind(seconds(expires_at))
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        match row {
+            Some(row) => Ok((expires_at, column(&row, "cancel")?)),
+            None => Err(self.why_not_held(job).await),
+        }
+    }
+
+    /// Whether a call with this fence acts under the lease that holds now.
+    pub(crate) async fn held(
+        &self,
+        runner: RunnerId,
+        job: JobId,
+        fence: i64,
+    ) -> Result<Held, LeaseError> {
+        let row = sqlx::query(
+            "SELECT attempt, spec FROM jobs WHERE id = $1 AND fence = $2 AND runner_id = $3 \
+             AND state = 'leased'",
+        )
+        .bind(job.0)
+        .bind(fence)
+        .bind(runner.0)
+        .fetch_optional(&self.reader)
+        .await?;
+        let Some(row) = row else { return Err(self.why_not_held(job).await) };
+        let spec: JobSpec = json(&row, "spec")?;
+        Ok(Held { job, attempt: column(&row, "attempt")?, log_bytes: spec.limits.log_bytes })
+    }
+
+    async fn why_not_held(&self, job: JobId) -> LeaseError {
+        match sqlx::query("SELECT 1 FROM jobs WHERE id = $1")
+            .bind(job.0)
+            .fetch_optional(&self.reader)
+            .await
+        {
+            Ok(Some(_)) => LeaseError::Stale,
+            Ok(None) => LeaseError::Unknown,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Writes that a step began or ended.
+    pub(crate) async fn record_step(
+        &self,
+        held: &Held,
+        step: &StepReport,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO steps (job_id, attempt, position, name, log_offset, started_at, \
+             finished_at, outcome) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) \
+             ON CONFLICT DO UPDATE SET finished_at = excluded.finished_at, \
+             outcome = excluded.outcome",
+        )
+        .bind(held.job.0)
+        .bind(held.attempt)
+        .bind(step.index)
+        .bind(&step.name)
+        .bind(i64::try_from(step.log_offset).unwrap_or(i64::MAX))
+        .bind(seconds(step.started_at))
+        .bind(step.finished.as_ref().map(|end| seconds(end.at)))
+        .bind(step.finished.as_ref().map(|end| end.outcome.as_str()))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends an attempt. The same report again is answered well and changes nothing.
+    pub(crate) async fn finish(
+        &self,
+        runner: RunnerId,
+        job: JobId,
+        report: &JobReport,
+        now: DateTime<Utc>,
+    ) -> Result<(), LeaseError> {
+        let mut tx = self.write().await?;
+        let row = sqlx::query("SELECT * FROM jobs WHERE id = $1 AND runner_id = $2 AND fence = $3")
+            .bind(job.0)
+            .bind(runner.0)
+            .bind(report.fence)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else {
+            drop(tx);
+            return Err(self.why_not_held(job).await);
+        };
+        match parsed::<JobState>(&row, "state")? {
+            JobState::Leased => {}
+            JobState::Publishing | JobState::Finished => return Ok(()),
+            JobState::Unpinned | JobState::Waiting | JobState::Queued => {
+                return Err(LeaseError::Stale);
+            }
+        }
+        conclude(&mut tx, &leased(&row)?, report, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes back every lease that ran out; the answer counts them.
+    pub(crate) async fn reap_expired(&self, now: DateTime<Utc>) -> Result<usize, StoreError> {
+        let expired = sqlx::query(
+            "SELECT id, run_id, attempt, lease_expires_at FROM jobs \
+             WHERE state = 'leased' AND lease_expires_at < $1",
+        )
+        .bind(seconds(now))
+        .fetch_all(&self.reader)
+        .await?;
+        for row in &expired {
+            let (job, attempt): (i64, u32) = (column(row, "id")?, column(row, "attempt")?);
+            let mut tx = self.write().await?;
+            // The fence moves, so that a runner that comes back late is refused; the condition
+            // keeps out a heartbeat that arrived between the query and now.
+            let taken = sqlx::query(
+                "UPDATE jobs SET fence = fence + 1 WHERE id = $1 AND state = 'leased' \
+                 AND lease_expires_at < $2",
+            )
+            .bind(job)
+            .bind(seconds(now))
+            .execute(&mut *tx)
+            .await?;
+            if taken.rows_affected() == 1 {
+                let run = RunId(column(row, "run_id")?);
+                let message = format!("no heartbeat for {LEASE_SECONDS} s in attempt {attempt}");
+                retry_or_end(&mut tx, JobId(job), run, attempt, Fault::RunnerLost, &message, now)
+                    .await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(expired.len())
+    }
+}
+
+/// What the end of an attempt makes of its job.
+async fn conclude(
+    tx: &mut SqliteConnection,
+    lease: &Leased,
+    report: &JobReport,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    match (report.outcome, report.fault) {
+        (Outcome::Error, Some(fault)) if fault.is_transient() => {
+            let Leased { job, run, attempt, .. } = *lease;
+            retry_or_end(tx, job, run, attempt, fault, &report.message, now).await
+        }
+        (Outcome::Success, _) => match images::record_built(tx, lease, report, now).await? {
+            Some(sentence) => {
+                sqlx::query(
+                    "UPDATE jobs SET state = 'publishing', due_at = 0, tries = 0, \
+                     lease_expires_at = NULL WHERE id = $1",
+                )
+                .bind(lease.job.0)
+                .execute(&mut *tx)
+                .await?;
+                desired::desire_for_job(tx, lease.job, &sentence, now).await?;
+                jobs::settle_run(tx, lease.run, now).await
+            }
+            None => {
+                let ending = Ending::new(Outcome::Success, None, report.message.clone());
+                jobs::end(tx, lease.job, &ending, now).await
+            }
+        },
+        (outcome, fault) => {
+            let ending = Ending::new(outcome, fault, report.message.clone());
+            jobs::end(tx, lease.job, &ending, now).await
+        }
+    }
+}
+
+/// After a fault of ours: another attempt while there are any left.
+async fn retry_or_end(
+    tx: &mut SqliteConnection,
+    job: JobId,
+    run: RunId,
+    attempt: u32,
+    fault: Fault,
+    message: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if attempt >= MAX_ATTEMPTS {
+        return jobs::end(tx, job, &Ending::error(fault, message), now).await;
+    }
+    let due_at = now + Duration::seconds(RETRY_SECONDS * i64::from(attempt));
+    sqlx::query(
+        "UPDATE jobs SET state = 'queued', due_at = $2, fault = $3, message = $4, \
+         lease_expires_at = NULL, lease_request = NULL WHERE id = $1",
+    )
+    .bind(job.0)
+    .bind(seconds(due_at))
+    .bind(fault.as_str())
+    .bind(message)
+    .execute(&mut *tx)
+    .await?;
+    desired::desire_for_job(tx, job, &status::queued(), now).await?;
+    jobs::settle_run(tx, run, now).await
+}
+
+fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {
+    Ok(Leased {
+        job: JobId(column(row, "id")?),
+        run: RunId(column(row, "run_id")?),
+        attempt: column(row, "attempt")?,
+        fence: column(row, "fence")?,
+        expires_at: at(column(row, "lease_expires_at")?),
+        spec: json(row, "spec")?,
+    })
+}

@@ -1,0 +1,234 @@
+//! Jobs whose images are not pinned yet, and the NVRs that they reserve.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+use workflows::event::Trust;
+use workflows::ids::{JobId, RunId};
+use workflows::image::{Nvr, ParentPin};
+use workflows::job::JobSpec;
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::nvr::{self, NvrError};
+use workflows::plan::JobDraft;
+use workflows::state::JobState;
+use workflows::status::{self, Sentence};
+
+use super::row::{column, json, parsed, to_json};
+use super::{Store, StoreError, desired, seconds};
+
+/// A job that waits for its digests.
+#[derive(Debug)]
+pub(crate) struct UnpinnedJob {
+    pub(crate) id: JobId,
+    pub(crate) run: RunId,
+    pub(crate) draft: JobDraft,
+    pub(crate) forge: String,
+    pub(crate) repository: RepositoryName,
+    pub(crate) ref_name: RefName,
+    pub(crate) commit: CommitId,
+    pub(crate) fetch_ref: String,
+    pub(crate) release: String,
+    pub(crate) trust: Trust,
+    pub(crate) tries: u32,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// Which NVR a job asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct NvrRequest {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// Given by the packager, used verbatim.
+    pub(crate) release: Option<String>,
+    /// Where the packager gave it, such as `Dockerfile:7`.
+    pub(crate) place: String,
+    /// Put behind a number that is ours to choose.
+    pub(crate) dist_tag: String,
+}
+
+/// Why an NVR could not be reserved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReserveError {
+    /// The packager's release is built, or being built.
+    #[error("{place}: {nvr} exists already; raise the release, or leave it out")]
+    Taken { nvr: Nvr, place: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for ReserveError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Store {
+    /// Jobs to pin, the important and the old ones first.
+    pub(crate) async fn unpinned(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<UnpinnedJob>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT jobs.id, run_id, draft, forge, repository, ref_name, commit_id, fetch_ref, release, \
+             trust, tries, jobs.created_at AS created_at FROM jobs JOIN runs ON runs.id = run_id \
+             WHERE jobs.state = 'unpinned' AND due_at <= $1 \
+             ORDER BY priority DESC, jobs.id LIMIT $2",
+        )
+        .bind(seconds(now))
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UnpinnedJob {
+                    id: JobId(column(row, "id")?),
+                    run: RunId(column(row, "run_id")?),
+                    draft: json(row, "draft")?,
+                    forge: column(row, "forge")?,
+                    repository: parsed(row, "repository")?,
+                    ref_name: parsed(row, "ref_name")?,
+                    commit: parsed(row, "commit_id")?,
+                    fetch_ref: column(row, "fetch_ref")?,
+                    release: column(row, "release")?,
+                    trust: parsed(row, "trust")?,
+                    tries: column(row, "tries")?,
+                    created_at: super::at(column(row, "created_at")?),
+                })
+            })
+            .collect()
+    }
+
+    /// Reserves the NVR, completes the specification with it and frees the job to be leased, in
+    /// one transaction: two jobs never hold the same NVR, and none is queued without its pins.
+    pub(crate) async fn record_pins(
+        &self,
+        job: &UnpinnedJob,
+        request: Option<&NvrRequest>,
+        pins: &[ParentPin],
+        complete: impl FnOnce(Option<&Nvr>) -> JobSpec,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReserveError> {
+        let mut tx = self.write().await?;
+        let nvr = match request {
+            Some(request) => Some(reserve(&mut tx, job.id, request).await?),
+            None => None,
+        };
+        let spec = complete(nvr.as_ref());
+        for (position, pin) in pins.iter().enumerate() {
+            sqlx::query(
+                "INSERT INTO pins (job_id, position, written, reference, digest) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            )
+            .bind(job.id.0)
+            .bind(i64::try_from(position).unwrap_or(i64::MAX))
+            .bind(&pin.written)
+            .bind(pin.reference.to_string())
+            .bind(pin.digest.as_str())
+            .execute(&mut *tx)
+            .await?;
+        }
+        let (state, sentence) = if job.draft.needs.is_empty() {
+            (JobState::Queued, status::queued())
+        } else {
+            (JobState::Waiting, status::waiting(&job.draft.needs))
+        };
+        sqlx::query(
+            "UPDATE jobs SET state = $2, spec = $3, queued_at = $4, tries = 0, due_at = 0 \
+             WHERE id = $1 AND state = 'unpinned'",
+        )
+        .bind(job.id.0)
+        .bind(state.as_str())
+        .bind(to_json(&spec)?)
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
+        desired::desire_for_job(&mut tx, job.id, &sentence, now).await?;
+        super::jobs::settle_run(&mut tx, job.run, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Puts a job off because a registry or forge does not answer, and says so in its status.
+    pub(crate) async fn defer_pinning(
+        &self,
+        job: JobId,
+        until: DateTime<Utc>,
+        sentence: &Sentence,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE jobs SET tries = tries + 1, due_at = $2, message = $3 \
+             WHERE id = $1 AND state = 'unpinned'",
+        )
+        .bind(job.0)
+        .bind(seconds(until))
+        .bind(&sentence.description)
+        .execute(&mut *tx)
+        .await?;
+        desired::desire_for_job(&mut tx, job, sentence, now).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn reserve(
+    tx: &mut SqliteConnection,
+    job: JobId,
+    request: &NvrRequest,
+) -> Result<Nvr, ReserveError> {
+    let held = releases_held(tx, request).await?;
+    let existing: BTreeSet<String> = held.iter().map(|(release, _)| release.clone()).collect();
+    let refused = |error: &dyn std::fmt::Display| {
+        ReserveError::Refused(format!("{}: {error}", request.place))
+    };
+    let release = match &request.release {
+        Some(given) => given.clone(),
+        None => {
+            let newest = held.iter().find(|(_, dist_tag)| *dist_tag == request.dist_tag);
+            let newest = newest.map(|(release, _)| release.as_str());
+            nvr::next_free_release(newest, &request.dist_tag, &existing)
+                .map_err(|error| refused(&error))?
+        }
+    };
+    let nvr = Nvr::new(&request.name, &request.version, &release).map_err(|e| refused(&e))?;
+    match nvr::given_release(&release, &existing) {
+        Ok(()) => {}
+        Err(NvrError::Taken(_)) => {
+            return Err(ReserveError::Taken { nvr, place: request.place.clone() });
+        }
+        Err(error) => return Err(refused(&error)),
+    }
+    sqlx::query(
+        "INSERT INTO nvrs (job_id, name, version, release, dist_tag, state) \
+         VALUES ($1, $2, $3, $4, $5, 'reserved')",
+    )
+    .bind(job.0)
+    .bind(&nvr.name)
+    .bind(&nvr.version)
+    .bind(&nvr.release)
+    .bind(&request.dist_tag)
+    .execute(&mut *tx)
+    .await?;
+    Ok(nvr)
+}
+
+/// Releases of this name and version that somebody holds, each with its dist tag, the newest
+/// first. The single writer makes reading them and reserving one more one step.
+async fn releases_held(
+    tx: &mut SqliteConnection,
+    request: &NvrRequest,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let held = sqlx::query_as(
+        "SELECT release, dist_tag FROM nvrs WHERE name = $1 AND version = $2 \
+         AND state <> 'free' ORDER BY job_id DESC",
+    )
+    .bind(&request.name)
+    .bind(&request.version)
+    .fetch_all(&mut *tx)
+    .await?;
+    Ok(held)
+}

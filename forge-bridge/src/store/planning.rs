@@ -1,0 +1,316 @@
+//! From an event to its runs and jobs, in one transaction.
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+use workflows::diagnostic::Diagnostic;
+use workflows::event::{Event, Trust};
+use workflows::ids::{EventId, JobId, RunId};
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::plan::JobDraft;
+use workflows::selection::{Origin, Skipped};
+use workflows::state::{JobState, Outcome, RunState};
+use workflows::status;
+
+use super::row::{column, json, to_json};
+use super::schedules::{self, ScheduleEntry};
+use super::{Store, StoreError, at, desired, seconds};
+
+/// An event that nobody has planned yet.
+#[derive(Debug)]
+pub(crate) struct UndoneEvent {
+    pub(crate) id: EventId,
+    pub(crate) forge: String,
+    pub(crate) event: Event,
+    pub(crate) attempts: u32,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// What is to be done about an event.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Nothing, and why.
+    Skip(String),
+    /// The branch is gone, and its schedules with it.
+    BranchGone { repository: RepositoryName, ref_name: RefName },
+    /// Runs, perhaps none, each with its reason.
+    Plan(Box<Planning>),
+}
+
+/// The runs of an event, and what each of them is about.
+#[derive(Debug)]
+pub(crate) struct Planning {
+    pub(crate) subject: Subject,
+    pub(crate) runs: Vec<PlannedRun>,
+    pub(crate) skipped: Vec<Skipped>,
+    /// The branch's schedules as its head now says; `None` leaves them as they are.
+    pub(crate) schedules: Option<Vec<ScheduleEntry>>,
+}
+
+/// What all runs of an event share.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) forge: String,
+    pub(crate) repository: RepositoryName,
+    pub(crate) ref_name: RefName,
+    pub(crate) commit: CommitId,
+    /// Where a server that does not serve commits by id has it.
+    pub(crate) fetch_ref: String,
+    pub(crate) release: String,
+    pub(crate) cause: String,
+    pub(crate) trust: Trust,
+    pub(crate) priority: Priority,
+}
+
+/// Who goes first when runners are few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    Scheduled = 0,
+    PullRequest = 1,
+    Push = 2,
+}
+
+/// One workflow that fires.
+#[derive(Debug)]
+pub(crate) struct PlannedRun {
+    pub(crate) workflow: String,
+    pub(crate) path: String,
+    pub(crate) origin: Origin,
+    pub(crate) blob: String,
+    pub(crate) text: String,
+    pub(crate) jobs: Result<Vec<PlannedJob>, Vec<Diagnostic>>,
+}
+
+/// One job of a workflow that fires.
+#[derive(Debug)]
+pub(crate) struct PlannedJob {
+    pub(crate) draft: JobDraft,
+    pub(crate) context: String,
+}
+
+impl Store {
+    /// Events to plan, oldest first.
+    pub(crate) async fn events_due(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<UndoneEvent>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, forge, event, attempts, created_at FROM events \
+             WHERE state = 'new' AND due_at <= $1 ORDER BY id LIMIT $2",
+        )
+        .bind(seconds(now))
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UndoneEvent {
+                    id: EventId(column(row, "id")?),
+                    forge: column(row, "forge")?,
+                    event: json(row, "event")?,
+                    attempts: column(row, "attempts")?,
+                    created_at: at(column(row, "created_at")?),
+                })
+            })
+            .collect()
+    }
+
+    /// Puts an event off because a forge does not answer.
+    pub(crate) async fn defer_event(
+        &self,
+        event: EventId,
+        until: DateTime<Utc>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE events SET attempts = attempts + 1, due_at = $2, reason = $3 \
+             WHERE id = $1 AND state = 'new'",
+        )
+        .bind(event.0)
+        .bind(seconds(until))
+        .bind(why)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Writes what was decided about an event. Deciding twice about one event, as after a crash
+    /// between decision and commit, changes nothing the second time.
+    pub(crate) async fn record_decision(
+        &self,
+        event: EventId,
+        forge: &str,
+        decision: &Decision,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<RunId>, StoreError> {
+        let mut tx = self.write().await?;
+        let (state, reason) = match decision {
+            Decision::Skip(reason) => ("skipped", Some(reason.clone())),
+            Decision::BranchGone { ref_name, .. } => {
+                ("skipped", Some(format!("{} is deleted; nothing to build", ref_name.short())))
+            }
+            Decision::Plan(plan) if plan.runs.is_empty() => ("skipped", Some(no_run_reason(plan))),
+            Decision::Plan(_) => ("planned", None),
+        };
+        let changed = sqlx::query(
+            "UPDATE events SET state = $2, reason = $3 WHERE id = $1 AND state = 'new'",
+        )
+        .bind(event.0)
+        .bind(state)
+        .bind(reason)
+        .execute(&mut *tx)
+        .await?;
+        let mut runs = Vec::new();
+        if changed.rows_affected() == 1 {
+            match decision {
+                Decision::Skip(_) => {}
+                Decision::BranchGone { repository, ref_name } => {
+                    schedules::replace(&mut tx, forge, repository, ref_name, &[], now).await?;
+                }
+                Decision::Plan(plan) => runs = record_plan(&mut tx, event, plan, now).await?,
+            }
+        }
+        tx.commit().await?;
+        Ok(runs)
+    }
+}
+
+/// Why an event that was looked at made no run.
+fn no_run_reason(plan: &Planning) -> String {
+    match plan.skipped.len() {
+        0 => "no workflow file: neither the repository nor the release has one".to_owned(),
+        1 => format!("1 workflow looked at: {}", plan.skipped[0].reason),
+        n => format!("{n} workflows looked at, none fires; each has its reason"),
+    }
+}
+
+/// Inserts the runs, jobs and statuses of an event inside the caller's transaction.
+pub(super) async fn record_plan(
+    tx: &mut SqliteConnection,
+    event: EventId,
+    plan: &Planning,
+    now: DateTime<Utc>,
+) -> Result<Vec<RunId>, StoreError> {
+    for skipped in &plan.skipped {
+        sqlx::query("INSERT INTO skipped_workflows (event_id, path, reason) VALUES ($1, $2, $3)")
+            .bind(event.0)
+            .bind(&skipped.path)
+            .bind(&skipped.reason)
+            .execute(&mut *tx)
+            .await?;
+    }
+    if let Some(entries) = &plan.schedules {
+        let Subject { forge, repository, ref_name, .. } = &plan.subject;
+        schedules::replace(tx, forge, repository, ref_name, entries, now).await?;
+    }
+    let mut runs = Vec::new();
+    for planned in &plan.runs {
+        let run = insert_run(tx, event, &plan.subject, planned, now).await?;
+        match &planned.jobs {
+            Ok(jobs) => {
+                for job in jobs {
+                    insert_job(tx, run, &plan.subject, job, now).await?;
+                }
+            }
+            Err(diagnostics) => {
+                refuse_workflow(tx, run, &plan.subject, planned, diagnostics, now).await?;
+            }
+        }
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+async fn insert_run(
+    tx: &mut SqliteConnection,
+    event: EventId,
+    subject: &Subject,
+    planned: &PlannedRun,
+    now: DateTime<Utc>,
+) -> Result<RunId, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO runs (event_id, forge, repository, ref_name, commit_id, fetch_ref, release, \
+         cause, trust, workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, \
+         state, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) \
+         RETURNING id",
+    )
+    .bind(event.0)
+    .bind(&subject.forge)
+    .bind(subject.repository.as_str())
+    .bind(subject.ref_name.as_str())
+    .bind(subject.commit.as_str())
+    .bind(&subject.fetch_ref)
+    .bind(&subject.release)
+    .bind(&subject.cause)
+    .bind(subject.trust.as_str())
+    .bind(&planned.workflow)
+    .bind(&planned.path)
+    .bind(planned.origin.as_str())
+    .bind(&planned.blob)
+    .bind(&planned.text)
+    .bind(RunState::Queued.as_str())
+    .bind(seconds(now))
+    .fetch_one(&mut *tx)
+    .await?;
+    Ok(RunId(column(&row, "id")?))
+}
+
+async fn insert_job(
+    tx: &mut SqliteConnection,
+    run: RunId,
+    subject: &Subject,
+    job: &PlannedJob,
+    now: DateTime<Utc>,
+) -> Result<JobId, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO jobs (run_id, name, context, needs, runs_on, priority, draft, state, \
+         created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9) RETURNING id",
+    )
+    .bind(run.0)
+    .bind(&job.draft.name)
+    .bind(&job.context)
+    .bind(to_json(&job.draft.needs)?)
+    .bind(to_json(&job.draft.runs_on)?)
+    .bind(subject.priority as i64)
+    .bind(to_json(&job.draft)?)
+    .bind(JobState::Unpinned.as_str())
+    .bind(seconds(now))
+    .fetch_one(&mut *tx)
+    .await?;
+    let id = JobId(column(&row, "id")?);
+    desired::desire_for_job(tx, id, &status::accepted(), now).await?;
+    Ok(id)
+}
+
+/// A workflow file that cannot be read ends its run at once, with the place in its status.
+async fn refuse_workflow(
+    tx: &mut SqliteConnection,
+    run: RunId,
+    subject: &Subject,
+    planned: &PlannedRun,
+    diagnostics: &[Diagnostic],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let all: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    let first = all.first().map_or("the workflow file cannot be read", String::as_str);
+    sqlx::query(
+        "UPDATE runs SET state = $2, outcome = $3, message = $4, finished_at = $5 WHERE id = $1",
+    )
+    .bind(run.0)
+    .bind(RunState::Finished.as_str())
+    .bind(Outcome::Failure.as_str())
+    .bind(all.join("\n"))
+    .bind(seconds(now))
+    .execute(&mut *tx)
+    .await?;
+    let subject = desired::Subject {
+        run,
+        forge: &subject.forge,
+        repository: &subject.repository,
+        commit: &subject.commit,
+    };
+    let context = status::context("workflow", &planned.path);
+    let sentence = status::finished(Outcome::Failure, None, first);
+    desired::desire(tx, &subject, &context, &sentence, now).await
+}

@@ -1,0 +1,244 @@
+//! The gap between the statuses that are desired and those that a forge was told.
+
+use chrono::{DateTime, Utc};
+use workflows::names::{CommitId, RepositoryName};
+use workflows::status::StatusState;
+
+use super::row::{column, parsed};
+use super::{Store, StoreError, seconds};
+
+/// A status that its forge has not been told yet, in its newest words.
+#[derive(Debug)]
+pub(crate) struct StatusBehind {
+    pub(crate) id: i64,
+    /// Number of these words; rises with each change.
+    pub(crate) desired: i64,
+    pub(crate) repository: RepositoryName,
+    pub(crate) commit: CommitId,
+    pub(crate) context: String,
+    pub(crate) state: StatusState,
+    pub(crate) description: String,
+    /// Path of the run's page below the public URL.
+    pub(crate) target: String,
+    /// Failed tries of these words.
+    pub(crate) attempts: u32,
+}
+
+impl Store {
+    /// Statuses of one forge that are behind and due: those that will not change any more first,
+    /// because somebody waits for them.
+    pub(crate) async fn statuses_behind(
+        &self,
+        forge: &str,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<StatusBehind>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, desired, repository, commit_id, context, state, description, target_url, \
+             attempts FROM statuses WHERE reported < desired AND refusal IS NULL AND forge = $1 \
+             AND due_at <= $2 ORDER BY state = 'pending', due_at, id LIMIT $3",
+        )
+        .bind(forge)
+        .bind(seconds(now))
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            let state: &str = column(row, "state")?;
+            Ok(StatusBehind {
+                id: column(row, "id")?,
+                desired: column(row, "desired")?,
+                repository: parsed(row, "repository")?,
+                commit: parsed(row, "commit_id")?,
+                context: column(row, "context")?,
+                state: StatusState::from_word(state)
+                    .ok_or_else(|| StoreError::Corrupt(format!("column state: `{state}`")))?,
+                description: column(row, "description")?,
+                target: column(row, "target_url")?,
+                attempts: column(row, "attempts")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The forge took these words. Newer ones stay to be posted.
+    pub(crate) async fn status_reported(
+        &self,
+        status: &StatusBehind,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE statuses SET reported = MAX(reported, $2), reported_at = $3 WHERE id = $1",
+        )
+        .bind(status.id)
+        .bind(status.desired)
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The forge could not take these words; newer ones are due at once.
+    pub(crate) async fn defer_status(
+        &self,
+        status: &StatusBehind,
+        until: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE statuses SET attempts = attempts + 1, due_at = $3 \
+             WHERE id = $1 AND desired = $2",
+        )
+        .bind(status.id)
+        .bind(status.desired)
+        .bind(seconds(until))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The forge will not take these words, and says why. Newer ones are tried again.
+    pub(crate) async fn refuse_status(
+        &self,
+        status: &StatusBehind,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE statuses SET attempts = attempts + 1, refusal = $3 \
+             WHERE id = $1 AND desired = $2",
+        )
+        .bind(status.id)
+        .bind(status.desired)
+        .bind(why)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Makes refused statuses that changed after `since` due again, and says how many.
+    pub(crate) async fn retry_refused_statuses(
+        &self,
+        since: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.write().await?;
+        let retried = sqlx::query(
+            "UPDATE statuses SET refusal = NULL, attempts = 0, due_at = 0 \
+             WHERE refusal IS NOT NULL AND changed_at >= $1",
+        )
+        .bind(seconds(since))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(retried.rows_affected())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use workflows::ids::RunId;
+    use workflows::status::{self, Sentence};
+
+    use super::super::desired::{Subject, desire};
+    use super::*;
+
+    pub(crate) fn repository() -> RepositoryName {
+        RepositoryName::parse("containers/httpd").unwrap()
+    }
+
+    pub(crate) fn commit() -> CommitId {
+        CommitId::parse(&"1a".repeat(20)).unwrap()
+    }
+
+    /// Desires a status as run 7 of the forge `forge` does.
+    pub(crate) async fn say(store: &Store, context: &str, sentence: &Sentence, now: DateTime<Utc>) {
+        let mut tx = store.write().await.unwrap();
+        sqlx::query(
+            "INSERT OR IGNORE INTO events (id, forge, kind, event, created_at) \
+             VALUES (7, 'forge', 'push', '{}', 0)",
+        )
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        sqlx::query(
+            "INSERT OR IGNORE INTO runs (id, event_id, forge, repository, ref_name, commit_id, \
+             fetch_ref, release, cause, trust, workflow, workflow_path, workflow_origin, \
+             workflow_blob, workflow_text, state, created_at) VALUES (7, 7, 'forge', \
+             'containers/httpd', 'refs/heads/f43', $1, '', 'f43', 'push', 'trusted', 'w', 'w.yml', \
+             'repository', '', '', 'running', 0)",
+        )
+        .bind(commit().as_str())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        let subject =
+            Subject { run: RunId(7), forge: "forge", repository: &repository(), commit: &commit() };
+        desire(&mut tx, &subject, context, sentence, now).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn open() -> (Store, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        (Store::open(&directory.path().join("strata.db")).await.unwrap(), directory)
+    }
+
+    async fn contexts(store: &Store, now: DateTime<Utc>) -> Vec<String> {
+        let behind = store.statuses_behind("forge", now, 10).await.unwrap();
+        behind.into_iter().map(|status| status.context).collect()
+    }
+
+    #[tokio::test]
+    async fn final_states_come_first_and_reported_ones_not_at_all() {
+        let (store, _directory) = open().await;
+        let now = Utc::now();
+        say(&store, "a", &status::queued(), now).await;
+        say(&store, "b", &status::running(1), now).await;
+        let ended = status::finished(workflows::state::Outcome::Failure, None, "Broken");
+        say(&store, "c", &ended, now).await;
+        assert_eq!(contexts(&store, now).await, ["c", "a", "b"]);
+        assert_eq!(store.statuses_behind("other", now, 10).await.unwrap().len(), 0);
+        let first = store.statuses_behind("forge", now, 1).await.unwrap().remove(0);
+        assert_eq!((first.target.as_str(), first.description.as_str()), ("/runs/7", "Broken"));
+        store.status_reported(&first, now).await.unwrap();
+        assert_eq!(contexts(&store, now).await, ["a", "b"]);
+        say(&store, "c", &ended, now).await;
+        assert_eq!(contexts(&store, now).await, ["a", "b"], "the same words again are no news");
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_older_words_does_not_touch_newer_ones() {
+        let (store, _directory) = open().await;
+        let now = Utc::now();
+        let later = now + chrono::TimeDelta::hours(1);
+        say(&store, "a", &status::queued(), now).await;
+        let old = store.statuses_behind("forge", now, 1).await.unwrap().remove(0);
+        say(&store, "a", &status::running(1), now).await;
+        store.defer_status(&old, later).await.unwrap();
+        store.refuse_status(&old, "no").await.unwrap();
+        store.status_reported(&old, now).await.unwrap();
+        let newer = store.statuses_behind("forge", now, 1).await.unwrap().remove(0);
+        assert_eq!((newer.description.as_str(), newer.attempts), ("Running", 0));
+        store.defer_status(&newer, later).await.unwrap();
+        assert_eq!(contexts(&store, now).await, [""; 0]);
+        assert_eq!(contexts(&store, later).await, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_status_waits_for_a_person_or_for_news() {
+        let (store, _directory) = open().await;
+        let now = Utc::now();
+        say(&store, "a", &status::queued(), now).await;
+        say(&store, "b", &status::queued(), now).await;
+        for status in store.statuses_behind("forge", now, 10).await.unwrap() {
+            store.refuse_status(&status, "the token is wrong").await.unwrap();
+        }
+        assert_eq!(contexts(&store, now).await, [""; 0]);
+        say(&store, "b", &status::running(1), now).await;
+        assert_eq!(contexts(&store, now).await, ["b"]);
+        let tomorrow = now + chrono::TimeDelta::days(1);
+        assert_eq!(store.retry_refused_statuses(tomorrow).await.unwrap(), 0);
+        assert_eq!(store.retry_refused_statuses(now).await.unwrap(), 1);
+        assert_eq!(contexts(&store, now).await, ["a", "b"]);
+    }
+}

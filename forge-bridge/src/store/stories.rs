@@ -1,0 +1,334 @@
+//! The life of jobs in the store, told without a network.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
+use workflows::event::{Event, Push, Trust};
+use workflows::ids::{EventId, JobId, RunnerId};
+use workflows::image::{BuiltImage, Digest, Reference, Tag, TagPlan};
+use workflows::job::{BuildSpec, JobSpec, Limits, Network, Source, StepAction, StepSpec};
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::plan::JobDraft;
+use workflows::protocol::{JobReport, LEASE_SECONDS};
+use workflows::selection::Origin;
+use workflows::state::{Fault, Outcome};
+
+use super::leases::{LeaseError, MAX_ATTEMPTS};
+use super::pinning::{NvrRequest, UnpinnedJob};
+use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subject};
+use super::{Decoded, Store};
+
+mod numbers;
+
+const RUNNER: RunnerId = RunnerId(1);
+
+struct Story {
+    store: Store,
+    now: DateTime<Utc>,
+    _dir: TempDir,
+}
+
+fn repository() -> RepositoryName {
+    RepositoryName::parse("containers/httpd").unwrap()
+}
+
+fn branch() -> RefName {
+    RefName::branch("f43").unwrap()
+}
+
+fn commit(digit: char) -> CommitId {
+    CommitId::parse(&digit.to_string().repeat(40)).unwrap()
+}
+
+fn draft(name: &str, needs: &[&str]) -> JobDraft {
+    JobDraft {
+        name: name.to_owned(),
+        title: name.to_owned(),
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        runs_on: vec!["docker".to_owned()],
+        image: None,
+        env: Default::default(),
+        timeout_seconds: None,
+        steps: Vec::new(),
+    }
+}
+
+fn reference() -> Reference {
+    Reference::parse("registry.example/f43/httpd:unique", "registry.example").unwrap()
+}
+
+fn build(nvr: Option<&workflows::image::Nvr>) -> BuildSpec {
+    BuildSpec {
+        dockerfile: "Dockerfile".to_owned(),
+        context: String::new(),
+        pins: Vec::new(),
+        source_registry: "registry.example".to_owned(),
+        sources: None,
+        build_args: Default::default(),
+        labels: Default::default(),
+        stage_env: Default::default(),
+        notes: Vec::new(),
+        autorebuild: None,
+        mode: workflows::image::BuildMode::Release,
+        nvr: nvr.cloned(),
+        target: Reference { tag: None, ..reference() },
+        tags: TagPlan {
+            unique: Tag::parse("unique").unwrap(),
+            primary: Some(Tag::parse("2.4-1").unwrap()),
+            floating: vec![Tag::parse("latest").unwrap()],
+        },
+        push: true,
+        source_date_epoch: 0,
+    }
+}
+
+fn spec(job: &UnpinnedJob, nvr: Option<&workflows::image::Nvr>) -> JobSpec {
+    let step = StepSpec {
+        name: "build".to_owned(),
+        env: Default::default(),
+        action: StepAction::LayeredBuild(Box::new(build(nvr))),
+    };
+    JobSpec {
+        name: job.draft.name.clone(),
+        source: Source {
+            forge: job.forge.clone(),
+            repository: job.repository.clone(),
+            clone_url: "https://forge.example/containers/httpd.git".to_owned(),
+            ref_name: job.ref_name.clone(),
+            fetch_ref: job.fetch_ref.clone(),
+            commit: job.commit.clone(),
+        },
+        release: job.release.clone(),
+        trust: job.trust,
+        image: None,
+        env: Default::default(),
+        steps: vec![step],
+        limits: Limits::default(),
+        network: Network::None,
+        runs_on: job.draft.runs_on.clone(),
+    }
+}
+
+fn request() -> NvrRequest {
+    NvrRequest {
+        name: "httpd-container".to_owned(),
+        version: "2.4".to_owned(),
+        release: None,
+        place: "Dockerfile:3".to_owned(),
+        dist_tag: "fc43".to_owned(),
+    }
+}
+
+fn report(fence: i64, outcome: Outcome, fault: Option<Fault>) -> JobReport {
+    JobReport { fence, outcome, fault, message: "said so".to_owned(), image: None }
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("strata.db")).await.unwrap();
+        Self { store, now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(), _dir: dir }
+    }
+
+    /// A push of a commit that fires one workflow with these jobs.
+    async fn push(&self, after: char, jobs: &[JobDraft]) -> EventId {
+        let event = Event::Push(Push {
+            repository: repository(),
+            ref_name: branch(),
+            before: None,
+            after: commit(after),
+            forced: false,
+            actor: None,
+        });
+        self.deliver(&format!("push-{after}"), event).await;
+        let due = self.store.events_due(self.now, 10).await.unwrap();
+        let undone = due.last().unwrap();
+        let planned = jobs.iter().map(|draft| PlannedJob {
+            draft: draft.clone(),
+            context: format!("w / {}", draft.title),
+        });
+        let plan = Planning {
+            subject: Subject {
+                forge: "forge".to_owned(),
+                repository: repository(),
+                ref_name: branch(),
+                commit: commit(after),
+                fetch_ref: branch().to_string(),
+                release: "f43".to_owned(),
+                cause: "push".to_owned(),
+                trust: Trust::Trusted,
+                priority: Priority::Push,
+            },
+            runs: vec![PlannedRun {
+                workflow: "w".to_owned(),
+                path: "w.yml".to_owned(),
+                origin: Origin::Repository,
+                blob: "b".to_owned(),
+                text: String::new(),
+                jobs: Ok(planned.collect()),
+            }],
+            skipped: Vec::new(),
+            schedules: None,
+        };
+        let decision = Decision::Plan(Box::new(plan));
+        self.store.record_decision(undone.id, "forge", &decision, self.now).await.unwrap();
+        undone.id
+    }
+
+    async fn deliver(&self, id: &str, event: Event) {
+        let delivery = super::deliveries::tests::new("forge", id);
+        self.store.insert_deliveries(vec![delivery], self.now).await.unwrap();
+        let undecoded = self.store.undecoded(10, 1024).await.unwrap();
+        let batch: Vec<Decoded> = undecoded
+            .into_iter()
+            .map(|one| Decoded { delivery: one.id, forge: one.forge, event: event.clone() })
+            .collect();
+        self.store.record_decoded(&batch, self.now).await.unwrap();
+    }
+
+    async fn pin_all(&self) {
+        for job in self.store.unpinned(self.now, 10).await.unwrap() {
+            let complete = |nvr: Option<&_>| spec(&job, nvr);
+            self.store.record_pins(&job, Some(&request()), &[], complete, self.now).await.unwrap();
+        }
+    }
+
+    async fn lease(&self, request: &str) -> Option<super::leases::Leased> {
+        let labels = ["docker".to_owned()];
+        self.store.lease_next(RUNNER, request, &labels, self.now).await.unwrap()
+    }
+
+    async fn text(&self, sql: &'static str) -> Vec<String> {
+        sqlx::query_scalar(sql).fetch_all(&self.store.reader).await.unwrap()
+    }
+
+    async fn jobs(&self) -> Vec<String> {
+        self.text(
+            "SELECT name || ' ' || state || ' ' || COALESCE(outcome, '-') FROM jobs ORDER BY id",
+        )
+        .await
+    }
+}
+
+#[tokio::test]
+async fn the_same_lease_request_gets_the_same_lease_and_another_gets_none() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    assert!(story.lease("early").await.is_none(), "a job without pins is not leased");
+    story.pin_all().await;
+    let first = story.lease("one").await.unwrap();
+    let again = story.lease("one").await.unwrap();
+    assert_eq!((first.job, first.fence, first.attempt), (again.job, again.fence, again.attempt));
+    assert!(story.lease("two").await.is_none());
+    let labels = ["other".to_owned()];
+    let wrong = story.store.lease_next(RUNNER, "three", &labels, story.now).await.unwrap();
+    assert!(wrong.is_none(), "labels decide");
+}
+
+#[tokio::test]
+async fn an_expired_lease_is_a_new_attempt_and_the_old_fence_is_refused() {
+    let mut story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    let old = story.lease("one").await.unwrap();
+    story.now += TimeDelta::seconds(LEASE_SECONDS + 1);
+    assert_eq!(story.store.reap_expired(story.now).await.unwrap(), 1);
+    let stale = story.store.heartbeat(RUNNER, old.job, old.fence, story.now).await;
+    assert!(matches!(stale, Err(LeaseError::Stale)));
+    let late = report(old.fence, Outcome::Success, None);
+    let late = story.store.finish(RUNNER, old.job, &late, story.now).await;
+    assert!(matches!(late, Err(LeaseError::Stale)));
+    story.now += TimeDelta::minutes(1);
+    let new = story.lease("two").await.unwrap();
+    assert_eq!((new.job, new.attempt), (old.job, 2));
+    assert!(new.fence > old.fence);
+}
+
+#[tokio::test]
+async fn faults_of_ours_are_tried_again_and_then_end_as_an_error_that_frees_the_nvr() {
+    let mut story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    for attempt in 1..=MAX_ATTEMPTS {
+        let lease = story.lease(&format!("request-{attempt}")).await.unwrap();
+        assert_eq!(lease.attempt, attempt);
+        let broke = report(lease.fence, Outcome::Error, Some(Fault::Sandbox));
+        story.store.finish(RUNNER, lease.job, &broke, story.now).await.unwrap();
+        story.now += TimeDelta::minutes(5);
+    }
+    assert_eq!(story.jobs().await, ["build finished error"]);
+    assert_eq!(story.text("SELECT state FROM nvrs").await, ["free"]);
+    let status = story.text("SELECT state || ' ' || description FROM statuses").await;
+    assert_eq!(status, ["error Sandbox fault: said so"]);
+}
+
+#[tokio::test]
+async fn a_failure_of_theirs_is_not_tried_again_and_skips_what_needs_it() {
+    let story = Story::begin().await;
+    let jobs = [draft("build", &[]), draft("test", &["build"]), draft("more", &["test"])];
+    story.push('a', &jobs).await;
+    story.pin_all().await;
+    assert_eq!(story.jobs().await, ["build queued -", "test waiting -", "more waiting -"]);
+    let lease = story.lease("one").await.unwrap();
+    let failed = report(lease.fence, Outcome::Failure, None);
+    story.store.finish(RUNNER, lease.job, &failed, story.now).await.unwrap();
+    story.store.finish(RUNNER, lease.job, &failed, story.now).await.unwrap();
+    let expected = ["build finished failure", "test finished skipped", "more finished skipped"];
+    assert_eq!(story.jobs().await, expected);
+    assert_eq!(story.text("SELECT state || ' ' || outcome FROM runs").await, ["finished failure"]);
+    assert!(story.lease("two").await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_needed_comes_first_and_frees_the_rest() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[]), draft("test", &["build"])]).await;
+    story.pin_all().await;
+    let lease = story.lease("one").await.unwrap();
+    assert!(story.lease("two").await.is_none());
+    let done = report(lease.fence, Outcome::Success, None);
+    story.store.finish(RUNNER, lease.job, &done, story.now).await.unwrap();
+    let next = story.lease("two").await.unwrap();
+    assert_eq!(next.spec.name, "test");
+}
+
+#[tokio::test]
+async fn a_built_image_wants_its_tags_and_an_older_build_does_not_move_them_back() {
+    let story = Story::begin().await;
+    let mut leases = Vec::new();
+    for after in ['a', 'b'] {
+        story.push(after, &[draft("build", &[])]).await;
+        story.pin_all().await;
+        leases.push(story.lease(&after.to_string()).await.unwrap());
+    }
+    let digest = |digit: &str| Digest::parse(&format!("sha256:{}", digit.repeat(64))).unwrap();
+    for (lease, digit) in leases.iter().zip(["1", "2"]).rev() {
+        let image = BuiltImage { reference: reference(), digest: digest(digit), size_bytes: 1 };
+        let built = JobReport { image: Some(image), ..report(lease.fence, Outcome::Success, None) };
+        story.store.finish(RUNNER, lease.job, &built, story.now).await.unwrap();
+    }
+    let publications = story.store.publications(story.now, 10).await.unwrap();
+    let [older, newer] = publications.as_slice() else { panic!("{publications:?}") };
+    assert_eq!(
+        newer.wanted.iter().map(|(_, tag)| tag.as_str()).collect::<Vec<_>>(),
+        ["2.4-1", "latest"]
+    );
+    assert!(!older.overtaken && !newer.overtaken);
+    for (_, tag) in &newer.wanted {
+        story.store.tag_put(newer.image, tag, story.now).await.unwrap();
+    }
+    story.store.published(newer, story.now).await.unwrap();
+    let rest = story.store.publications(story.now, 10).await.unwrap();
+    assert!(rest[0].overtaken, "a newer build has moved the floating tags");
+    assert_eq!(story.jobs().await, ["build publishing -", "build finished success"]);
+}
+
+#[tokio::test]
+async fn deciding_twice_about_an_event_changes_nothing() {
+    let story = Story::begin().await;
+    let event = story.push('a', &[draft("build", &[])]).await;
+    let skip = Decision::Skip("again".to_owned());
+    story.store.record_decision(event, "forge", &skip, story.now).await.unwrap();
+    assert_eq!(story.text("SELECT state FROM events").await, ["planned"]);
+    assert_eq!(story.jobs().await, ["build unpinned -"]);
+    assert_eq!(story.store.unpinned(story.now, 9).await.unwrap()[0].id, JobId(1));
+}

@@ -1,0 +1,68 @@
+//! Queries for people: lists and details, read only.
+//!
+//! Lists are paged by key, newest first, so that a page costs the same however long the history.
+//! A detail is read in one transaction, so that its parts agree.
+
+mod deliveries;
+mod images;
+mod overview;
+mod run;
+mod runs;
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use workflows::state::UnknownWord;
+
+use super::{StoreError, at};
+
+pub(crate) use run::LogTarget;
+
+fn time(row: &SqliteRow, column: &str) -> Result<DateTime<Utc>, StoreError> {
+    Ok(at(row.try_get(column)?))
+}
+
+fn time_option(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(at))
+}
+
+/// A count or size, which the schema holds as a signed number.
+fn unsigned<T: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+    let number: i64 = row.try_get(column)?;
+    T::try_from(number)
+        .map_err(|_| StoreError::Corrupt(format!("column `{column}` holds {number}")))
+}
+
+fn word<T: FromStr<Err = UnknownWord>>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+    parse_word(row.try_get(column)?, column)
+}
+
+fn word_option<T: FromStr<Err = UnknownWord>>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| parse_word(text, column)).transpose()
+}
+
+fn parse_word<T: FromStr<Err = UnknownWord>>(text: &str, column: &str) -> Result<T, StoreError> {
+    text.parse()
+        .map_err(|error: UnknownWord| StoreError::Corrupt(format!("column `{column}`: {error}")))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+    serde_json::from_str(row.try_get(column)?)
+        .map_err(|error| StoreError::Corrupt(format!("column `{column}`: {error}")))
+}
+
+/// Cuts a list that was read with one row too many, and says where the next page begins.
+fn cut_page<T>(rows: &mut Vec<T>, wanted: u32, id: impl Fn(&T) -> i64) -> Option<i64> {
+    let wanted = wanted as usize;
+    if rows.len() <= wanted {
+        return None;
+    }
+    rows.truncate(wanted);
+    rows.last().map(id)
+}

@@ -1,0 +1,54 @@
+//! Bearer tokens that the operator keeps in files.
+
+use std::path::PathBuf;
+
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use crate::config::read_secret;
+
+/// The token that a request presents.
+pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
+    parts.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Whether a file holds the presented token. Read for each call, so that a token that was changed
+/// is wrong from then on.
+///
+/// # Errors
+/// Why the file cannot be read, for our log.
+pub(crate) async fn is_in_file(path: PathBuf, presented: String) -> Result<bool, String> {
+    let token = tokio::task::spawn_blocking(move || read_secret(&path)).await;
+    let token = token.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    Ok(is_same(&token, &presented))
+}
+
+/// Compares in a time that tells nothing of the token: both are signed with the token as key, and
+/// the signatures are compared in constant time.
+pub(crate) fn is_same(token: &SecretString, presented: &str) -> bool {
+    let sign = |text: &str| {
+        let key = token.expose_secret().as_bytes();
+        Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(text))
+    };
+    match (sign(token.expose_secret()), sign(presented)) {
+        (Ok(right), Ok(given)) => given.verify(&right.finalize().into_bytes()).is_ok(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_token_is_the_token() {
+        let token = SecretString::from("s3cret");
+        assert!(is_same(&token, "s3cret"));
+        for wrong in ["", "s3cre", "s3cret ", "S3cret", "s3cret\0"] {
+            assert!(!is_same(&token, wrong), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! GitLab's deliveries, of projects, groups and the whole system.
+//!
+//! What they are is read from `object_kind`, which a signature covers and the event header not.
+
+use serde::Deserialize;
+use workflows::event::{Event, PullRequest, PullRequestAction};
+use workflows::names::{CommitId, NameError, RefName, RepositoryName};
+
+use super::decode::{Undecoded, quoted};
+use super::refs::{RefMove, actor};
+
+#[derive(Deserialize)]
+struct Envelope {
+    // Some system hooks have none.
+    object_kind: Option<String>,
+    project: Option<Project>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    path_with_namespace: String,
+}
+
+impl Project {
+    fn name(&self) -> Result<RepositoryName, NameError> {
+        RepositoryName::parse(&self.path_with_namespace)
+    }
+}
+
+/// Branches and tags alike. `commits` is cut after twenty, and no flag tells a forced push.
+#[derive(Deserialize)]
+struct Push {
+    #[serde(rename = "ref")]
+    ref_name: String,
+    before: String,
+    // Of an annotated tag its own id; `checkout_sha` has the commit.
+    after: String,
+    project: Project,
+    user_username: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MergeRequest {
+    project: Project,
+    /// Who acted, who may be another than the author.
+    user: Option<User>,
+    object_attributes: Attributes,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: Option<u64>,
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct Attributes {
+    iid: u64,
+    // None in the sample that "Test" sends.
+    action: Option<String>,
+    /// The old head; only there when the head moved.
+    oldrev: Option<String>,
+    target_branch: String,
+    source_branch: String,
+    // `null` once the fork is deleted.
+    source: Option<Project>,
+    last_commit: Option<Commit>,
+    author_id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    id: String,
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
+    let envelope: Envelope = serde_json::from_slice(body)?;
+    match envelope.object_kind.as_deref() {
+        Some("push" | "tag_push") => push(serde_json::from_slice(body)?),
+        Some("merge_request") => merge_request(serde_json::from_slice(body)?),
+        other => {
+            let project = envelope.project.map(|project| project.name()).transpose()?;
+            let reason = match other {
+                Some(kind) => format!("object_kind {} changes no commit", quoted(kind)),
+                None => "missing field `object_kind`, as in system hooks without one".to_owned(),
+            };
+            Ok(Event::ignored(project, reason))
+        }
+    }
+}
+
+fn push(push: Push) -> Result<Event, Undecoded> {
+    RefMove {
+        repository: push.project.name()?,
+        ref_name: &push.ref_name,
+        before: &push.before,
+        after: &push.after,
+        forced: false,
+        actor: push.user_username.and_then(actor),
+    }
+    .event()
+}
+
+fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
+    // The hook belongs to the target; `source` may be any stranger's.
+    let repository = merge.project.name()?;
+    let attributes = merge.object_attributes;
+    let action = match (attributes.action.as_deref(), &attributes.oldrev) {
+        (Some("open"), _) => PullRequestAction::Opened,
+        (Some("reopen"), _) => PullRequestAction::Reopened,
+        (Some("update"), Some(_)) => PullRequestAction::Synchronized,
+        (action, _) => {
+            let action = quoted(action.unwrap_or("none"));
+            let reason = format!("merge request action {action} changes no commit");
+            return Ok(Event::ignored(Some(repository), reason));
+        }
+    };
+    let Some(head) = attributes.last_commit else {
+        return Ok(Event::ignored(Some(repository), "the merge request has no commit"));
+    };
+    let refuse = Undecoded::name_in(&repository);
+    let head_repository = attributes.source.map(|source| source.name()).transpose();
+    let head_ref = format!("refs/merge-requests/{}/head", attributes.iid);
+    let is_author = |user: &User| user.id.is_some() && user.id == attributes.author_id;
+    Ok(Event::PullRequest(PullRequest {
+        number: attributes.iid,
+        action,
+        head: CommitId::parse(&head.id).map_err(&refuse)?,
+        head_branch: RefName::branch(&attributes.source_branch)
+            .map_err(&refuse)?
+            .short()
+            .to_owned(),
+        head_repository: head_repository.map_err(&refuse)?,
+        head_ref: Some(RefName::parse(&head_ref).map_err(&refuse)?),
+        base_ref: RefName::branch(&attributes.target_branch).map_err(&refuse)?,
+        base: None,
+        author: merge.user.filter(is_author).and_then(|user| actor(user.username)),
+        repository,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

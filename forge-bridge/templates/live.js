@@ -1,0 +1,37 @@
+"use strict";
+
+// Nodes of log that stay in the page; older ones go, the plain text has them all.
+const KEPT_NODES = 4000;
+// This close to the end, in pixels, a reader wants to stay there.
+const NEAR_END = 40;
+
+function follow(log) {
+  const source = new EventSource(log.dataset.stream);
+  source.addEventListener("message", (event) => {
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END;
+    log.append(event.data + "\n");
+    while (log.childNodes.length > KEPT_NODES) log.firstChild.remove();
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  });
+  source.addEventListener("change", refresh);
+  source.addEventListener("end", () => {
+    source.close();
+    refresh();
+  });
+}
+
+// Takes the parts that carry states from a fresh copy of the page; logs stay as they are.
+async function refresh() {
+  const response = await fetch(location.pathname + location.search);
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const now = fresh.getElementById(part.id);
+    if (now) part.replaceWith(now);
+  }
+}
+
+for (const log of document.querySelectorAll("[data-stream]")) {
+  log.scrollTop = log.scrollHeight;
+  follow(log);
+}
