@@ -1,0 +1,10 @@
+//! COPY and ADD: which files stand where in the layer, before a byte of them is read.
+
+mod archive;
+mod destination;
+mod glob;
+mod source;
+
+pub(crate) use archive::is_archive;
+pub(crate) use destination::{Destination, Ownership, Planned};
+pub(crate) use source::{Source, SourceKind};

@@ -1,0 +1,243 @@
+//! Where copied files stand in the image.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Stat};
+
+use super::source::{Source, SourceKind};
+use crate::layer::{
+    Content, Entry, FileSource, LatestTime, MAX_LAYER_ENTRIES, Xattrs, clamped, read_xattrs,
+    unshifted,
+};
+use crate::root::{Found, Root, kind};
+
+/// Whose the copied files are and what may be done with them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ownership {
+    /// `--chown`.
+    pub(crate) owner: Option<(u32, u32)>,
+    /// `--chmod`.
+    pub(crate) mode: Option<u32>,
+}
+
+/// The entries of a layer by their paths: a directory comes before what is in it.
+pub(crate) type Planned = BTreeMap<PathBuf, Entry>;
+
+/// Collects what one instruction puts into the image.
+#[derive(Debug)]
+pub(crate) struct Destination<'a> {
+    /// The image so far; `None` where it does not matter (`--link`).
+    tree: Option<&'a Root>,
+    ownership: Ownership,
+    latest: LatestTime,
+    now: i64,
+    planned: Planned,
+    /// By device and inode: files that have several names.
+    links: HashMap<(u64, u64), PathBuf>,
+}
+
+impl<'a> Destination<'a> {
+    pub(crate) fn new(
+        tree: Option<&'a Root>,
+        ownership: Ownership,
+        latest: LatestTime,
+        now: i64,
+    ) -> Self {
+        let (planned, links) = (Planned::new(), HashMap::new());
+        Self { tree, ownership, latest, now, planned, links }
+    }
+
+    pub(crate) fn finish(self) -> Planned {
+        self.planned
+    }
+
+    /// Where a path leads in the image so far.
+    fn find(&self, path: &Path) -> io::Result<Found> {
+        match self.tree {
+            Some(tree) => tree.find(path),
+            None => {
+                let path = path.strip_prefix("/").unwrap_or(path).to_owned();
+                Ok(Found { path, stat: None })
+            }
+        }
+    }
+
+    fn in_tree(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.tree.map_or(Ok(None), |tree| tree.stat(path))
+    }
+
+    /// The path of a file called `name` that is copied to `dest`, which `is_dir` says to be a
+    /// directory whether it exists or not.
+    pub(crate) fn file_path(&self, dest: &Path, is_dir: bool, name: &Path) -> io::Result<PathBuf> {
+        let found = self.find(dest)?;
+        let planned_dir = self
+            .planned
+            .get(&found.path)
+            .is_some_and(|entry| matches!(entry.content, Content::Directory));
+        if is_dir || found.is_dir() || planned_dir || found.path.as_os_str().is_empty() {
+            if found.stat.is_some() && !found.is_dir() {
+                return Err(in_the_way(&found.path));
+            }
+            Ok(self.find(&found.path.join(name))?.path)
+        } else {
+            Ok(found.path)
+        }
+    }
+
+    /// Copies a file, or what is in a directory.
+    pub(crate) fn add(
+        &mut self,
+        source: &Source,
+        from: &Found,
+        name: &Path,
+        dest: &Path,
+        is_dir: bool,
+    ) -> io::Result<()> {
+        let Some(stat) = &from.stat else { return Ok(()) };
+        if kind(stat) != FileType::Directory {
+            let to = self.file_path(dest, is_dir, name)?;
+            return self.one(source, &from.path, stat, to);
+        }
+        let to = self.find(dest)?;
+        if to.stat.is_some() && !to.is_dir() {
+            return Err(in_the_way(&to.path));
+        }
+        self.make_directory(&to.path)?;
+        self.contents(source, &from.path, &to.path)
+    }
+
+    /// Puts a file of the Dockerfile itself.
+    pub(crate) fn add_text(&mut self, to: PathBuf, text: &str) -> io::Result<()> {
+        let size = text.len() as u64;
+        let content = Content::File { size, source: FileSource::Inline(text.as_bytes().into()) };
+        let entry = Entry { mode: 0o644, content, ..Entry::directory(&to, self.time(self.now)) };
+        self.put(entry)
+    }
+
+    fn contents(&mut self, source: &Source, from: &Path, to: &Path) -> io::Result<()> {
+        for name in source.root.names(from)? {
+            let path = from.join(&name);
+            let Some(stat) = source.root.stat(&path)? else { continue };
+            let is_dir = kind(&stat) == FileType::Directory;
+            let target = to.join(&name);
+            if source.hides(&path) {
+                if is_dir && source.may_show_below() {
+                    self.contents(source, &path, &target)?;
+                }
+                continue;
+            }
+            self.one(source, &path, &stat, target.clone())?;
+            if is_dir {
+                self.contents(source, &path, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, source: &Source, from: &Path, stat: &Stat, to: PathBuf) -> io::Result<()> {
+        let content = match kind(stat) {
+            FileType::Directory => Content::Directory,
+            FileType::Symlink => Content::Symlink(source.root.link(from)?),
+            FileType::Fifo => Content::Fifo,
+            FileType::RegularFile => self.file(source, from, stat, &to),
+            FileType::Socket => return Ok(()),
+            _ => {
+                let why = format!("{} is a device, which is not copied", from.display());
+                return Err(io::Error::other(why));
+            }
+        };
+        let is_of_image = matches!(source.kind, SourceKind::Image);
+        let (uid, gid, xattrs) = if is_of_image {
+            let owner = (unshifted(stat.st_uid, from)?, unshifted(stat.st_gid, from)?);
+            (owner.0, owner.1, read_xattrs(&source.root, from)?)
+        } else {
+            (0, 0, Xattrs::new())
+        };
+        let mtime = self.time(stat.st_mtime);
+        self.put(Entry { path: to, mode: stat.st_mode & 0o7777, uid, gid, mtime, xattrs, content })
+    }
+
+    fn file(&mut self, source: &Source, from: &Path, stat: &Stat, to: &Path) -> Content {
+        if stat.st_nlink > 1 {
+            let first = self.links.entry((stat.st_dev, stat.st_ino)).or_insert(to.to_owned());
+            if first != to && self.planned.contains_key(first) {
+                return Content::Hardlink(first.clone());
+            }
+        }
+        let source = FileSource::Tree(Arc::clone(&source.root), from.to_owned());
+        Content::File { size: u64::try_from(stat.st_size).unwrap_or(0), source }
+    }
+
+    fn put(&mut self, mut entry: Entry) -> io::Result<()> {
+        if entry.path.iter().any(|name| name.as_bytes().starts_with(b".wh.")) {
+            let why = format!("{}: no layer can hold a name with `.wh.`", entry.path.display());
+            return Err(io::Error::other(why));
+        }
+        if let Some((uid, gid)) = self.ownership.owner {
+            (entry.uid, entry.gid) = (uid, gid);
+        }
+        if let (Some(mode), false) =
+            (self.ownership.mode, matches!(entry.content, Content::Symlink(_)))
+        {
+            // What only special bits say, such as who may delete in a directory, stays.
+            entry.mode = (entry.mode & 0o7000) | mode;
+        }
+        let parent = entry.path.parent().unwrap_or(Path::new("")).to_owned();
+        self.make_directory(&parent)?;
+        let is_dir = matches!(entry.content, Content::Directory);
+        if let Some(there) = self.in_tree(&entry.path)?
+            && is_dir != (kind(&there) == FileType::Directory)
+        {
+            return Err(in_the_way(&entry.path));
+        }
+        if self.planned.len() as u64 >= MAX_LAYER_ENTRIES {
+            return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
+        }
+        self.planned.insert(entry.path.clone(), entry);
+        Ok(())
+    }
+
+    /// Plans a directory and those above it. One that the image has stands in the layer as it is
+    /// there: the upper one of two directories tells owner and permissions.
+    pub(crate) fn make_directory(&mut self, path: &Path) -> io::Result<()> {
+        if path.as_os_str().is_empty() || self.planned.contains_key(path) {
+            return Ok(());
+        }
+        self.make_directory(path.parent().unwrap_or(Path::new("")))?;
+        let entry = match (self.tree, self.in_tree(path)?) {
+            (Some(_), Some(stat)) if kind(&stat) != FileType::Directory => {
+                return Err(in_the_way(path));
+            }
+            (Some(tree), Some(stat)) => Entry {
+                mode: stat.st_mode & 0o7777,
+                uid: unshifted(stat.st_uid, path)?,
+                gid: unshifted(stat.st_gid, path)?,
+                mtime: self.time(stat.st_mtime),
+                xattrs: read_xattrs(tree, path)?,
+                ..Entry::directory(path, 0)
+            },
+            _ => {
+                let (uid, gid) = self.ownership.owner.unwrap_or_default();
+                Entry { uid, gid, ..Entry::directory(path, self.time(self.now)) }
+            }
+        };
+        self.planned.insert(path.to_owned(), entry);
+        Ok(())
+    }
+
+    fn time(&self, mtime: i64) -> i64 {
+        clamped(mtime, self.latest)
+    }
+}
+
+fn in_the_way(path: &Path) -> io::Error {
+    let why = format!(
+        "/{} would become a file where the image has a directory, or a directory where it has a file",
+        path.display()
+    );
+    io::Error::other(why)
+}

@@ -1,0 +1,56 @@
+//! Why a build ended without an image, told by whose fault it is.
+
+use std::io;
+
+use crate::registry::RegistryError;
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile or the context asks for what cannot be built: the author's fault.
+    #[error("{file}:{line}: {message}")]
+    Refused {
+        /// The Dockerfile as it was named.
+        file: String,
+        /// The line, from 1; 0 when it is about the whole file.
+        line: usize,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// A command of the Dockerfile failed: the author's fault.
+    #[error("{file}:{line}: {why}")]
+    Failed {
+        /// The Dockerfile as it was named.
+        file: String,
+        /// The line of the RUN.
+        line: usize,
+        /// How it ended.
+        why: String,
+    },
+    /// A registry did not give or take what it should.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// This machine cannot carry out the build.
+    #[error("the sandbox: {0}")]
+    Sandbox(String),
+    /// This machine failed at something.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Says what was tried when the system refuses it.
+pub(crate) trait Doing<T> {
+    /// Puts the sentence before the system's error.
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, BuildError>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, BuildError> {
+        self.map_err(|error| BuildError::Io { doing: what(), source: error.into() })
+    }
+}

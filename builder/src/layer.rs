@@ -1,0 +1,22 @@
+//! Layers: from entries to a compressed, digested blob in one pass, and back to files.
+
+mod compress;
+mod entry;
+mod pack;
+mod snapshot;
+mod tarball;
+mod unpack;
+
+pub(crate) use entry::{Content, Entry, FileSource, Xattrs};
+pub(crate) use pack::{LayerTar, PackedLayer, pack};
+pub(crate) use snapshot::{clamped, read_xattrs, snapshot, unshifted};
+pub(crate) use tarball::TarWriter;
+pub(crate) use unpack::{unpack_archive, unpack_layer};
+
+/// Most that a layer may unpack to, in bytes: what no image needs, and what a compressed bomb
+/// must not reach.
+pub(crate) const MAX_LAYER_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// Most files in a layer.
+pub(crate) const MAX_LAYER_ENTRIES: u64 = 4_000_000;
+/// The time that a layer's files have at most, in seconds since 1970, where a build sets one.
+pub(crate) type LatestTime = Option<i64>;

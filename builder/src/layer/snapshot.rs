@@ -1,0 +1,197 @@
+//! The files that a command changed, read from the upper directory of its overlay.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Stat};
+
+use super::entry::{Content, Entry, FileSource, Xattrs};
+use super::pack::LayerTar;
+use super::{LatestTime, MAX_LAYER_ENTRIES};
+use crate::root::{Root, kind};
+use crate::store::{FIRST_OWNER, OWNERS};
+
+/// The attribute by which overlayfs hides all that is below a directory.
+pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
+/// The attribute with a program's rights.
+pub(crate) const CAPABILITY: &str = "security.capability";
+/// Longest attribute that Linux keeps, in bytes.
+const MAX_XATTR_BYTES: usize = 64 * 1024;
+/// Depth of directories that is followed; deeper ones cannot be named by a path.
+const MAX_DEPTH: usize = 2048;
+
+/// Writes all that stands in an upper directory into a layer.
+pub(crate) fn snapshot(
+    upper: &Arc<Root>,
+    latest: LatestTime,
+    tar: &mut LayerTar,
+) -> io::Result<()> {
+    let links = HashMap::new();
+    Snapshot { upper, latest, tar, links, entries: 0 }.directory(Path::new(""), 0)
+}
+
+struct Snapshot<'a> {
+    upper: &'a Arc<Root>,
+    latest: LatestTime,
+    tar: &'a mut LayerTar,
+    /// By inode: the first path of each file that has several.
+    links: HashMap<u64, PathBuf>,
+    entries: u64,
+}
+
+impl Snapshot<'_> {
+    fn directory(&mut self, dir: &Path, depth: usize) -> io::Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other(format!("{} lies too deep", dir.display())));
+        }
+        for name in self.upper.names(dir)? {
+            let path = dir.join(&name);
+            let Some(stat) = self.upper.stat(&path)? else { continue };
+            self.entries += 1;
+            if self.entries > MAX_LAYER_ENTRIES {
+                return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
+            }
+            self.one(dir, &name, path, &stat, depth)?;
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        dir: &Path,
+        name: &OsStr,
+        path: PathBuf,
+        stat: &Stat,
+        depth: usize,
+    ) -> io::Result<()> {
+        let mtime = clamped(stat.st_mtime, self.latest);
+        if kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0 {
+            let marker = [b".wh.", name.as_bytes()].concat();
+            return self.tar.append_marker(joined(dir, &marker).as_slice(), mtime);
+        }
+        let Some(content) = self.content(&path, stat)? else { return Ok(()) };
+        let is_dir = matches!(content, Content::Directory);
+        let entry = Entry {
+            mode: stat.st_mode & 0o7777,
+            uid: unshifted(stat.st_uid, &path)?,
+            gid: unshifted(stat.st_gid, &path)?,
+            mtime,
+            xattrs: read_xattrs(self.upper, &path)?,
+            content,
+            path,
+        };
+        self.tar.append(&entry)?;
+        if is_dir {
+            if is_opaque(self.upper, &entry.path)? {
+                self.tar.append_marker(&joined(&entry.path, b".wh..wh..opq"), mtime)?;
+            }
+            self.directory(&entry.path, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// `None` for what no layer can hold: sockets, and devices, which no sandbox can make.
+    fn content(&mut self, path: &Path, stat: &Stat) -> io::Result<Option<Content>> {
+        Ok(Some(match kind(stat) {
+            FileType::Directory => Content::Directory,
+            FileType::Symlink => Content::Symlink(self.upper.link(path)?),
+            FileType::Fifo => Content::Fifo,
+            FileType::RegularFile => {
+                if stat.st_nlink > 1 {
+                    if let Some(first) = self.links.get(&stat.st_ino) {
+                        return Ok(Some(Content::Hardlink(first.clone())));
+                    }
+                    self.links.insert(stat.st_ino, path.to_owned());
+                }
+                let source = FileSource::Tree(Arc::clone(self.upper), path.to_owned());
+                Content::File { size: u64::try_from(stat.st_size).unwrap_or(0), source }
+            }
+            other => {
+                tracing::debug!(path = %path.display(), ?other, "left out of the layer");
+                return Ok(None);
+            }
+        }))
+    }
+}
+
+/// A time that is no later than the build allows.
+pub(crate) fn clamped(mtime: i64, latest: LatestTime) -> i64 {
+    latest.map_or(mtime, |latest| mtime.min(latest))
+}
+
+/// The owner in the image of a file in the store.
+pub(crate) fn unshifted(owner: u32, path: &Path) -> io::Result<u32> {
+    owner.checked_sub(FIRST_OWNER).filter(|&owner| owner < OWNERS).ok_or_else(|| {
+        io::Error::other(format!("{} belongs to {owner}, who is not of the image", path.display()))
+    })
+}
+
+fn joined(dir: &Path, name: &[u8]) -> Vec<u8> {
+    dir.join(OsStr::from_bytes(name)).into_os_string().as_bytes().to_vec()
+}
+
+fn is_opaque(root: &Root, path: &Path) -> io::Result<bool> {
+    Ok(attribute(root, path, OPAQUE.as_bytes())?.is_some_and(|value| value == b"y"))
+}
+
+fn attribute(root: &Root, path: &Path, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut value = Vec::with_capacity(MAX_XATTR_BYTES);
+    let at = root.proc_path(path);
+    match rustix::fs::lgetxattr(at, name, rustix::buffer::spare_capacity(&mut value)) {
+        Ok(_) => Ok(Some(value)),
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The attributes of a file in the store that belong into a layer, sorted.
+pub(crate) fn read_xattrs(root: &Root, path: &Path) -> io::Result<Xattrs> {
+    let at = root.proc_path(path);
+    let length = match rustix::fs::llistxattr(&at, &mut [0_u8; 0][..]) {
+        Ok(0) | Err(rustix::io::Errno::NOTSUP) => return Ok(Xattrs::new()),
+        length => length?,
+    };
+    let mut names: Vec<u8> = Vec::with_capacity(length);
+    rustix::fs::llistxattr(&at, rustix::buffer::spare_capacity(&mut names))?;
+    let mut xattrs = Xattrs::new();
+    for name in names.split(|&byte| byte == 0) {
+        let is_kept = name.starts_with(b"user.") || name == CAPABILITY.as_bytes();
+        if let (true, Some(value)) = (is_kept, attribute(root, path, name)?) {
+            let is_capability = name == CAPABILITY.as_bytes();
+            let value = if is_capability { capability_of_image(&value) } else { value };
+            xattrs.push((name.to_vec(), value));
+        }
+    }
+    xattrs.sort();
+    Ok(xattrs)
+}
+
+/// Length of the attribute's second version, and of the third, which adds whose rights they are.
+const CAPABILITY_BYTES: (usize, usize) = (20, 24);
+/// The version in the attribute's first word, its highest byte.
+const VERSION_2: u8 = 2;
+const VERSION_3: u8 = 3;
+
+/// Rights that hold for the image's root on this machine become those of root anywhere.
+fn capability_of_image(value: &[u8]) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if value.len() == CAPABILITY_BYTES.1 && value[3] == VERSION_3 {
+        value.truncate(CAPABILITY_BYTES.0);
+        value[3] = VERSION_2;
+    }
+    value
+}
+
+/// Rights of root anywhere become those of the image's root on this machine.
+pub(crate) fn capability_of_store(value: &[u8]) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if value.len() == CAPABILITY_BYTES.0 && value[3] == VERSION_2 {
+        value[3] = VERSION_3;
+        value.extend_from_slice(&FIRST_OWNER.to_le_bytes());
+    }
+    value
+}

@@ -1,0 +1,290 @@
+//! From a tar archive to files in the store. Every name is hostile.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, XattrFlags};
+use tar::EntryType;
+use workflows::image::Digest;
+
+use super::snapshot::{CAPABILITY, OPAQUE, capability_of_store};
+use super::{MAX_LAYER_BYTES, MAX_LAYER_ENTRIES};
+use crate::digest::HashingReader;
+use crate::root::{Root, chown_at};
+use crate::store::{FIRST_OWNER, OWNERS};
+
+/// What a whiteout's name begins with.
+const WHITEOUT: &[u8] = b".wh.";
+/// The marker that hides all that lower layers have in a directory.
+const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
+/// The first bytes of gzip and zstd.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How archives spell an extended attribute.
+const XATTR_PREFIX: &str = "SCHILY.xattr.";
+
+/// Unpacks a layer's blob into an empty directory and tells the digest of its tar.
+pub(crate) fn unpack_layer(blob: File, dir: &Path) -> io::Result<Digest> {
+    let plain = decompressed(blob)?;
+    let mut hashing = HashingReader::new(plain, MAX_LAYER_BYTES);
+    Unpack::into(dir, true)?.archive(&mut hashing)?;
+    hashing.finish()
+}
+
+/// Unpacks an archive that ADD names, whiteouts being names as any other.
+pub(crate) fn unpack_archive(archive: File, dir: &Path) -> io::Result<()> {
+    let plain = decompressed(archive)?;
+    Unpack::into(dir, false)?.archive(&mut HashingReader::new(plain, MAX_LAYER_BYTES))
+}
+
+fn decompressed(mut file: File) -> io::Result<Box<dyn Read>> {
+    use std::io::Seek;
+    let mut start = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut start)?;
+    file.rewind()?;
+    let buffered = io::BufReader::with_capacity(256 * 1024, file);
+    if start.starts_with(&GZIP) {
+        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(buffered)))
+    } else if start == ZSTD {
+        Err(io::Error::other("layers compressed with zstd are not unpacked yet; use gzip"))
+    } else {
+        Ok(Box::new(buffered))
+    }
+}
+
+struct Unpack {
+    root: Root,
+    whiteouts: bool,
+    /// Their times are set at the end, when nothing is put into them any more.
+    directories: Vec<(PathBuf, i64)>,
+    /// Entries of a directory stand together, hence its handle is kept.
+    parent: Option<(PathBuf, OwnedFd)>,
+}
+
+/// An entry's values, read once.
+struct Meta {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    mtime: i64,
+    xattrs: Vec<(String, Vec<u8>)>,
+}
+
+impl Unpack {
+    fn into(dir: &Path, whiteouts: bool) -> io::Result<Self> {
+        chown_at(rustix::fs::CWD, dir.as_os_str(), FIRST_OWNER, FIRST_OWNER)?;
+        rustix::fs::chmod(dir, Mode::from_raw_mode(0o755))?;
+        Ok(Self { root: Root::open(dir)?, whiteouts, directories: Vec::new(), parent: None })
+    }
+
+    fn archive(mut self, plain: &mut impl Read) -> io::Result<()> {
+        let mut archive = tar::Archive::new(plain);
+        for (count, entry) in archive.entries()?.enumerate() {
+            if count as u64 >= MAX_LAYER_ENTRIES {
+                return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
+            }
+            let mut entry = entry?;
+            let path = relative(&entry.path_bytes())?;
+            self.entry(&path, &mut entry)
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        }
+        for (path, mtime) in self.directories.iter().rev() {
+            let at = self.root.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY);
+            // A later entry may have put something else in its place.
+            if let Ok(dir) = at {
+                rustix::fs::futimens(dir, &times(*mtime))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
+        let meta = Meta::of(entry)?;
+        let Some(name) = path.file_name() else {
+            let root = self.root.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY)?;
+            return meta.put_on_open(&root);
+        };
+        let parent = self.open_parent(path)?;
+        if self.whiteouts && name.as_bytes().starts_with(WHITEOUT) {
+            self.parent = Some((path.parent().unwrap_or(path).to_owned(), parent));
+            return self.whiteout(name);
+        }
+        let kind = entry.header().entry_type();
+        match kind {
+            EntryType::Directory => {
+                match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+                    Err(rustix::io::Errno::EXIST) if is_dir(&parent, name)? => {}
+                    Err(rustix::io::Errno::EXIST) => {
+                        rustix::fs::unlinkat(&parent, name, AtFlags::empty())?;
+                        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+                    }
+                    made => made?,
+                }
+                let dir = open_in(&parent, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+                meta.put_on_open(&dir)?;
+                self.directories.push((path.to_owned(), meta.mtime));
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                remove(&parent, name)?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+                let file = open_in(&parent, name, flags)?;
+                let mut file = File::from(file);
+                io::copy(entry, &mut file)?;
+                meta.put_on_open(&file)?;
+                rustix::fs::futimens(&file, &times(meta.mtime))?;
+            }
+            EntryType::Symlink => {
+                remove(&parent, name)?;
+                let target = link_of(entry)?;
+                rustix::fs::symlinkat(OsStr::from_bytes(&target), &parent, name)?;
+                meta.put_on_name(&parent, name)?;
+            }
+            EntryType::Link => {
+                let target = relative(&link_of(entry)?)?;
+                remove(&parent, name)?;
+                let from = self.root.open_at(target.parent().unwrap_or(&target), OFlags::PATH)?;
+                let from_name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+                rustix::fs::linkat(&from, from_name, &parent, name, AtFlags::empty())?;
+            }
+            EntryType::Fifo => {
+                remove(&parent, name)?;
+                let kind = rustix::fs::FileType::Fifo;
+                rustix::fs::mknodat(&parent, name, kind, Mode::from_raw_mode(0o600), 0)?;
+                meta.put_on_name(&parent, name)?;
+                rustix::fs::chmodat(
+                    &parent,
+                    name,
+                    Mode::from_raw_mode(meta.mode),
+                    AtFlags::empty(),
+                )?;
+            }
+            // A device of the host must not stand in a directory of the host; the sandbox has
+            // its own /dev, and the image keeps the layer's blob as it is.
+            other => tracing::debug!(path = %path.display(), ?other, "not unpacked"),
+        }
+        self.parent = Some((path.parent().unwrap_or(path).to_owned(), parent));
+        Ok(())
+    }
+
+    fn open_parent(&mut self, path: &Path) -> io::Result<OwnedFd> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        match self.parent.take() {
+            Some((known, dir)) if known == parent => Ok(dir),
+            _ => self.root.make_dir(parent, FIRST_OWNER),
+        }
+    }
+
+    fn whiteout(&self, name: &OsStr) -> io::Result<()> {
+        let Some((_, parent)) = &self.parent else { return Ok(()) };
+        let bytes = name.as_bytes();
+        if bytes == OPAQUE_MARKER {
+            return Ok(rustix::fs::fsetxattr(parent, OPAQUE, b"y", XattrFlags::empty())?);
+        }
+        let hidden = OsStr::from_bytes(&bytes[WHITEOUT.len()..]);
+        if hidden.is_empty() || hidden == "." || hidden == ".." {
+            return Err(io::Error::other("a whiteout of nothing"));
+        }
+        remove(parent, hidden)?;
+        let kind = rustix::fs::FileType::CharacterDevice;
+        Ok(rustix::fs::mknodat(parent, hidden, kind, Mode::empty(), 0)?)
+    }
+}
+
+impl Meta {
+    fn of(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Self> {
+        let mut xattrs = Vec::new();
+        if let Some(records) = entry.pax_extensions()? {
+            for record in records {
+                let record = record?;
+                let name = record.key().ok().and_then(|key| key.strip_prefix(XATTR_PREFIX));
+                if let Some(name) = name.filter(|n| n.starts_with("user.") || *n == CAPABILITY) {
+                    xattrs.push((name.to_owned(), record.value_bytes().to_vec()));
+                }
+            }
+        }
+        let header = entry.header();
+        let owner = |id: u64| {
+            let id = u32::try_from(id).ok().filter(|&id| id < OWNERS);
+            id.map(|id| FIRST_OWNER + id)
+                .ok_or_else(|| io::Error::other(format!("an owner above {OWNERS}")))
+        };
+        Ok(Self {
+            mode: header.mode()? & 0o7777,
+            uid: owner(header.uid()?)?,
+            gid: owner(header.gid()?)?,
+            mtime: i64::try_from(header.mtime()?).unwrap_or(0),
+            xattrs,
+        })
+    }
+
+    /// Owner first: setting it takes away setuid bits and rights.
+    fn put_on_open(&self, file: impl AsFd) -> io::Result<()> {
+        let (uid, gid) = (rustix::fs::Uid::from_raw(self.uid), rustix::fs::Gid::from_raw(self.gid));
+        rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        for (name, value) in &self.xattrs {
+            let value = if name == CAPABILITY { capability_of_store(value) } else { value.clone() };
+            rustix::fs::fsetxattr(&file, name.as_str(), &value, XattrFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    fn put_on_name(&self, parent: impl AsFd, name: &OsStr) -> io::Result<()> {
+        chown_at(&parent, name, self.uid, self.gid)?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        Ok(rustix::fs::utimensat(parent, name, &times(self.mtime), flags)?)
+    }
+}
+
+/// A name in an archive as a path below the root; one that climbs is refused.
+fn relative(name: &[u8]) -> io::Result<PathBuf> {
+    let name = PathBuf::from(OsString::from_vec(name.to_vec()));
+    let mut path = PathBuf::new();
+    for part in name.components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::ParentDir => {
+                let why = format!("the archive names {}, which leads out of it", name.display());
+                return Err(io::Error::other(why));
+            }
+            _ => {}
+        }
+    }
+    Ok(path)
+}
+
+fn link_of(entry: &tar::Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
+    let link = entry.link_name_bytes().map(|link| link.to_vec());
+    link.ok_or_else(|| io::Error::other("a link that leads nowhere"))
+}
+
+fn open_in(parent: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?)
+}
+
+fn is_dir(parent: &OwnedFd, name: &OsStr) -> io::Result<bool> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(crate::root::kind(&stat) == rustix::fs::FileType::Directory)
+}
+
+/// Makes room for a file: an earlier one of that name goes, with all that is in it.
+fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(rustix::io::Errno::ISDIR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    use std::os::fd::AsRawFd;
+    let dir = PathBuf::from(format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name);
+    std::fs::remove_dir_all(dir)
+}
+
+fn times(mtime: i64) -> Timestamps {
+    let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}

@@ -1,0 +1,137 @@
+//! Images as files: an OCI directory, or an archive that `docker load` reads.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use workflows::image::{Digest, Reference};
+
+use crate::build::BuiltImage;
+use crate::error::{BuildError, Doing};
+use crate::layer::{Content, Entry, FileSource, TarWriter};
+use crate::registry::{MANIFEST_TYPE, Registries};
+use crate::root::Root;
+use crate::store::Store;
+
+/// Where an image goes as files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A directory in OCI's layout, made anew.
+    OciDirectory(PathBuf),
+    /// A tar archive for `docker load`.
+    DockerArchive(PathBuf),
+}
+
+impl Output {
+    /// Reads `oci:DIR` or `docker-archive:FILE`.
+    ///
+    /// # Errors
+    /// A sentence that tells the known forms.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("oci", dir)) if !dir.is_empty() => Ok(Self::OciDirectory(dir.into())),
+            Some(("docker-archive", file)) if !file.is_empty() => {
+                Ok(Self::DockerArchive(file.into()))
+            }
+            _ => Err(format!("`{text}` is no output: write oci:DIR or docker-archive:FILE")),
+        }
+    }
+}
+
+impl BuiltImage {
+    /// Writes the image to files. Layers of the parent that are not here yet are fetched.
+    ///
+    /// # Errors
+    /// [`BuildError`] when a layer cannot be fetched or a file not written.
+    pub async fn write(
+        &self,
+        output: &Output,
+        tag: Option<&Reference>,
+        store: &Store,
+        registries: &Registries,
+    ) -> Result<(), BuildError> {
+        let fetches = self.layers.iter().map(|layer| layer.fetch(registries, store));
+        futures_util::future::try_join_all(fetches).await?;
+        match output {
+            Output::OciDirectory(dir) => {
+                self.write_oci(dir, tag, store).doing(|| format!("cannot write {}", dir.display()))
+            }
+            Output::DockerArchive(file) => self
+                .write_docker(file, tag, store)
+                .doing(|| format!("cannot write {}", file.display())),
+        }
+    }
+
+    fn write_oci(&self, dir: &Path, tag: Option<&Reference>, store: &Store) -> io::Result<()> {
+        let blobs = dir.join("blobs/sha256");
+        fs::create_dir_all(&blobs)?;
+        for layer in &self.layers {
+            let to = blobs.join(hex(&layer.blob.digest));
+            // The store's own file must not be what somebody edits, hence a copy.
+            fs::copy(store.blob_path(&layer.blob.digest), to)?;
+        }
+        fs::write(blobs.join(hex(&self.id)), &self.config)?;
+        fs::write(blobs.join(hex(&self.digest)), &self.manifest)?;
+        let mut entry = json!({
+            "mediaType": MANIFEST_TYPE,
+            "digest": self.digest,
+            "size": self.manifest.len(),
+        });
+        if let Some(tag) = tag.and_then(|reference| reference.tag.as_ref()) {
+            entry["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+        }
+        let index = json!({"schemaVersion": 2, "manifests": [entry]});
+        fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        fs::write(dir.join("index.json"), serde_json::to_vec(&index)?)
+    }
+
+    fn write_docker(&self, file: &Path, tag: Option<&Reference>, store: &Store) -> io::Result<()> {
+        let mut tar = TarWriter::new(BufWriter::new(File::create(file)?));
+        let config_name = format!("{}.json", hex(&self.id));
+        tar.append(&inline(&config_name, &self.config))?;
+        let mut names: Vec<String> = Vec::new();
+        for layer in &self.layers {
+            let path = store.blob_path(&layer.blob.digest);
+            let name = format!("{}.tar.gz", hex(&layer.blob.digest));
+            if !names.contains(&name) {
+                let root = Arc::new(Root::open(path.parent().unwrap_or(Path::new("/")))?);
+                let source = FileSource::Tree(root, path.file_name().unwrap_or_default().into());
+                let size = fs::metadata(&path)?.len();
+                let content = Content::File { size, source };
+                tar.append(&Entry { mode: 0o644, content, ..Entry::directory(name.as_ref(), 0) })?;
+            }
+            names.push(name);
+        }
+        let tags: Vec<String> = tag.iter().map(ToString::to_string).collect();
+        let manifest = json!([{"Config": config_name, "RepoTags": tags, "Layers": names}]);
+        tar.append(&inline("manifest.json", &serde_json::to_vec(&manifest)?))?;
+        io::Write::flush(&mut tar.finish()?)
+    }
+}
+
+fn inline(name: &str, bytes: &[u8]) -> Entry {
+    let content =
+        Content::File { size: bytes.len() as u64, source: FileSource::Inline(bytes.into()) };
+    Entry { mode: 0o644, content, ..Entry::directory(name.as_ref(), 0) }
+}
+
+fn hex(digest: &Digest) -> &str {
+    digest.as_str().split_once(':').map_or(digest.as_str(), |(_, hex)| hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_told_by_their_prefix() {
+        assert_eq!(Output::parse("oci:d"), Ok(Output::OciDirectory("d".into())));
+        let archive = Output::parse("docker-archive:/a:b");
+        assert_eq!(archive, Ok(Output::DockerArchive("/a:b".into())));
+        for bad in ["", "oci:", "oci", "registry:x"] {
+            assert!(Output::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The layers of a stage, unpacked when somebody looks into them and not before.
+
+use std::path::PathBuf;
+
+use workflows::image::{Digest, Reference};
+
+use crate::error::{BuildError, Doing};
+use crate::layer::unpack_layer;
+use crate::registry::{Descriptor, Registries};
+use crate::store::Store;
+
+/// A layer of an image.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    pub(crate) diff_id: Digest,
+    pub(crate) blob: Descriptor,
+    pub(crate) origin: Origin,
+}
+
+/// Where a layer comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// From the parent image, whose registry has it.
+    Parent(Reference),
+    /// From this build; the store has it.
+    Made,
+}
+
+impl Layer {
+    /// Puts the blob into the store unless it is there.
+    pub(crate) async fn fetch(
+        &self,
+        registries: &Registries,
+        store: &Store,
+    ) -> Result<(), BuildError> {
+        match &self.origin {
+            Origin::Made => Ok(()),
+            Origin::Parent(parent) => Ok(registries.fetch_blob(parent, &self.blob, store).await?),
+        }
+    }
+
+    fn unpack(&self, store: &Store) -> Result<(), BuildError> {
+        let what = || format!("cannot unpack layer {}", self.blob.digest);
+        let _lock = store.lock_layer(&self.diff_id).doing(what)?;
+        if store.has_layer(&self.diff_id) {
+            return Ok(());
+        }
+        let work = store.new_work().doing(what)?;
+        let dir = work.path().join("layer");
+        std::fs::create_dir(&dir).doing(what)?;
+        let blob = std::fs::File::open(store.blob_path(&self.blob.digest)).doing(what)?;
+        let diff_id = unpack_layer(blob, &dir).doing(what)?;
+        if diff_id != self.diff_id {
+            let wrong = std::io::Error::other(format!("it is {diff_id}, not {}", self.diff_id));
+            return Err(wrong).doing(what);
+        }
+        store.keep_layer(&dir, &self.diff_id).doing(what)
+    }
+}
+
+/// Unpacks layers that are not yet; tells where each is, the lowest first.
+pub(crate) fn unpacked(
+    layers: &[Layer],
+    store: &Store,
+    registries: &Registries,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Vec<PathBuf>, BuildError> {
+    let missing: Vec<&Layer> =
+        layers.iter().filter(|layer| !store.has_layer(&layer.diff_id)).collect();
+    let fetches = missing.iter().map(|layer| layer.fetch(registries, store));
+    runtime.block_on(futures_util::future::try_join_all(fetches))?;
+    for layer in missing {
+        layer.unpack(store)?;
+    }
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for layer in layers {
+        let path = store.layer_path(&layer.diff_id);
+        // The same layer twice changes nothing, and overlayfs refuses it: the upper one stays.
+        paths.retain(|known| *known != path);
+        paths.push(path);
+    }
+    Ok(paths)
+}

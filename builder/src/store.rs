@@ -1,0 +1,195 @@
+//! Blobs and unpacked layers on disk, by digest, shared by all builds of a machine.
+//!
+//! ```text
+//! blobs/sha256/<hex>    as registries keep them, verified
+//! layers/<hex>/         unpacked, by the digest of the uncompressed layer; owners are shifted
+//! locks/<hex>           held while a layer is unpacked
+//! work/<name>/          one directory a build; its lock is held as long as the build lives
+//! ```
+//! Everything is made under `work/` and moved into place whole, so that a build that is killed
+//! leaves nothing but its directory, which the next [`Store::open`] takes away.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use tempfile::{NamedTempFile, TempDir};
+use workflows::image::Digest;
+
+use crate::error::{BuildError, Doing};
+
+/// Where the users of images begin on this machine: user 0 of an image owns its files as this
+/// one, so that neither a process in the sandbox nor a file in the store ever belongs to a user
+/// of the machine. Far above the ranges that distributions give to people.
+pub(crate) const FIRST_OWNER: u32 = 0x6000_0000;
+/// How many users an image has; those above are refused, see [`crate::layer`].
+pub(crate) const OWNERS: u32 = 0x1000_0000;
+
+/// How long nobody writes to a half-made blob before it is taken for abandoned; far longer
+/// than a registry may stay silent.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+
+/// The directory of blobs and layers.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A build's own directory; gone when dropped, or when the next store is opened.
+#[derive(Debug)]
+pub(crate) struct Work {
+    dir: TempDir,
+    _lock: File,
+}
+
+impl Work {
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Store {
+    /// Opens the store in a directory that belongs to it alone, and takes away what killed
+    /// builds left there.
+    ///
+    /// # Errors
+    /// [`BuildError::Io`] when the directory cannot be made or read.
+    pub fn open(root: &Path) -> Result<Self, BuildError> {
+        let store = Self { root: root.to_owned() };
+        // Users of images pass through on their way to a root file system; they list nothing.
+        for name in ["", "blobs/sha256", "layers", "locks", "work"] {
+            let path = root.join(name);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o711)
+                .create(&path)
+                .doing(|| format!("cannot make {}", path.display()))?;
+        }
+        store.sweep().doing(|| format!("cannot clean {}", root.join("work").display()))?;
+        Ok(store)
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(hex_of(digest))
+    }
+
+    /// Where a blob is, when [`Self::has_blob`] says so.
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blob(digest)
+    }
+
+    pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
+        self.blob(digest).is_file()
+    }
+
+    /// A file that is to become a blob.
+    pub(crate) fn new_file(&self) -> io::Result<NamedTempFile> {
+        NamedTempFile::new_in(self.root.join("work"))
+    }
+
+    /// Moves a file into place; the caller has verified it.
+    pub(crate) fn keep_blob(&self, file: NamedTempFile, digest: &Digest) -> io::Result<()> {
+        file.persist(self.blob(digest)).map(drop).map_err(|error| error.error)
+    }
+
+    /// Where a layer is unpacked, or will be.
+    pub(crate) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(hex_of(diff_id))
+    }
+
+    pub(crate) fn has_layer(&self, diff_id: &Digest) -> bool {
+        self.layer_path(diff_id).is_dir()
+    }
+
+    /// Moves an unpacked layer into place. Another build may have been faster; both are the same.
+    pub(crate) fn keep_layer(&self, dir: &Path, diff_id: &Digest) -> io::Result<()> {
+        match fs::rename(dir, self.layer_path(diff_id)) {
+            Err(_) if self.has_layer(diff_id) => Ok(()),
+            moved => moved,
+        }
+    }
+
+    /// Waits until no other build unpacks this layer.
+    pub(crate) fn lock_layer(&self, diff_id: &Digest) -> io::Result<File> {
+        let lock = lock_file(&self.root.join("locks").join(hex_of(diff_id)))?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(lock)
+    }
+
+    /// A new directory for a build.
+    pub(crate) fn new_work(&self) -> io::Result<Work> {
+        let dir = tempfile::Builder::new()
+            .prefix("b")
+            .permissions(fs::Permissions::from_mode(0o711))
+            .tempdir_in(self.root.join("work"))?;
+        let lock = lock_file(&dir.path().join("lock"))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Work { dir, _lock: lock })
+    }
+
+    /// Takes away the directories of builds that live no more. A build that is about to take its
+    /// lock has an empty directory, which is left alone.
+    fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.root.join("work"))? {
+            let path = entry?.path();
+            if path.is_file() && age(&path)? > ABANDONED_AFTER {
+                fs::remove_file(&path)?;
+            }
+            let Ok(lock) = File::open(path.join("lock")) else { continue };
+            if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+                continue;
+            }
+            tracing::info!(work = %path.display(), "taking away what a killed build left");
+            crate::confine::kill_leftovers(&path);
+            fs::remove_dir_all(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// How long ago a file was written to; nothing when the clock went back.
+fn age(path: &Path) -> io::Result<Duration> {
+    Ok(fs::metadata(path)?.modified()?.elapsed().unwrap_or_default())
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+fn hex_of(digest: &Digest) -> &str {
+    digest.as_str().split_once(':').map_or(digest.as_str(), |(_, hex)| hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn what_a_dead_build_left_is_taken_away_and_a_living_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let living = store.new_work().unwrap();
+        let dead = dir.path().join("work/dead");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("lock"), "").unwrap();
+        Store::open(dir.path()).unwrap();
+        assert!(living.path().is_dir());
+        assert!(!dead.exists());
+    }
+
+    #[test]
+    fn a_blob_appears_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let digest = crate::digest::of(b"x");
+        let mut file = store.new_file().unwrap();
+        file.write_all(b"x").unwrap();
+        assert!(!store.has_blob(&digest));
+        store.keep_blob(file, &digest).unwrap();
+        assert_eq!(fs::read(store.blob_path(&digest)).unwrap(), b"x");
+    }
+}

@@ -1,0 +1,264 @@
+//! The two builders, side by side.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use builder::{BuildRequest, Limits, Network, Output, Registries, Store, build};
+use workflows::image::Reference;
+
+use super::cases::{Case, Oracle};
+use super::compare::{CONTEXT_TIME, Image, read};
+
+/// What became of a Dockerfile.
+pub(crate) enum Outcome {
+    Image(Image),
+    Refused(String),
+}
+
+/// A base image, a context and a store.
+pub(crate) struct Bench {
+    dir: tempfile::TempDir,
+    store: Arc<Store>,
+    registries: Arc<Registries>,
+    runtime: tokio::runtime::Runtime,
+    base: String,
+}
+
+/// Programs that the base image's one program answers to.
+const APPLETS: [&str; 24] = [
+    "sh", "cat", "echo", "ls", "grep", "mkdir", "rm", "id", "dd", "head", "true", "false", "mv",
+    "chown", "chmod", "touch", "env", "test", "ln", "cp", "pwd", "rmdir", "mkfifo", "wc",
+];
+/// The command line of Docker 20.10 has BuildKit built in.
+const DOCKER_WITH_BUILDKIT: &str = "/usr/bin/docker";
+
+impl Bench {
+    /// `None` when something that the test needs is missing.
+    pub(crate) fn prepare() -> Option<Self> {
+        let registry = std::env::var("STRATA_TEST_REGISTRY");
+        let registry = registry.unwrap_or_else(|_| "127.0.0.1:5000".to_owned());
+        let works = |program: &str, arguments: &[&str]| {
+            Command::new(program).args(arguments).output().is_ok_and(|out| out.status.success())
+        };
+        let is_root = fs::read_to_string("/proc/self/status").ok()?.contains("\nUid:\t0\t0");
+        let has_runtime = works("runc", &["--version"]) || works("crun", &["--version"]);
+        let has_registry = std::net::TcpStream::connect(&registry).is_ok();
+        if !(is_root && has_runtime && has_registry && works("docker", &["version"])) {
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+        let store = Arc::new(Store::open(&dir.path().join("store")).expect("a store"));
+        let registries = Arc::new(Registries::new(Vec::new()).expect("a client"));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let base = format!("{registry}/strata-differential/base");
+        make_context(&dir.path().join("context"));
+        push_base(dir.path(), &base);
+        Some(Self { dir, store, registries, runtime, base })
+    }
+
+    fn dockerfile(&self, case: &Case) -> String {
+        case.dockerfile.replace("BASE", &self.base)
+    }
+
+    /// Builds with this crate and loads the image into the engine.
+    pub(crate) fn strata(&self, case: &Case) -> Outcome {
+        // Both contexts hold it, because a COPY of everything takes it too.
+        let file = self.dir.path().join("context/Dockerfile");
+        fs::write(file, self.dockerfile(case)).expect("a Dockerfile");
+        let request = BuildRequest {
+            file: "Dockerfile".to_owned(),
+            dockerfile: self.dockerfile(case),
+            context: self.dir.path().join("context"),
+            ignore: fs::read_to_string(self.dir.path().join("context/.dockerignore"))
+                .expect("the ignore file"),
+            build_args: pairs(case.build_args),
+            target: case.target.map(str::to_owned),
+            labels: Default::default(),
+            push: None,
+            default_registry: "docker.io".to_owned(),
+            network: Network::None,
+            limits: Limits::default(),
+            latest_time: None,
+            runtime: None,
+        };
+        let (store, registries) = (Arc::clone(&self.store), Arc::clone(&self.registries));
+        let image = match self.runtime.block_on(build(request, store, registries, |_| {})) {
+            Ok(image) => image,
+            Err(error) => return Outcome::Refused(error.to_string()),
+        };
+        let archive = self.dir.path().join("image.tar");
+        let tag = Reference::parse("localhost/strata-differential:ours", "x").expect("a name");
+        let output = Output::DockerArchive(archive.clone());
+        self.runtime
+            .block_on(image.write(&output, Some(&tag), &self.store, &self.registries))
+            .expect("an archive");
+        succeed(Command::new("docker").arg("load").arg("-i").arg(&archive));
+        self.take(&tag.to_string())
+    }
+
+    /// Builds with Docker Engine.
+    pub(crate) fn docker(&self, case: &Case) -> Outcome {
+        let file = self.dir.path().join("context/Dockerfile");
+        if let Oracle::SameAs(other) = case.oracle {
+            fs::write(&file, other.replace("BASE", &self.base)).expect("a Dockerfile");
+        }
+        let (program, buildkit) = match case.oracle {
+            Oracle::Classic | Oracle::SameAs(_) => ("docker", "0"),
+            _ => (DOCKER_WITH_BUILDKIT, "1"),
+        };
+        let tag = "localhost/strata-differential:theirs";
+        let mut command = Command::new(program);
+        command.env("DOCKER_BUILDKIT", buildkit).arg("build").arg("-q").arg("--no-cache");
+        command.args(["--network", "none", "-t", tag, "-f"]).arg(&file);
+        for argument in case.build_args {
+            command.args(["--build-arg", argument]);
+        }
+        command.args(case.target.map(|target| format!("--target={target}")));
+        let out = command.arg(self.dir.path().join("context")).output().expect("docker");
+        if !out.status.success() {
+            return Outcome::Refused(String::from_utf8_lossy(&out.stderr).into_owned());
+        }
+        self.take(tag)
+    }
+
+    fn take(&self, tag: &str) -> Outcome {
+        let image = read(tag, self.dir.path());
+        succeed(Command::new("docker").args(["rmi", "-f", tag]));
+        Outcome::Image(image)
+    }
+}
+
+fn pairs(arguments: &[&str]) -> std::collections::BTreeMap<String, String> {
+    let split = arguments.iter().map(|argument| argument.split_once('=').expect("NAME=VALUE"));
+    split.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Runs a program that must succeed; the answer is its output without the last newline.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let out = command.output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{command:?}: {errors}");
+    String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
+}
+
+fn make_context(dir: &Path) {
+    for name in ["d/sub/deep", "d/empty", "e", "root/etc/new", "many", "private"] {
+        fs::create_dir_all(dir.join(name)).expect("a directory");
+    }
+    for (name, mode) in [
+        ("f", 0o644),
+        ("x.sh", 0o755),
+        ("suid", 0o4755),
+        ("secret", 0o600),
+        ("a.txt", 0o644),
+        ("b.txt", 0o664),
+        ("c.md", 0o644),
+        ("sp ace", 0o644),
+        (".hidden", 0o644),
+        ("d/one", 0o644),
+        ("d/two", 0o640),
+        ("d/sub/three", 0o644),
+        ("d/sub/deep/four", 0o444),
+        ("d/skip.md", 0o644),
+        ("d/keep.md", 0o644),
+        ("e/one", 0o755),
+        ("root/etc/new/conf", 0o644),
+        ("private/p", 0o600),
+        ("root/etc/passwd", 0o644),
+        ("many/1.c", 0o644),
+        ("many/2.c", 0o644),
+        ("many/3.h", 0o644),
+    ] {
+        fs::write(dir.join(name), format!("{name}\n")).expect("a file");
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    let passwd = "root:x:0:0::/root:/bin/sh\nnew:x:50:60::/:/bin/sh\n";
+    fs::write(dir.join("root/etc/passwd"), passwd).expect("a file");
+    fs::set_permissions(dir.join("private"), fs::Permissions::from_mode(0o700)).expect("a mode");
+    fs::set_permissions(dir.join("d/empty"), fs::Permissions::from_mode(0o1777)).expect("a mode");
+    for (target, name) in [
+        ("one", "d/link"),
+        ("f", "to-file"),
+        ("d", "to-dir"),
+        ("/etc/passwd", "d/absolute"),
+        ("../../../../etc/passwd", "climbs"),
+        ("nowhere", "d/dangling"),
+    ] {
+        symlink(target, dir.join(name)).expect("a link");
+    }
+    fs::hard_link(dir.join("d/one"), dir.join("d/hard")).expect("a hard link");
+    let tar =
+        |flags: &str, name: &str| {
+            succeed(
+                Command::new("tar")
+                    .arg("-C")
+                    .arg(dir.join("d"))
+                    .arg(flags)
+                    .arg(dir.join(name))
+                    .args(["--owner=5:5", "--group=6:6", "--sort=name", "one", "sub", "link"]),
+            );
+        };
+    tar("-cf", "archive.tar");
+    tar("-czf", "archive.tgz");
+    succeed(Command::new("gzip").arg("-k").arg(dir.join("f")));
+    fs::write(dir.join(".dockerignore"), "*.md\n**/skip.md\n!d/keep.md\n").expect("a file");
+    set_times(dir);
+}
+
+fn set_times(path: &Path) {
+    let metadata = fs::symlink_metadata(path).expect("metadata");
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).expect("a directory") {
+            set_times(&entry.expect("an entry").path());
+        }
+    }
+    if !metadata.is_symlink() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(CONTEXT_TIME);
+        fs::File::open(path).and_then(|file| file.set_modified(time)).expect("a time");
+    }
+}
+
+/// A base image of one static program, with users, a link among its directories and some state.
+fn push_base(dir: &Path, name: &str) {
+    let root = dir.join("base");
+    for path in ["usr/bin", "etc", "tmp", "root", "var/lib/x", "home/app"] {
+        fs::create_dir_all(root.join(path)).expect("a directory");
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("a mode");
+    let busybox: Option<PathBuf> =
+        ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().find(|p| p.is_file());
+    fs::copy(busybox.expect("busybox-static is installed"), root.join("usr/bin/busybox"))
+        .expect("busybox");
+    for applet in APPLETS {
+        symlink("busybox", root.join("usr/bin").join(applet)).expect("a link");
+    }
+    symlink("usr/bin", root.join("bin")).expect("a link");
+    symlink("lib/x", root.join("var/x")).expect("a link");
+    let passwd = "root:x:0:0::/root:/bin/sh\napp:x:1001:1002::/home/app:/bin/sh\n";
+    fs::write(root.join("etc/passwd"), passwd).expect("a file");
+    fs::write(root.join("etc/group"), "root:x:0:\napp:x:1002:\nextra:x:7:app\n").expect("a file");
+    for file in ["var/lib/x/old", "var/lib/x/older"] {
+        fs::write(root.join(file), "old\n").expect("a file");
+    }
+    let tar = dir.join("base.tar");
+    succeed(
+        Command::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .args(["--owner=0", "--group=0", "-cf"])
+            .arg(&tar)
+            .arg("."),
+    );
+    let mut import = Command::new("docker");
+    for change in ["ENV PATH=/usr/bin", "ENV FROM_BASE=yes", "CMD [\"/bin/sh\"]", "LABEL base=1"] {
+        import.args(if import.get_args().len() == 0 { &["import", "-c"][..] } else { &["-c"] });
+        import.arg(change);
+    }
+    succeed(import.arg("-c").arg("ONBUILD LABEL triggered=yes").arg(&tar).arg(name));
+    succeed(Command::new("docker").args(["push", "-q", name]));
+}

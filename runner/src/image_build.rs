@@ -1,0 +1,113 @@
+//! Builds an image from a pinned Dockerfile, one confined container for each command.
+//!
+//! Docker's own build call gives its containers no bound on processes, all of Docker's
+//! capabilities and no label to find them by, so it is not used. Instead the file is carried out
+//! on the container calls: files go into a container that is never started or before it is, the
+//! command runs under the job's confinement, and the result is committed as one layer.
+//!
+//! The last step gives the layers their configuration. Committing would leak the container's own
+//! labels and variables into the image, so a configuration of ours is loaded over layers that
+//! the engine already has; that also puts the tag and the commit's time, in one call.
+
+mod archive;
+mod chown;
+mod config;
+mod context;
+mod copy;
+mod destination;
+mod finish;
+mod from;
+mod glob;
+mod history;
+mod layer;
+mod pipe;
+mod plan;
+mod recipe;
+mod stage;
+mod step;
+mod tarball;
+mod transplant;
+mod walk;
+
+use std::collections::HashMap;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use workflows::image::BuiltImage;
+use workflows::job::BuildSpec;
+
+use crate::execute::Execution;
+use crate::stop::Stop;
+use context::Context;
+use recipe::Recipe;
+use stage::Stages;
+
+/// What every part of one build stands on.
+struct Build<'a> {
+    execution: &'a Execution<'a>,
+    spec: &'a BuildSpec,
+    recipe: Recipe,
+    context: Context,
+    /// Containers that COPY --from reads, by what they are of.
+    sources: Mutex<HashMap<String, String>>,
+    /// Containers on their way out, awaited before the build is over.
+    removals: Mutex<JoinSet<()>>,
+}
+
+/// Builds, and pushes where the job may; the answer tells what was pushed.
+pub(crate) async fn build(
+    execution: &Execution<'_>,
+    spec: &BuildSpec,
+) -> Result<Option<BuiltImage>, Stop> {
+    for note in &spec.notes {
+        execution.log.line(&format!("Strata: note: {note}"));
+    }
+    let sources = execution.workspace.sources();
+    let (recipe, context) = blocking({
+        let spec = spec.clone();
+        move || {
+            let recipe = Recipe::read(&sources, &spec)?;
+            let context = Context::open(&sources, &spec)?;
+            Ok((recipe, context))
+        }
+    })
+    .await?;
+    let build = Build {
+        execution,
+        spec,
+        recipe,
+        context,
+        sources: Mutex::new(HashMap::new()),
+        removals: Mutex::new(JoinSet::new()),
+    };
+    let mut stages = Stages::new();
+    for index in build.recipe.needed() {
+        let built = build.stage(index, &stages).await?;
+        stages.insert(index, built);
+    }
+    let last = stages
+        .remove(&build.recipe.target())
+        .ok_or_else(|| Stop::bug("the last stage was not built"))?;
+    let reference = spec.target.tagged(&spec.tags.unique).to_string();
+    execution.workspace.note_image(&reference)?;
+    build.finish(&last, &reference).await?;
+    let pushed = if spec.push {
+        execution.registries.push(execution, &spec.target, &spec.tags.unique).await.map(Some)
+    } else {
+        execution.log.line("Strata: built; not pushed, as this change may not push");
+        Ok(None)
+    };
+    // The engine removes containers while it pushes.
+    while build.removals.lock().await.join_next().await.is_some() {}
+    pushed
+}
+
+/// Runs file work where it does not hold up the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
+) -> Result<T, Stop> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Stop::bug(format!("file work broke: {error}"))),
+    }
+}

@@ -1,0 +1,233 @@
+//! The build context: the part of the checkout that COPY may read.
+//!
+//! The checkout is a stranger's. No path leaves the context, neither by `..` nor through a
+//! symbolic link, and what is read is bounded.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use workflows::dockerfile::ignore::{Ignore, MAX_IGNORE_BYTES};
+use workflows::job::BuildSpec;
+
+use super::glob;
+use super::tarball::Tarball;
+use super::walk::Walk;
+use crate::stop::Stop;
+
+/// The context of one build.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    root: PathBuf,
+    ignore: Ignore,
+}
+
+/// Something in the context that a COPY names.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Path from the context's root, without a leading `/`; empty for the root itself.
+    pub(crate) relative: String,
+    /// The real file behind it.
+    pub(crate) path: PathBuf,
+    /// Whether it is a directory.
+    pub(crate) is_directory: bool,
+}
+
+impl Context {
+    /// The context of a build, with its `.dockerignore` or that of the Dockerfile's own name.
+    pub(crate) fn open(sources: &Path, spec: &BuildSpec) -> Result<Self, Stop> {
+        let root = inside(sources, &spec.context)?;
+        if !root.is_dir() {
+            return Err(Stop::failure(format!("context `{}` is no directory", spec.context)));
+        }
+        let own = format!("{}.dockerignore", spec.dockerfile);
+        let text = match read_if_there(sources, &own)? {
+            Some(text) => Some(text),
+            None => read_if_there(&root, ".dockerignore")?,
+        };
+        let ignore = match text {
+            Some(text) => Ignore::parse(&text).map_err(|error| Stop::failure(error.to_string()))?,
+            None => Ignore::default(),
+        };
+        Ok(Self { root, ignore })
+    }
+
+    /// What a source of a COPY names, in order; an error in words when that is nothing.
+    pub(crate) fn find(&self, source: &str) -> Result<Vec<Found>, String> {
+        let parts = parts_of(source)?;
+        let mut paths = vec![String::new()];
+        for part in parts {
+            let mut next = Vec::new();
+            for path in &paths {
+                if glob::is_pattern(&part) {
+                    next.extend(self.children(path, &part));
+                } else {
+                    next.push(joined(path, &part));
+                }
+            }
+            paths = next;
+        }
+        paths.retain(|path| path.is_empty() || self.is_seen(path));
+        let found: Vec<Found> = paths.iter().filter_map(|path| self.found(path)).collect();
+        if found.is_empty() {
+            return Err(format!("`{source}` is not in the context, or .dockerignore hides it"));
+        }
+        Ok(found)
+    }
+
+    /// Adds what was found under `at`: a directory's contents, or the file itself.
+    pub(crate) fn add<W: Write>(
+        &self,
+        found: &Found,
+        at: &str,
+        tarball: &mut Tarball<W>,
+    ) -> io::Result<()> {
+        let mut walk = Walk::new(&self.ignore, tarball);
+        if found.is_directory {
+            walk.contents(&found.path, &found.relative, at, 0)
+        } else {
+            let metadata = fs::symlink_metadata(&found.path)?;
+            walk.entry(&found.path, &metadata, at)
+        }
+    }
+
+    fn children(&self, directory: &str, pattern: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.root.join(directory)) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| glob::matches(pattern, name))
+            .collect();
+        names.sort();
+        names.iter().map(|name| joined(directory, name)).collect()
+    }
+
+    /// The file behind a path, links followed, when it is inside the context.
+    fn found(&self, relative: &str) -> Option<Found> {
+        let path = fs::canonicalize(self.root.join(relative)).ok()?;
+        let is_inside = path.starts_with(&self.root);
+        let is_directory = path.is_dir();
+        is_inside.then(|| Found { relative: relative.to_owned(), path, is_directory })
+    }
+
+    /// A directory that is hidden may still hold what a `!` pattern brings back.
+    fn is_seen(&self, relative: &str) -> bool {
+        !self.ignore.excludes(relative)
+            || (self.ignore.has_exceptions() && self.root.join(relative).is_dir())
+    }
+}
+
+/// A path below `root` that stays below it, whatever links are on the way.
+pub(crate) fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
+    let outside = || Stop::failure(format!("`{written}` leaves the checkout"));
+    let relative = Path::new(written);
+    let stays = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !relative.components().all(stays) {
+        return Err(outside());
+    }
+    let unreadable = |error| Stop::failure(format!("cannot find `{written}`: {error}"));
+    let root = fs::canonicalize(root)
+        .map_err(|error| Stop::sandbox(format!("cannot open the checkout: {error}")))?;
+    let path = fs::canonicalize(root.join(relative)).map_err(unreadable)?;
+    if path.starts_with(&root) { Ok(path) } else { Err(outside()) }
+}
+
+fn read_if_there(root: &Path, name: &str) -> Result<Option<String>, Stop> {
+    if fs::symlink_metadata(root.join(name)).is_err() {
+        return Ok(None);
+    }
+    let path = inside(root, name)?;
+    let unreadable = |error: io::Error| Stop::failure(format!("cannot read {name}: {error}"));
+    let length = fs::metadata(&path).map_err(unreadable)?.len();
+    if length > MAX_IGNORE_BYTES as u64 {
+        return Err(Stop::failure(format!("{name} has more than {MAX_IGNORE_BYTES} bytes")));
+    }
+    fs::read_to_string(&path).map(Some).map_err(unreadable)
+}
+
+/// The parts of a source; `..` at the root is the root, as for Docker.
+fn parts_of(source: &str) -> Result<Vec<String>, String> {
+    let mut parts: Vec<String> = Vec::new();
+    for part in source.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                if parts.pop().is_none() {
+                    return Err(format!("`{source}` is outside the context"));
+                }
+            }
+            part => parts.push(part.to_owned()),
+        }
+    }
+    Ok(parts)
+}
+
+pub(super) fn joined(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::recipe::tests::spec;
+    use super::super::tarball::Stamp;
+    use super::*;
+
+    const STAMP: Stamp = Stamp { uid: 0, gid: 0, mode: None, mtime: 0 };
+
+    fn context(ignore: &str) -> (tempfile::TempDir, Context) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("d/sub")).unwrap();
+        for name in ["a.txt", "b.txt", "d/x", "d/sub/y", "secret"] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        symlink("/etc", root.join("out")).unwrap();
+        symlink("a.txt", root.join("link")).unwrap();
+        if !ignore.is_empty() {
+            fs::write(root.join(".dockerignore"), ignore).unwrap();
+        }
+        let context = Context::open(root, &spec()).unwrap();
+        (dir, context)
+    }
+
+    fn packed(context: &Context, source: &str) -> Vec<String> {
+        let mut tarball = Tarball::new(Vec::new(), STAMP);
+        for found in context.find(source).unwrap() {
+            context.add(&found, "/to", &mut tarball).unwrap();
+        }
+        let bytes = tarball.finish().unwrap();
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let entries = archive.entries().unwrap();
+        entries.map(|e| e.unwrap().path().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_directory_gives_its_contents_in_order() {
+        let (_dir, context) = context("");
+        assert_eq!(packed(&context, "d"), ["to/sub/", "to/sub/y", "to/x"]);
+        let names: Vec<_> =
+            context.find("*.txt").unwrap().into_iter().map(|found| found.relative).collect();
+        assert_eq!(names, ["a.txt", "b.txt"]);
+    }
+
+    #[test]
+    fn what_is_ignored_is_not_there() {
+        let (_dir, context) = context("secret\nd\n!d/sub/y\n");
+        assert!(context.find("secret").is_err());
+        assert_eq!(packed(&context, "d"), ["to/sub/y"]);
+    }
+
+    #[test]
+    fn nothing_leaves_the_context() {
+        let (dir, context) = context("");
+        for source in ["out", "out/passwd", "../x", "d/../../x"] {
+            assert!(context.find(source).is_err(), "{source}");
+        }
+        assert!(context.find("link").is_ok());
+        for written in ["/etc/passwd", "../x", "out/passwd", "out"] {
+            assert!(inside(dir.path(), written).is_err(), "{written}");
+        }
+    }
+}
