@@ -1,0 +1,153 @@
+//! The command line as written.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    bench, build_image, decode, deliveries, explain, hook, images, lint, logging, logs, lookaside,
+    rebuild, roles, runs, status, wait,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  strata up --config strata.toml         bridge and one runner on this machine
+  strata runs --repository containers/httpd --state failure
+  strata status 42                       one run: jobs, steps, image, what did not fire and why
+  strata logs 42 --follow                until it ends; exits with 1 when it does not end well
+  strata lint .strata/workflows/*.yml    before the push
+  strata build-image -t r.example/httpd:1 --push .   a Dockerfile to a registry, in one pass
+  strata deliveries list --state skipped  what came in and caused nothing, and why
+  strata deliveries replay 17 --token-file token
+
+Exit codes:
+  0  yes, done
+  1  the answer is no: a run failed, a file has faults, there is no such thing
+  2  the command makes no sense as written
+  3  the bridge cannot be reached or does not answer
+
+Commands that ask a bridge find it by --bridge or STRATA_BRIDGE. With --json they print what
+`/api/v1` answers, with times as RFC 3339. Colours are for terminals, and not with NO_COLOR.";
+
+/// Layered container images from dist-git: pinned, sandboxed, recorded builds of every push.
+#[derive(Debug, Parser)]
+#[command(name = "strata", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// How our own log is written to standard error; RUST_LOG says how much of it.
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Log")]
+    pub(crate) log_format: logging::Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The roles, and the verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve everything on this machine: the bridge and one runner.
+    Up(roles::UpArgs),
+    /// Serve the bridge: webhooks in, plans and a queue, commit statuses out.
+    Bridge(roles::BridgeArgs),
+    /// Serve a runner: lease jobs and execute them in confined containers.
+    Runner(roles::RunnerArgs),
+    /// Report a push to a bare repository; called by git as its post-receive hook.
+    Hook(hook::Args),
+    /// List runs, newest first.
+    Runs(runs::RunsArgs),
+    /// Show how much waits where; or one run with its jobs.
+    Status(status::StatusArgs),
+    /// List images, newest first.
+    Images(images::ImagesArgs),
+    /// Tell what happens until nothing is under way.
+    Wait(wait::WaitArgs),
+    /// Print the log of a run's jobs.
+    Logs(logs::LogsArgs),
+    /// What forges sent, and what became of it.
+    #[command(subcommand)]
+    Deliveries(deliveries::DeliveriesCommand),
+    /// Say which workflows an event would run on a local repository, and why the others not.
+    Explain(explain::ExplainArgs),
+    /// What stands on parent images that moved.
+    #[command(subcommand)]
+    Rebuild(rebuild::RebuildCommand),
+    /// Build an image of a Dockerfile, in one pass and without a daemon.
+    BuildImage(Box<build_image::BuildImageArgs>),
+    /// Check workflow files.
+    Lint(lint::LintArgs),
+    /// Bring the files that `sources` lists into the working tree.
+    Sources(lookaside::sources::SourcesArgs),
+    /// Upload files to the lookaside cache and list them, and no others, in `sources`.
+    NewSources(lookaside::new_sources::NewSourcesArgs),
+    /// Say what a webhook body means.
+    Decode(decode::DecodeArgs),
+    /// Measure this machine.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+}
+
+/// Which bridge to ask, and how to show the answer.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Asking {
+    /// Where the bridge is.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STRATA_BRIDGE",
+        default_value = "http://127.0.0.1:7780"
+    )]
+    pub(crate) bridge: reqwest::Url,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// How to show the answer.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Shown {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who is asking, for what changes something.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Operator {
+    /// File with the operator's token, as the bridge's operator_token_file.
+    #[arg(long, value_name = "FILE", env = "STRATA_TOKEN_FILE")]
+    pub(crate) token_file: PathBuf,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Paging {
+    /// Rows.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) limit: u32,
+    /// Only what is older than this number.
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_examples_of_the_help_are_read() {
+        let examples = EXAMPLES.lines().filter_map(|line| line.trim().strip_prefix("strata "));
+        let mut read = 0;
+        for example in examples {
+            // Two spaces divide the command from what it is for.
+            let command = example.split("  ").next().unwrap_or_default();
+            let words = std::iter::once("strata").chain(command.split_whitespace());
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}: {error}"));
+            read += 1;
+        }
+        assert_eq!(read, 7);
+    }
+}

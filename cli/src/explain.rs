@@ -1,0 +1,143 @@
+//! `strata explain`: which workflows an event would run, and why the others not.
+
+use std::path::PathBuf;
+
+use chrono::Utc;
+use clap::{Args, ValueEnum};
+use forge_bridge::config::Config;
+use forge_bridge::explain::{ExplainedJob, Explanation, Fires};
+use workflows::event::{Event, PullRequest, PullRequestAction, Push};
+use workflows::names::{CommitId, RefName, RepositoryName};
+
+use crate::args::Shown;
+use crate::failure::Failure;
+use crate::output::{Cell, Output};
+
+/// An event that has not happened, on a repository of this machine.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The bridge's configuration.
+    #[arg(long, value_name = "FILE", default_value = "strata.toml")]
+    pub(crate) config: PathBuf,
+    /// The forge's name in it; may be left out when there is only one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) forge: Option<String>,
+    /// The repository's path on the forge.
+    #[arg(long)]
+    pub(crate) repository: RepositoryName,
+    /// The local clone or bare repository that has the commit.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) git_dir: PathBuf,
+    /// The full ref that is pushed, or that the pull request would go into.
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) ref_name: RefName,
+    /// The commit that is pushed, or the pull request's head.
+    #[arg(long, value_name = "SHA")]
+    pub(crate) commit: CommitId,
+    /// Where the ref stood before; without it, the branch is new.
+    #[arg(long, value_name = "SHA")]
+    pub(crate) before: Option<CommitId>,
+    /// What happens.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) event: EventKind,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// Events that can be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum EventKind {
+    /// A push to a branch.
+    #[default]
+    Push,
+    /// A pull request of a branch of the same repository.
+    #[value(name = "pull_request")]
+    PullRequest,
+}
+
+/// Prints a decision; the answer is no when nothing would run.
+pub(crate) fn print(explanation: &Explanation, shown: Shown) -> Result<(), Failure> {
+    let output = Output::new(shown);
+    if output.is_json() {
+        output.json(explanation)?;
+    } else {
+        tell(explanation, &output)?;
+    }
+    if explanation.fires.is_empty() { Err(Failure::No) } else { Ok(()) }
+}
+
+fn tell(explanation: &Explanation, output: &Output) -> Result<(), Failure> {
+    if let Some(release) = &explanation.release {
+        output.line(&format!("Release {release}"))?;
+    }
+    if let Some(reason) = &explanation.reason {
+        output.line(&format!("Nothing runs: {reason}"))?;
+    }
+    let rows: Vec<_> = explanation.fires.iter().flat_map(rows).collect();
+    if !rows.is_empty() {
+        output.table(&["RUNS", "JOB", "NEEDS", "RUNS ON", "STEPS"], &rows)?;
+    }
+    for diagnostic in explanation.fires.iter().flat_map(|fires| &fires.diagnostics) {
+        output.text(&format!("{diagnostic}\n"))?;
+    }
+    if !explanation.skipped.is_empty() {
+        let skipped = explanation.skipped.iter();
+        let rows: Vec<_> =
+            skipped.map(|not| vec![Cell::plain(&not.path), Cell::plain(&not.reason)]).collect();
+        output.table(&["DOES NOT RUN", "WHY"], &rows)?;
+    }
+    Ok(())
+}
+
+fn rows(fires: &Fires) -> Vec<Vec<Cell>> {
+    let row = |job: &ExplainedJob| {
+        vec![
+            Cell::plain(&fires.path),
+            Cell::plain(&job.name),
+            Cell::plain(job.needs.join(", ")),
+            Cell::plain(job.runs_on.join(", ")),
+            Cell::plain(job.steps.join(", ")),
+        ]
+    };
+    fires.jobs.iter().map(row).collect()
+}
+
+pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.config).map_err(|error| Failure::Usage(error.to_string()))?;
+    let forge = match (&args.forge, config.forges.as_slice()) {
+        (Some(name), _) => name.clone(),
+        (None, [only]) => only.name.clone(),
+        (None, _) => return Err(Failure::Usage("say which forge with --forge".to_owned())),
+    };
+    let event = event(&args);
+    let explained =
+        forge_bridge::explain::explain(config, &forge, &args.git_dir, &event, Utc::now()).await;
+    print(&explained.map_err(|error| Failure::Usage(error.to_string()))?, args.shown)
+}
+
+/// The event that is to be explained.
+fn event(args: &ExplainArgs) -> Event {
+    let repository = args.repository.clone();
+    match args.event {
+        EventKind::Push => Event::Push(Push {
+            repository,
+            ref_name: args.ref_name.clone(),
+            before: args.before.clone(),
+            after: args.commit.clone(),
+            forced: false,
+            actor: None,
+        }),
+        EventKind::PullRequest => Event::PullRequest(PullRequest {
+            head_repository: Some(repository.clone()),
+            repository,
+            number: 0,
+            action: PullRequestAction::Opened,
+            head: args.commit.clone(),
+            head_branch: String::new(),
+            head_ref: None,
+            base_ref: args.ref_name.clone(),
+            base: args.before.clone(),
+            author: None,
+        }),
+    }
+}

@@ -1,0 +1,61 @@
+//! `strata images`.
+
+use clap::Args;
+use forge_bridge::views::{Image, ImageFilter, Images};
+
+use crate::args::{Asking, Paging};
+use crate::client::Bridge;
+use crate::failure::Failure;
+use crate::output::{Cell, Output};
+
+/// Which images to list.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgs {
+    /// Of this repository on the registry, with or without the registry's host.
+    #[arg(long)]
+    name: Option<String>,
+    /// Of this release.
+    #[arg(long)]
+    release: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(crate) async fn run(args: ImagesArgs) -> Result<(), Failure> {
+    let output = Output::new(args.asking.shown);
+    let bridge = Bridge::at(&args.asking.bridge)?;
+    let filter = ImageFilter {
+        name: args.name,
+        release: args.release,
+        before: args.paging.before,
+        limit: Some(args.paging.limit),
+    };
+    let list: Images = bridge.get(&["images"], &filter).await?;
+    if output.is_json() {
+        return Ok(output.json(&list)?);
+    }
+    if list.images.is_empty() {
+        return Ok(output.line("No image matches.")?);
+    }
+    let rows: Vec<Vec<Cell>> = list.images.iter().map(|image| row(image, &output)).collect();
+    output.table(&["NVR", "RUN", "NAME", "TAGS", "DIGEST", "BUILT"], &rows)?;
+    if let Some(next) = list.next {
+        output.line(&format!("Older ones: --before {next}"))?;
+    }
+    Ok(())
+}
+
+fn row(image: &Image, output: &Output) -> Vec<Cell> {
+    let put = image.tags.iter().filter(|tag| tag.put_at.is_some());
+    let tags: Vec<&str> = put.map(|tag| tag.tag.as_str()).collect();
+    vec![
+        Cell::plain(image.nvr.as_deref().unwrap_or(&image.mode)),
+        Cell::plain(image.run.to_string()),
+        Cell::plain(&image.name),
+        Cell::plain(tags.join(" ")),
+        Cell::plain(&image.digest),
+        output.ago(image.created_at),
+    ]
+}

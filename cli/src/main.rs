@@ -1,0 +1,74 @@
+//! Strata: layered container images from dist-git.
+//!
+//! One file to install: the roles that serve (`bridge`, `runner`, `up`), and the verbs with which
+//! maintainers and operators ask. Only the `output` module writes to the terminal.
+
+mod args;
+mod bench;
+mod build_image;
+mod client;
+mod decode;
+mod deliveries;
+mod explain;
+mod failure;
+mod hook;
+mod images;
+mod lint;
+mod logging;
+mod logs;
+mod lookaside;
+mod output;
+mod rebuild;
+mod roles;
+mod runs;
+mod status;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = prepare(&cli).and_then(|runtime| runtime.block_on(perform(cli)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// What must be there before the first task runs.
+fn prepare(cli: &Cli) -> Result<tokio::runtime::Runtime, Failure> {
+    // Two crates below would each like another provider; the first one installed serves all, and
+    // nothing was installed before this line.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    logging::start(cli.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Broken(anyhow::Error::new(error).context("cannot start")))
+}
+
+async fn perform(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Up(args) => roles::up(args).await,
+        Command::Bridge(args) => roles::bridge(args).await,
+        Command::Runner(args) => roles::runner(args).await,
+        Command::Hook(args) => Ok(hook::run(args).await?),
+        Command::Runs(args) => runs::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Images(args) => images::run(args).await,
+        Command::Wait(args) => wait::run(args).await,
+        Command::Logs(args) => logs::run(args).await,
+        Command::Deliveries(command) => deliveries::run(command).await,
+        Command::Explain(args) => explain::run(args).await,
+        Command::Rebuild(command) => rebuild::run(&command),
+        Command::BuildImage(args) => build_image::run(*args).await,
+        Command::Lint(args) => lint::run(&args),
+        Command::Sources(args) => lookaside::sources::run(args).await,
+        Command::NewSources(args) => lookaside::new_sources::run(args).await,
+        Command::Decode(args) => decode::run(&args),
+        Command::Bench(command) => bench::run(command).await,
+    }
+}

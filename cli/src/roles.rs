@@ -1,0 +1,101 @@
+//! The roles that serve: where their configuration is, and when they stop.
+
+mod up;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use forge_bridge::config::Config;
+use runner::RunnerConfig;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+
+pub(crate) use up::up;
+
+/// Where the bridge's configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct BridgeArgs {
+    /// The bridge's configuration.
+    #[arg(long, value_name = "FILE", default_value = "strata.toml")]
+    config: PathBuf,
+    #[command(flatten)]
+    tie: Tie,
+}
+
+/// Where the runner's configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct RunnerArgs {
+    /// The runner's configuration.
+    #[arg(long, value_name = "FILE", default_value = "runner.toml")]
+    config: PathBuf,
+    #[command(flatten)]
+    tie: Tie,
+}
+
+/// What ties a role to the process that started it.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Tie {
+    /// Drain and end when standard input ends: so ends a role whose `strata up` was killed.
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
+}
+
+/// Where the configuration of both is.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// The bridge's configuration.
+    #[arg(long, value_name = "FILE", default_value = "strata.toml")]
+    config: PathBuf,
+    /// The runner's configuration.
+    #[arg(long, value_name = "FILE", default_value = "runner.toml")]
+    runner_config: PathBuf,
+}
+
+pub(crate) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
+    let config = read_bridge(&args.config)?;
+    Ok(forge_bridge::serve(config, stop_signal(args.tie)?).await?)
+}
+
+pub(crate) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
+    let config = read_runner(&args.config)?;
+    Ok(runner::run(config, stop_signal(args.tie)?).await?)
+}
+
+fn read_bridge(path: &Path) -> Result<Config, Failure> {
+    Config::load(path).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+fn read_runner(path: &Path) -> Result<RunnerConfig, Failure> {
+    RunnerConfig::load(path).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Cancelled by SIGTERM and SIGINT, and by the end of standard input where the role is tied to it.
+fn stop_signal(tie: Tie) -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = stdin_ended(), if tie.until_stdin_ends => {}
+        }
+        tracing::info!("asked to stop; draining");
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+/// Waits on a thread of its own: a runtime that shuts down would wait for a blocking task.
+async fn stdin_ended() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let copied = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(ended.send(copied));
+    });
+    drop(end.await);
+}
