@@ -1,0 +1,254 @@
+//! A forge that cannot be run here, as an honest HTTP server: it checks tokens, keeps statuses
+//! and serves git through `git http-backend`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+/// Largest request body that git sends here.
+const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// Whose API it speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `POST /repos/{owner}/{repo}/statuses/{sha}`, `Authorization: Bearer`.
+    Github,
+    /// `POST /api/v1/repos/{owner}/{repo}/statuses/{sha}`, `Authorization: token`.
+    Forgejo,
+}
+
+/// A commit status as it was posted.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// `owner/repo`.
+    pub repository: String,
+    /// The commit.
+    pub commit: String,
+    /// The body.
+    pub status: Value,
+}
+
+struct Shared {
+    kind: Kind,
+    token: String,
+    git_root: PathBuf,
+    posted: Mutex<Vec<Posted>>,
+    outage: Mutex<bool>,
+}
+
+/// A running forge.
+pub struct Forge {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Forge {
+    /// Starts one that serves the bare repositories below `git_root`.
+    pub async fn start(kind: Kind, token: &str, git_root: PathBuf) -> Self {
+        let shared = Arc::new(Shared {
+            kind,
+            token: token.to_owned(),
+            git_root,
+            posted: Mutex::default(),
+            outage: Mutex::default(),
+        });
+        let prefix = match kind {
+            Kind::Github => "",
+            Kind::Forgejo => "/api/v1",
+        };
+        let router = Router::new()
+            .route(&format!("{prefix}/repos/{{owner}}/{{repo}}/statuses/{{sha}}"), post(status))
+            .route("/git/{*path}", any(git))
+            .with_state(Arc::clone(&shared));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("the forge serves");
+        });
+        Self { shared, address, server }
+    }
+
+    /// Base of its API.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        match self.shared.kind {
+            Kind::Github => format!("http://{}", self.address),
+            Kind::Forgejo => format!("http://{}/api/v1", self.address),
+        }
+    }
+
+    /// Where a repository is fetched from.
+    #[must_use]
+    pub fn clone_url(&self) -> String {
+        format!("http://{}/git/{{repository}}.git", self.address)
+    }
+
+    /// Answers everything with 503 while it lasts.
+    pub fn outage(&self, on: bool) {
+        *self.shared.outage.lock().expect("no panic holds it") = on;
+    }
+
+    /// Every status that was accepted, in order.
+    #[must_use]
+    pub fn posted(&self) -> Vec<Posted> {
+        self.shared.posted.lock().expect("no panic holds it").clone()
+    }
+
+    /// The newest status of a context on a commit.
+    #[must_use]
+    pub fn status_of(&self, commit: &str, context: &str) -> Option<Value> {
+        self.posted()
+            .into_iter()
+            .rev()
+            .find(|posted| posted.commit == commit && posted.status["context"] == context)
+            .map(|posted| posted.status)
+    }
+}
+
+async fn status(
+    State(forge): State<Arc<Shared>>,
+    Path((owner, repo, commit)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if *forge.outage.lock().expect("no panic holds it") {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let scheme = match forge.kind {
+        Kind::Github => "Bearer",
+        Kind::Forgejo => "token",
+    };
+    let expected = format!("{scheme} {}", forge.token);
+    if headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()) != Some(&expected) {
+        let message = json!({"message": "Bad credentials"});
+        return (StatusCode::UNAUTHORIZED, axum::Json(message)).into_response();
+    }
+    let Ok(status) = serde_json::from_slice::<Value>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let known = ["pending", "success", "failure", "error"];
+    let state = status["state"].as_str().unwrap_or_default();
+    let described = status["description"].as_str().unwrap_or_default().chars().count() <= 140;
+    if !known.contains(&state) || !described || status["context"].as_str().is_none() {
+        return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    }
+    let mut posted = forge.posted.lock().expect("no panic holds it");
+    posted.push(Posted { repository: format!("{owner}/{repo}"), commit, status: status.clone() });
+    let answer = answer(forge.kind, posted.len(), &status);
+    (StatusCode::CREATED, axum::Json(answer)).into_response()
+}
+
+/// What the real one says to a new status.
+fn answer(kind: Kind, id: usize, status: &Value) -> Value {
+    let now = "2026-01-01T00:00:00Z";
+    let mut answer = json!({
+        "id": id, "url": "http://forge.example/status", "node_id": "S_1", "avatar_url": null,
+        "target_url": status["target_url"], "description": status["description"],
+        "context": status["context"], "created_at": now, "updated_at": now, "creator": null,
+    });
+    let key = match kind {
+        Kind::Github => "state",
+        Kind::Forgejo => "status",
+    };
+    answer[key] = status["state"].clone();
+    answer
+}
+
+/// One request of git's smart protocol, answered by git itself.
+async fn git(
+    State(forge): State<Arc<Shared>>,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    if *forge.outage.lock().expect("no panic holds it") {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let output = backend(&forge.git_root, &path, query.as_deref(), &method, &headers, &body).await;
+    cgi_answer(&output)
+}
+
+async fn backend(
+    root: &std::path::Path,
+    path: &str,
+    query: Option<&str>,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Vec<u8> {
+    let text = |name: header::HeaderName| {
+        headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let protocol = headers.get("git-protocol").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut child = tokio::process::Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_PROTOCOL", protocol)
+        .env("PATH_INFO", format!("/{path}"))
+        .env("QUERY_STRING", query.unwrap_or_default())
+        .env("REQUEST_METHOD", method.as_str())
+        .env("CONTENT_TYPE", text(header::CONTENT_TYPE))
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", text(header::CONTENT_ENCODING))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("git is installed");
+    let mut stdin = child.stdin.take().expect("piped");
+    let body = body.to_vec();
+    let feed = tokio::spawn(async move { stdin.write_all(&body).await });
+    let output = child.wait_with_output().await.expect("git ends");
+    // A backend that does not read its input has said why in its answer.
+    let _ = feed.await;
+    output.stdout
+}
+
+fn cgi_answer(output: &[u8]) -> Response {
+    let split = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(output.len());
+    let mut status = StatusCode::OK;
+    let mut response = Response::builder();
+    for line in String::from_utf8_lossy(&output[..split]).lines() {
+        let Some((name, value)) = line.split_once(": ") else { continue };
+        if name.eq_ignore_ascii_case("status") {
+            let code = value.split(' ').next().and_then(|code| code.parse().ok());
+            status = code.unwrap_or(StatusCode::BAD_GATEWAY);
+        } else {
+            response = response.header(name, value);
+        }
+    }
+    let body = output.get(split + 4..).unwrap_or_default().to_vec();
+    response.status(status).body(body.into()).expect("git's headers are headers")
+}
+
+/// The hexadecimal HMAC-SHA256 that forges sign deliveries with.
+#[must_use]
+pub fn signature(secret: &str, body: &[u8]) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key fits");
+    hex::encode(mac.chain_update(body).finalize().into_bytes())
+}

@@ -1,0 +1,108 @@
+//! A real registry on a port of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::base_image;
+use crate::parts::{Process, free_port};
+use crate::wait::{SHORT, until};
+
+const MANIFEST_TYPES: &str = "application/vnd.docker.distribution.manifest.v2+json,\
+                              application/vnd.oci.image.manifest.v1+json";
+
+/// `docker-registry`, its data below the test's directory.
+pub struct Registry {
+    port: u16,
+    dir: PathBuf,
+    process: Option<Process>,
+}
+
+impl Registry {
+    /// Starts one.
+    pub async fn start(dir: &Path) -> Self {
+        let mut registry = Self { port: free_port(), dir: dir.to_owned(), process: None };
+        registry.resume().await;
+        registry
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Takes it off the network; the data stays.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Brings it back on the same port with the same data.
+    pub async fn resume(&mut self) {
+        let config = self.dir.join("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+             http: {{addr: 127.0.0.1:{}}}\n",
+            self.dir.join("registry").display(),
+            self.port
+        );
+        std::fs::write(&config, text).expect("the registry's configuration");
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&config);
+        self.process = Some(Process::start(&self.dir, "registry", &mut command));
+        let url = format!("http://{}/v2/", self.host());
+        until("the registry answers", SHORT, async || {
+            reqwest::get(&url).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// Puts the smallest base image, one static busybox, under `repository:tag`; every call makes
+    /// a new image. The answer is its digest.
+    pub async fn push_base(&self, repository: &str, tag: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        base_image::push(&self.host(), repository, tag, &format!("{} {count}", self.host())).await
+    }
+
+    /// The digest that a tag names now.
+    pub async fn digest(&self, repository: &str, tag: &str) -> Option<String> {
+        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());
+        let answer =
+            reqwest::Client::new().head(url).header("accept", MANIFEST_TYPES).send().await.ok()?;
+        let digest = answer.headers().get("docker-content-digest")?.to_str().ok()?.to_owned();
+        answer.status().is_success().then_some(digest)
+    }
+
+    /// Every tag of a repository, sorted.
+    pub async fn tags(&self, repository: &str) -> Vec<String> {
+        let url = format!("http://{}/v2/{repository}/tags/list", self.host());
+        let Ok(answer) = reqwest::get(url).await else { return Vec::new() };
+        let list: serde_json::Value = answer.json().await.unwrap_or_default();
+        let mut tags: Vec<String> =
+            serde_json::from_value(list["tags"].clone()).unwrap_or_default();
+        tags.sort();
+        tags
+    }
+
+    /// The configuration of the image behind a tag.
+    pub async fn config(&self, repository: &str, tag: &str) -> serde_json::Value {
+        let base = format!("http://{}/v2/{repository}", self.host());
+        let client = reqwest::Client::new();
+        let manifest: serde_json::Value = client
+            .get(format!("{base}/manifests/{tag}"))
+            .header("accept", MANIFEST_TYPES)
+            .send()
+            .await
+            .expect("the registry answers")
+            .json()
+            .await
+            .expect("a manifest");
+        let digest = manifest["config"]["digest"].as_str().expect("a config digest");
+        let config = client.get(format!("{base}/blobs/{digest}")).send().await.expect("an answer");
+        config.json().await.expect("an image configuration")
+    }
+}

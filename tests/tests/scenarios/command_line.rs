@@ -1,0 +1,226 @@
+//! The commands of maintainers and operators, and what the shell hears of them.
+
+use std::process::{Command, Output};
+
+use scenarios::deliveries::{NULL, push_body};
+use scenarios::held::HOLD;
+use scenarios::parts::{Process, free_port, output, strata};
+use scenarios::wait::LONG;
+use scenarios::world::{LAYERED_IMAGE, World, dockerfile, text};
+use serde_json::Value;
+
+fn alone(arguments: &[&str]) -> Output {
+    output(Command::new(strata()).args(arguments).env_remove("STRATA_BRIDGE"))
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(output));
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+#[test]
+fn lint_names_file_line_and_column() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let good = dir.path().join("good.yml");
+    let bad = dir.path().join("bad.yml");
+    std::fs::write(&good, LAYERED_IMAGE).expect("a file");
+    std::fs::write(&bad, LAYERED_IMAGE.replace("steps:", "stepz:")).expect("a file");
+    let (good, bad) = (good.to_str().expect("utf-8"), bad.to_str().expect("utf-8"));
+
+    let passed = alone(&["lint", good]);
+    let refused = alone(&["lint", good, bad]);
+
+    assert_eq!((passed.status.code(), text(&passed).as_str()), (Some(0), ""));
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains(&format!("{bad}:6:5: ")), "{}", text(&refused));
+    let missing = alone(&["lint", "/nowhere/x.yml"]);
+    assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
+    assert!(text(&missing).contains("/nowhere/x.yml"), "{}", text(&missing));
+}
+
+#[test]
+fn decode_says_what_a_body_means() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("body.json");
+    let commit = "1111111111111111111111111111111111111111";
+    let body = push_body("containers/httpd", "refs/heads/f43", (NULL, commit));
+    std::fs::write(&file, body.to_string()).expect("a file");
+    let file = file.to_str().expect("utf-8");
+
+    let event = json(&alone(&["decode", "--forge", "github", "--event", "push", "--json", file]));
+    assert_eq!((&event["event"], &event["ref"]), (&"push".into(), &"refs/heads/f43".into()));
+    assert_eq!((&event["before"], &event["after"]), (&Value::Null, &commit.into()));
+    std::fs::write(file, "{").expect("a file");
+    let refused = alone(&["decode", "--forge", "github", "--event", "push", file]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("not JSON"), "{}", text(&refused));
+}
+
+#[tokio::test]
+async fn explain_says_what_a_push_would_run_and_why_no_more() {
+    let world = World::without_runner().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    httpd.write(
+        ".strata/workflows/own.yml",
+        LAYERED_IMAGE
+            .replace("layered-image", "own")
+            .replace("[push, pull_request]", "pull_request"),
+    );
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push_silently(&["rawhide"]);
+    let config = world.dir().join("strata.toml").display().to_string();
+    let bare = httpd.bare().display().to_string();
+    let explain = |ref_name: &str| {
+        alone(&[
+            "explain",
+            "--config",
+            &config,
+            "--forge",
+            "dist-git",
+            "--repository",
+            httpd.name(),
+            "--git-dir",
+            &bare,
+            "--ref",
+            ref_name,
+            "--commit",
+            &commit,
+            "--json",
+        ])
+    };
+
+    let explained = json(&explain("refs/heads/rawhide"));
+    assert_eq!(explained["release"], "rawhide");
+    assert_eq!(explained["fires"][0]["workflow"], "layered-image");
+    assert_eq!(explained["fires"][0]["jobs"][0]["name"], "build");
+    assert_eq!(explained["skipped"][0]["path"], ".strata/workflows/own.yml");
+    let nothing = explain("refs/heads/topic");
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(&nothing).contains("belongs to no release"), "{}", text(&nothing));
+    assert_eq!(world.runs().await.len(), 0, "nothing was run by asking");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_shown_and_replayed_by_the_operator() {
+    let world = World::without_runner().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    world.decided().await;
+    let list = || json(&world.strata(&["deliveries", "list", "--json"]));
+    let id = list()["deliveries"][0]["id"].to_string();
+
+    let shown = json(&world.strata(&["deliveries", "show", &id, "--json"]));
+    assert_eq!(shown["decoded"]["event"], "push", "{shown}");
+    let replayed = json(&world.strata(&["deliveries", "replay", &id, "--json"]));
+    assert_eq!(replayed["original"].to_string(), id);
+    assert_eq!(world.decided().await["state"], "duplicate");
+    assert_eq!(list()["deliveries"].as_array().map(Vec::len), Some(2));
+    assert_eq!(world.runs().await.len(), 1, "a replay does nothing twice");
+
+    let wrong = world.write("wrong-token", "not the operator");
+    let wrong = wrong.display().to_string();
+    let refused = world.strata(&["deliveries", "replay", &id, "--token-file", &wrong]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("operator"), "{}", text(&refused));
+    let missing = world.strata(&["deliveries", "show", "999"]);
+    assert_eq!(missing.status.code(), Some(1), "{}", text(&missing));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn logs_follow_a_run_to_its_end_and_tell_how_it_ended() {
+    let world = World::start().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let script = format!("RUN echo before; {HOLD}; echo afterwards; ");
+    httpd.write("Dockerfile", dockerfile("httpd", "rawhide").replace("RUN ", &script));
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    let held = world.held().await;
+    let id = world.runs().await[0]["id"].to_string();
+
+    let mut command = Command::new(strata());
+    command.args(["logs", &id, "--follow", "--bridge", &world.url()]);
+    let following = Process::start(world.dir(), "following", &mut command);
+    following.said("before").await;
+    assert!(!following.log().contains("\nafterwards"));
+    held.release();
+    following.said("\nafterwards\n").await;
+    assert_eq!(following.ended(LONG).await, Some(0));
+
+    let run = world.finished_run().await;
+    let list = json(&world.strata(&["runs", "--json"]));
+    assert_eq!(list["runs"][0]["id"], run["id"]);
+    assert_eq!(list["runs"][0]["outcome"], "success");
+    let table = text(&world.strata(&["runs", "--state", "success"]));
+    assert!(table.contains("containers/httpd") && table.contains("success"), "{table}");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_run_that_failed_fails_the_command_that_followed_it() {
+    let world = World::without_runner().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    httpd.write("Dockerfile", "FROM rawhide/nothing:1\n");
+    httpd.commit("rawhide", "httpd: Break");
+    httpd.push(&["rawhide"]);
+    let run = world.finished_run().await;
+    let id = run["id"].to_string();
+
+    let followed = world.strata(&["logs", &id, "--follow"]);
+    let shown = world.strata(&["status", &id]);
+
+    assert_eq!(followed.status.code(), Some(1), "{}", text(&followed));
+    assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
+    assert!(text(&shown).contains("rawhide/nothing:1"), "{}", text(&shown));
+    world.nothing_left().await;
+}
+
+#[test]
+fn a_bridge_that_is_not_there_is_named() {
+    let nowhere = format!("http://127.0.0.1:{}", free_port());
+    for verb in [["runs", "--json"], ["logs", "1"], ["status", "1"], ["deliveries", "list"]] {
+        let mut arguments = verb.to_vec();
+        arguments.extend(["--bridge", &nowhere]);
+        let failed = alone(&arguments);
+        assert_eq!(failed.status.code(), Some(3), "{verb:?}: {}", text(&failed));
+        assert!(text(&failed).contains(&nowhere), "{verb:?}: {}", text(&failed));
+    }
+}
+
+#[test]
+fn help_tells_of_every_verb() {
+    let help = alone(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for verb in [
+        "up",
+        "bridge",
+        "runner",
+        "hook",
+        "runs",
+        "logs",
+        "deliveries",
+        "explain",
+        "lint",
+        "decode",
+        "status",
+    ] {
+        let is_told = text(&help).lines().any(|line| line.trim_start().starts_with(verb));
+        assert!(is_told, "{verb} in {}", text(&help));
+        assert_eq!(alone(&[verb, "--help"]).status.code(), Some(0), "{verb}");
+    }
+    assert_eq!(alone(&["nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused_by_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for role in ["bridge", "runner"] {
+        let file = dir.path().join("typo.toml");
+        std::fs::write(&file, "state_dir = \"/nowhere\"\nstate_dri = \"x\"\n").expect("a file");
+        let refused = alone(&[role, "--config", file.to_str().expect("utf-8")]);
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+        assert!(text(&refused).contains("state_dri"), "{}", text(&refused));
+    }
+}

@@ -1,0 +1,196 @@
+//! Kill -9 at any moment, then a restart: the same final statuses, one image a primary tag,
+//! nothing left behind.
+
+use std::time::Duration;
+
+use scenarios::dist_git::Repository;
+use scenarios::held::HOLD;
+use scenarios::wait::{LONG, SHORT, until};
+use scenarios::world::{World, dockerfile};
+
+const CONTEXT: &str = "layered-image / build";
+/// A lease without heartbeats, the pause before the next attempt, and the build itself.
+const LOST_LEASE: Duration = Duration::from_secs(150);
+/// Builds, and then stands still with the image pushed and not yet reported.
+const HELD_AFTER_BUILD: &str = "    container: rawhide/base:latest\n    steps:\n      \
+    - uses: strata/checkout\n      - uses: strata/layered-build\n      - run: ";
+
+/// A repository whose build stands still in its RUN line.
+fn held_in_build(world: &World) -> Repository {
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let text = dockerfile("httpd", "rawhide").replace("RUN ", &format!("RUN {HOLD}; "));
+    httpd.write("Dockerfile", text);
+    httpd
+}
+
+/// A repository whose job stands still between the push of the image and its report.
+fn held_after_build(world: &World) -> Repository {
+    let workflow = format!(
+        "name: layered-image\non: push\njobs:\n  build:\n    runs-on: docker\n\
+         {HELD_AFTER_BUILD}{HOLD}\n"
+    );
+    world.write("workflows/layered-image.yml", &workflow);
+    world.layered_repository("httpd", "rawhide")
+}
+
+/// The one truth, whatever was killed: one run, one image, one status that says success.
+async fn all_ended_well(world: World, httpd: &Repository, commit: &str) {
+    let runs = world.finished_runs_within(1, LOST_LEASE).await;
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    assert_eq!(runs[0]["outcome"], "success", "{:#}\n{}", runs[0], world.ends_of_logs());
+    assert_eq!(runs[0]["jobs"][0]["nvr"], "httpd-container-1.0-1.fc44");
+    let status = httpd.status(commit, CONTEXT).await;
+    assert_eq!(status["state"], "success", "{status}");
+    let tags = world.registry.tags("rawhide/httpd").await;
+    let primary: Vec<&String> = tags.iter().filter(|tag| tag.ends_with("fc44")).collect();
+    assert_eq!(primary, ["1.0-1.fc44"], "{tags:?}");
+    let digest = runs[0]["jobs"][0]["image"]["digest"].as_str();
+    for tag in ["1.0-1.fc44", "1.0", "latest"] {
+        assert_eq!(world.registry.digest("rawhide/httpd", tag).await.as_deref(), digest, "{tag}");
+    }
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn the_bridge_is_killed_right_after_it_took_the_delivery() {
+    let mut world = World::start().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let commit = httpd.commit("rawhide", "httpd: Import");
+
+    httpd.push(&["rawhide"]);
+    world.kill_bridge();
+    world.start_bridge().await;
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn the_bridge_is_killed_while_a_job_waits_for_the_registry() {
+    let mut world = World::start().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    world.registry.stop();
+    httpd.push(&["rawhide"]);
+    world.status_says("Waiting for registry").await;
+
+    world.kill_bridge();
+    world.registry.resume().await;
+    world.start_bridge().await;
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn the_bridge_is_killed_in_the_middle_of_a_build() {
+    let mut world = World::start().await;
+    let httpd = held_in_build(&world);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let held = world.held().await;
+    world.kill_bridge();
+    held.release();
+    world.start_bridge().await;
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn the_bridge_is_killed_before_it_tagged_the_image() {
+    let mut world = World::prepare().await;
+    let httpd = held_after_build(&world);
+    world.start_bridge().await;
+    world.start_runner();
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let held = world.held().await;
+    world.registry.stop();
+    held.release();
+    world.status_says("Built; tagging the image").await;
+    world.kill_bridge();
+    world.registry.resume().await;
+    assert_eq!(world.registry.tags("rawhide/httpd").await.len(), 1, "the unique tag alone");
+    world.start_bridge().await;
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn the_runner_is_killed_in_the_middle_of_a_build() {
+    let mut world = World::start().await;
+    let httpd = held_in_build(&world);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let first = world.held().await;
+    world.kill_runner();
+    world.start_runner();
+    let second = world.held_again(&first).await;
+    second.release();
+
+    let runs = world.finished_runs(1).await;
+    assert_eq!(runs[0]["jobs"][0]["attempt"], 2);
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn the_runner_is_killed_while_it_pushes() {
+    let mut world = World::start().await;
+    let httpd = held_in_build(&world);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let first = world.held().await;
+    world.registry.stop();
+    first.release();
+    until("a push that has to be repeated", LONG, async || {
+        let log = world.log(&world.runs().await[0], "build").await;
+        if log.contains("cannot push") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    world.kill_runner();
+    world.registry.resume().await;
+    world.start_runner();
+    world.held().await.release();
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn the_runner_is_killed_between_push_and_report() {
+    let mut world = World::prepare().await;
+    let httpd = held_after_build(&world);
+    world.start_bridge().await;
+    world.start_runner();
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let first = world.held().await;
+    world.kill_runner();
+    world.start_runner();
+    world.held_again(&first).await.release();
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_never_comes_back_loses_its_lease_to_another() {
+    let mut world = World::start().await;
+    let httpd = held_in_build(&world);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let first = world.held().await;
+    world.kill_runner();
+    let mut second = world.another_runner();
+    world.held_again(&first).await.release();
+    let runs = world.finished_runs_within(1, LOST_LEASE).await;
+    assert_eq!(runs[0]["jobs"][0]["runner"], "second");
+    second.terminate();
+    assert_eq!(second.ended(SHORT).await, Some(0));
+    // What the first one left is its own to remove, once it is back.
+    world.start_runner();
+
+    all_ended_well(world, &httpd, &commit).await;
+}

@@ -1,0 +1,20 @@
+//! Stories about the whole service, seen from outside.
+//!
+//! Each has an installation of its own and may run beside all others; what they share is the
+//! machine's Docker Engine.
+
+mod command_line;
+mod crash;
+mod dockerfiles;
+mod drain;
+mod examples;
+mod forges;
+mod hooks;
+mod lookaside;
+mod push;
+mod refs;
+mod registries;
+mod sandbox;
+mod schedule;
+mod tidy;
+mod workflow_files;

@@ -1,0 +1,180 @@
+//! The rules of ARCHITECTURE.md that a program can check.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use scenarios::parts::root;
+
+/// Who may import whom; a crate that is not here has no place in the house yet.
+const IMPORTS: [(&str, &[&str]); 7] = [
+    ("workflows", &[]),
+    ("git", &[]),
+    ("forge-bridge", &["workflows", "strata-git"]),
+    ("builder", &["workflows"]),
+    ("runner", &["workflows", "strata-git"]),
+    ("cli", &["workflows", "strata-git", "forge-bridge", "builder", "runner"]),
+    ("tests", &["workflows", "strata-git", "forge-bridge", "runner"]),
+];
+const OURS: [&str; 7] =
+    ["workflows", "strata-git", "forge-bridge", "builder", "runner", "strata", "scenarios"];
+/// What a pure library must not have among its dependencies.
+const IMPURE: [&str; 8] =
+    ["tokio", "reqwest", "axum", "sqlx", "gix", "bollard", "tracing", "tempfile"];
+/// What the path of a file tells that holds nothing but tests.
+const TESTS: [&str; 3] = ["/tests/", "/tests.rs", "/corpus.rs"];
+/// Longest source file; one that grows beyond it is divided.
+const MAX_LINES: usize = 420;
+
+/// Every file below a directory that has this ending, without what is built.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory").flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() && name != "target" && name != ".git" && name != ".strata-demo" {
+                waiting.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn manifest(package: &str) -> toml::Table {
+    read(&root().join(package).join("Cargo.toml")).parse().expect("a manifest")
+}
+
+fn dependencies(manifest: &toml::Table, table: &str) -> BTreeSet<String> {
+    let table = manifest.get(table).and_then(toml::Value::as_table);
+    table.into_iter().flat_map(|table| table.keys().cloned()).collect()
+}
+
+#[test]
+fn imports_go_down_only() {
+    for (package, allowed) in IMPORTS {
+        let imported = dependencies(&manifest(package), "dependencies");
+        let ours = imported.iter().map(String::as_str).filter(|name| OURS.contains(name));
+        let refused: Vec<&str> = ours.filter(|name| !allowed.contains(name)).collect();
+        assert!(refused.is_empty(), "{package} must not import {refused:?}");
+    }
+}
+
+#[test]
+fn every_member_has_its_place_in_the_rules() {
+    let workspace: toml::Table = read(&root().join("Cargo.toml")).parse().expect("a manifest");
+    let members = workspace["workspace"]["members"].as_array().expect("members");
+    let known: BTreeSet<&str> = IMPORTS.iter().map(|(package, _)| *package).collect();
+    let members: BTreeSet<&str> = members.iter().filter_map(toml::Value::as_str).collect();
+    assert_eq!(members, known, "add the new crate to the rules above and to ARCHITECTURE.md");
+    let architecture = read(&root().join("ARCHITECTURE.md"));
+    for member in members {
+        assert!(architecture.contains(&format!("{member}/ ")), "ARCHITECTURE.md tells of {member}");
+    }
+}
+
+#[test]
+fn decisions_are_made_without_io() {
+    let imported = dependencies(&manifest("workflows"), "dependencies");
+    let impure: Vec<&str> = IMPURE.into_iter().filter(|name| imported.contains(*name)).collect();
+    assert!(impure.is_empty(), "workflows is pure and imports {impure:?}");
+    for path in files(&root().join("workflows/src"), ".rs") {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if TESTS.iter().any(|part| path.to_string_lossy().contains(part)) {
+            continue;
+        }
+        for effect in ["std::fs", "std::net", "std::process", "std::env", "Utc::now", "SystemTime"]
+        {
+            assert!(!code.contains(effect), "{} uses {effect}", path.display());
+        }
+    }
+}
+
+#[test]
+fn versions_stand_in_one_place() {
+    for (package, _) in IMPORTS {
+        let manifest = manifest(package);
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let table = manifest.get(table).and_then(toml::Value::as_table);
+            for (name, written) in table.into_iter().flatten() {
+                let shared = written.get("workspace").and_then(toml::Value::as_bool);
+                assert_eq!(shared, Some(true), "{package}: {name} has a version of its own");
+            }
+        }
+        let lints = manifest["lints"]["workspace"].as_bool();
+        assert_eq!(lints, Some(true), "{package} has lints of its own");
+    }
+}
+
+#[test]
+fn nothing_is_put_off() {
+    // Written in two parts, so that this file does not find itself.
+    let marks = [
+        concat!("#[ig", "nore"),
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("#[al", "low("),
+    ];
+    for path in files(&root(), ".rs") {
+        let text = read(&path);
+        for mark in marks {
+            assert!(!text.contains(mark), "{} has {mark}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    for path in files(&root(), ".rs") {
+        let lines = read(&path).lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines; divide it", path.display());
+    }
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_is_not_released() {
+    let changelog = read(&root().join("CHANGELOG.md"));
+    let unreleased = changelog.split("\n## ").nth(1).unwrap_or_default();
+    assert!(unreleased.starts_with("Unreleased\n"), "the first section is `Unreleased`");
+    assert!(unreleased.lines().any(|line| line.starts_with("- ")), "and it says something");
+}
+
+#[test]
+fn every_example_is_run_by_somebody() {
+    // This file names examples without running any.
+    let tests = files(&root(), ".rs").into_iter().filter(|path| !path.ends_with("tidy.rs"));
+    let users: String = tests.chain([root().join("demo")]).map(|path| read(&path)).collect();
+    let examples = root().join("examples");
+    for path in files(&examples, "").iter().filter(|path| path.is_file()) {
+        let below = path.strip_prefix(&examples).expect("below examples");
+        let first = below.components().next().expect("a part").as_os_str();
+        let used = format!("examples/{}", first.to_string_lossy());
+        assert!(users.contains(&used), "{} is run by no one", path.display());
+    }
+}
+
+#[test]
+fn the_documents_name_files_that_exist() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        for target in links(&read(&root().join(document))) {
+            assert!(root().join(&target).exists(), "{document} links to {target}");
+        }
+    }
+}
+
+/// Targets of `[words](target)` within this repository.
+fn links(text: &str) -> Vec<String> {
+    let ends = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let local = ends.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    local.map(|target| target.split('#').next().unwrap_or_default().to_owned()).collect()
+}

@@ -1,0 +1,153 @@
+//! Workflow files, good and hostile, read at exactly the commit that was pushed.
+
+use scenarios::world::World;
+use serde_json::Value;
+
+const PATH: &str = ".strata/workflows/own.yml";
+
+/// Pushes a repository with this workflow file of its own; the answer is that file's run.
+async fn run_of(world: &World, workflow: impl AsRef<[u8]>) -> Value {
+    // The release's default workflow would only be in the way.
+    world.write(
+        "workflows/layered-image.yml",
+        "name: idle\non:\n  push:\n    branches: [never]\n\
+        jobs:\n  build:\n    runs-on: docker\n    steps:\n      - uses: strata/checkout\n",
+    );
+    let httpd = world.repository("containers/httpd");
+    httpd.write(PATH, workflow);
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    world.finished_run().await
+}
+
+fn words(run: &Value) -> &str {
+    run["statuses"][0]["description"].as_str().expect("a status in words")
+}
+
+#[tokio::test]
+async fn an_invalid_workflow_fails_with_file_line_and_column() {
+    let world = World::without_runner().await;
+
+    let invalid = "name: own\non: push\njobs:\n  build:\n    runs-on: docker\n    stepz: []\n";
+    let run = run_of(&world, invalid).await;
+
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    assert_eq!(run["statuses"][0]["state"], "failure");
+    assert!(words(&run).contains(".strata/workflows/own.yml:6:5: "), "{}", words(&run));
+    assert!(words(&run).contains("stepz"), "{}", words(&run));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_megabyte_of_workflow_is_not_read() {
+    let world = World::without_runner().await;
+
+    let run = run_of(&world, "# padding\n".repeat(105_000)).await;
+
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    assert!(words(&run).contains("1050000 bytes"), "{}", words(&run));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_bomb_does_not_go_off() {
+    let world = World::without_runner().await;
+    let mut bomb = String::from("l0: &l0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..=9 {
+        let below = vec![format!("*l{}", level - 1); 9].join(", ");
+        bomb.push_str(&format!("l{level}: &l{level} [{below}]\n"));
+    }
+
+    let run = run_of(&world, bomb).await;
+
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    assert!(words(&run).contains(PATH), "{}", words(&run));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn bytes_are_no_workflow() {
+    let world = World::without_runner().await;
+
+    let run = run_of(&world, [0x00, 0xff, 0xfe, 0x80].repeat(100)).await;
+
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    assert!(words(&run).contains("not UTF-8"), "{}", words(&run));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_link_out_of_the_repository_is_not_followed() {
+    let world = World::without_runner().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    std::fs::create_dir_all(httpd.clone_dir().join(".strata/workflows")).expect("a directory");
+    std::os::unix::fs::symlink("/etc/passwd", httpd.clone_dir().join(PATH)).expect("a link");
+    world.write("workflows/layered-image.yml", "on: schedule\n");
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let runs = world.finished_runs(2).await;
+
+    let own = runs.iter().find(|run| run["workflow_path"] == PATH).expect("a run of the link");
+    assert_eq!(own["outcome"], "failure", "{own:#}");
+    assert!(words(own).contains("symbolic link"), "{}", words(own));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn steps_run_in_order_with_their_environment_and_stop_at_the_first_failure() {
+    let world = World::start().await;
+
+    let run = run_of(
+        &world,
+        "name: own\non: push\nenv: {WHO: workflow}\njobs:\n  check:\n    runs-on: docker\n\
+         \x20   container: rawhide/base:latest\n    env: {WHO: job}\n    steps:\n\
+         \x20     - uses: strata/checkout\n      - run: echo \"first by $WHO\"\n\
+         \x20     - run: echo \"second by $WHO in $(ls -d .strata)\"\n        env: {WHO: step}\n\
+         \x20     - run: exit 3\n      - run: echo never\n\
+         \x20 after:\n    needs: check\n    runs-on: docker\n    container: rawhide/base:latest\n\
+         \x20   steps:\n      - run: echo never\n",
+    )
+    .await;
+
+    let log = world.log(&run, "check").await;
+    let place = |words: &str| log.find(words).unwrap_or_else(|| panic!("{words} in {log}"));
+    assert!(place("first by job") < place("second by step in .strata"), "{log}");
+    assert!(!log.contains("\nnever"), "{log}");
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    let message = run["jobs"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("exit status 3"), "{message}");
+    assert_eq!(run["jobs"][1]["outcome"], "skipped");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn path_filters_look_at_what_git_says_has_changed() {
+    let world = World::without_runner().await;
+    let httpd = world.repository("containers/httpd");
+    world.write(
+        "workflows/layered-image.yml",
+        "name: idle\non: pull_request\njobs:\n  build:\n\
+        \x20   runs-on: docker\n    steps:\n      - uses: strata/checkout\n",
+    );
+    httpd.write(
+        PATH,
+        "name: own\non:\n  push:\n    paths: [\"src/**\"]\njobs:\n  build:\n\
+        \x20   runs-on: docker\n    steps:\n      - uses: strata/checkout\n",
+    );
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push_silently(&["rawhide"]);
+    httpd.write("README", "words\n");
+    httpd.commit("rawhide", "httpd: Write a README");
+
+    httpd.push(&["rawhide"]);
+    let event = world.decided().await;
+
+    assert_eq!(event["runs"].as_array().map(Vec::len), Some(0), "{event}");
+    let id = world.get("/api/v1/deliveries?limit=1").await["deliveries"][0]["id"].clone();
+    let shown = world.get(&format!("/api/v1/deliveries/{id}")).await;
+    let skipped = shown["skipped_workflows"].as_array().expect("skipped workflows");
+    let own = skipped.iter().find(|skipped| skipped["path"] == PATH).expect("the own workflow");
+    assert!(own["reason"].as_str().is_some_and(|why| why.contains("src/**")), "{own}");
+    world.nothing_left().await;
+}
