@@ -8,9 +8,9 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
+# A word before a command, not a function: `setsid` can run only programs.
+SUDO=
+[ "$(id -u)" = 0 ] || SUDO=sudo
 
 # need_packages PROGRAM:PACKAGE... installs the packages whose program is missing.
 need_packages() {
@@ -21,8 +21,8 @@ need_packages() {
   [ -n "$missing" ] || return 0
   command -v apt-get >/dev/null 2>&1 || die "please install:$missing (no apt-get on this machine)"
   say "Installing$missing"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >"$PARTS/apt.log" 2>&1 ||
+  $SUDO apt-get update -qq
+  $SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >"$PARTS/apt.log" 2>&1 ||
     { tail -n 20 "$PARTS/apt.log" >&2; die "apt-get could not install$missing"; }
 }
 
@@ -41,7 +41,7 @@ await() {
   limit=$1 name=$2; shift 2
   deadline=$(($(date +%s) + limit))
   until "$@"; do
-    as_root kill -0 "$(cat "$PARTS/$name.pid")" 2>/dev/null ||
+    $SUDO kill -0 "$(cat "$PARTS/$name.pid")" 2>/dev/null ||
       { show_log "$name"; die "$name ended before it answered; its last words are above"; }
     [ "$(date +%s)" -lt "$deadline" ] ||
       { show_log "$name"; die "$name did not answer within $limit s; its last words are above"; }
@@ -66,8 +66,8 @@ start_engine() {
   say "Starting Docker Engine"
   [ -s "$PARTS/engine.dir" ] || mktemp -d /tmp/strata-engine.XXXXXX >"$PARTS/engine.dir"
   use_own_engine
-  start dockerd as_root dockerd --host "$DOCKER_HOST" --data-root "$PARTS/docker" \
-    --exec-root "${DOCKER_HOST#unix://}.exec" --pidfile "${DOCKER_HOST#unix://}.pid"
+  start dockerd $SUDO dockerd --host "$DOCKER_HOST" --data-root "$PARTS/docker" \
+    --exec-root "${DOCKER_HOST#unix://}.exec" --pidfile "${DOCKER_HOST#unix://}.pid" --group "$(id -gn)"
   await 120 dockerd engine_answers
 }
 
@@ -107,12 +107,12 @@ answers() { curl -fsS -o /dev/null --max-time 2 "$1" 2>/dev/null; }
 stop() {
   [ -s "$PARTS/$1.pid" ] || return 0
   pid=$(cat "$PARTS/$1.pid")
-  if as_root kill -TERM "$pid" 2>/dev/null; then
+  if $SUDO kill -TERM "$pid" 2>/dev/null; then
     for _ in $(seq 150); do
-      as_root kill -0 "$pid" 2>/dev/null || break
+      $SUDO kill -0 "$pid" 2>/dev/null || break
       sleep 0.2
     done
-    as_root kill -KILL "$pid" 2>/dev/null || true
+    $SUDO kill -KILL "$pid" 2>/dev/null || true
   fi
   rm -f "$PARTS/$1.pid"
 }
@@ -121,6 +121,6 @@ stop_parts() {
   stop registry
   stop dockerd
   [ -s "$PARTS/engine.dir" ] || return 0
-  as_root rm -rf "$(cat "$PARTS/engine.dir")" "$PARTS/docker"
+  $SUDO rm -rf "$(cat "$PARTS/engine.dir")" "$PARTS/docker"
   rm -f "$PARTS/engine.dir"
 }
