@@ -190,6 +190,7 @@ impl Attempt<'_> {
                 fault: None,
                 message: String::new(),
                 image,
+                evidence: None,
             }),
             Err(stop) => stop.report(self.lease.fence),
         }

@@ -36,6 +36,7 @@ async fn report_one(agent: &Agent, path: &Path, job: JobId, fence: i64) -> anyho
             fault: Some(Fault::RunnerLost),
             message: "The runner was restarted while it ran the job".to_owned(),
             image: None,
+            evidence: None,
         };
         match agent.client.finish(job, &report).await {
             Ok(()) => tracing::info!(job.id = %job, "reported an attempt that a restart ended"),

@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod dist_git;
 pub mod dockerfile;
 pub mod event;
+pub mod evidence;
 pub mod expression;
 pub mod gate;
 pub mod ids;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::evidence::BuildEvidence;
 use crate::ids::{JobId, RunId, RunnerId};
 use crate::image::BuiltImage;
 use crate::job::JobSpec;
@@ -152,6 +153,9 @@ pub struct JobReport {
     pub message: String,
     /// What was built and pushed.
     pub image: Option<BuiltImage>,
+    /// What is in it; there whenever the image is.
+    #[serde(default)]
+    pub evidence: Option<BuildEvidence>,
 }
 
 /// Body of every answer that is not a success.

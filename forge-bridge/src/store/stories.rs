@@ -119,7 +119,7 @@ fn request() -> NvrRequest {
 }
 
 fn report(fence: i64, outcome: Outcome, fault: Option<Fault>) -> JobReport {
-    JobReport { fence, outcome, fault, message: "said so".to_owned(), image: None }
+    JobReport { fence, outcome, fault, message: "said so".to_owned(), image: None, evidence: None }
 }
 
 impl Story {
