@@ -73,7 +73,14 @@ impl Stop {
             Self::Cancelled => "Cancelled".to_owned(),
             other => other.to_string(),
         };
-        Some(JobReport { fence, outcome: self.outcome(), fault, message, image: None, evidence: None })
+        Some(JobReport {
+            fence,
+            outcome: self.outcome(),
+            fault,
+            message,
+            image: None,
+            evidence: None,
+        })
     }
 }
 

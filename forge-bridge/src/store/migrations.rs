@@ -7,8 +7,10 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Number, description and text of every change, oldest first; append only.
-const CHANGES: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+const CHANGES: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (6, "decoding", include_str!("../../migrations/0006_decoding.sql")),
+];
 
 pub(super) fn migrator() -> Migrator {
     let migrations = CHANGES.iter().map(|&(version, description, sql)| {

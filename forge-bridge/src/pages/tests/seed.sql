@@ -1,12 +1,13 @@
 -- Run 1: a finished release build. Run 2: a failure. Run 3: running. Run 4: an untrusted change
 -- with hostile names. Delivery 5 was skipped.
-INSERT INTO deliveries (id, forge, delivery, event_name, headers, body, received_at, state) VALUES
-  (1, 'forge', '6f1c2a1e-1', 'push', '{"x-forgejo-event":"push"}', '{"secret":"address"}', unixepoch() - 90000, 'decoded'),
-  (2, 'forge', '6f1c2a1e-2', 'push', '{}', '{}', unixepoch() - 7000, 'decoded'),
-  (3, 'forge', '6f1c2a1e-3', 'push', '{}', '{}', unixepoch() - 300, 'decoded'),
-  (4, 'forge', '6f1c2a1e-4', 'pull_request', '{"x-evil":"<img src=x onerror=alert(1)>"}', '{}', unixepoch() - 100, 'decoded'),
-  (5, 'forge', '6f1c2a1e-5', 'push', '{}', '{}', unixepoch() - 50, 'decoded'),
-  (6, 'forge', '6f1c2a1e-6', 'push', '{}', '{}', unixepoch() - 5, 'waiting');
+INSERT INTO deliveries (id, forge, delivery, event_name, headers, body, received_at) VALUES
+  (1, 'forge', '6f1c2a1e-1', 'push', '{"x-forgejo-event":"push"}', '{"secret":"address"}', unixepoch() - 90000),
+  (2, 'forge', '6f1c2a1e-2', 'push', '{}', '{}', unixepoch() - 7000),
+  (3, 'forge', '6f1c2a1e-3', 'push', '{}', '{}', unixepoch() - 300),
+  (4, 'forge', '6f1c2a1e-4', 'pull_request', '{"x-evil":"<img src=x onerror=alert(1)>"}', '{}', unixepoch() - 100),
+  (5, 'forge', '6f1c2a1e-5', 'push', '{}', '{}', unixepoch() - 50),
+  (6, 'forge', '6f1c2a1e-6', 'push', '{}', '{}', unixepoch() - 5);
+UPDATE decoding SET decoded_up_to = 5;
 INSERT INTO events (id, forge, delivery_id, kind, repository, identity, event, created_at, state, reason) VALUES
   (1, 'forge', 1, 'push', 'containers/httpd', 'a', '{"event":"push"}', unixepoch() - 90000, 'planned', NULL),
   (2, 'forge', 2, 'push', 'containers/nginx', 'b', '{"event":"push"}', unixepoch() - 7000, 'planned', NULL),

@@ -1,7 +1,12 @@
 //! From a delivery to its event, exactly once.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use workflows::event::Event;
 use workflows::ids::DeliveryId;
@@ -36,7 +41,8 @@ impl Store {
     ) -> Result<Vec<Undecoded>, StoreError> {
         let mut rows = sqlx::query(
             "SELECT id, forge, event_name, headers ->> 'content-type' AS content_type, body
-             FROM deliveries WHERE state = 'waiting' ORDER BY id LIMIT ?",
+             FROM deliveries WHERE id > (SELECT decoded_up_to FROM decoding)
+             ORDER BY id LIMIT ?",
         )
         .bind(limit)
         .fetch(&self.reader);
@@ -59,100 +65,131 @@ impl Store {
         Ok(undecoded)
     }
 
-    /// Records what deliveries mean, in one transaction, and marks them decoded. A delivery that
-    /// was decoded already is left as it is. Returns how many events wait for intake.
+    /// Records what the oldest deliveries that wait mean, in one transaction. A delivery that was
+    /// decoded already is left as it is. Returns how many events wait for intake.
     pub(crate) async fn record_decoded(
         &self,
         batch: &[Decoded],
         now: DateTime<Utc>,
     ) -> Result<usize, StoreError> {
         let mut transaction = self.write().await?;
-        let mut new = 0;
-        for decoded in batch {
-            let marked = sqlx::query(
-                "UPDATE deliveries SET state = 'decoded' WHERE id = ? AND state = 'waiting'",
-            )
-            .bind(decoded.delivery.0)
-            .execute(&mut *transaction)
+        let decoded_up_to: i64 = sqlx::query_scalar("SELECT decoded_up_to FROM decoding")
+            .fetch_one(&mut *transaction)
             .await?;
-            if marked.rows_affected() == 1 {
-                let standing = standing(&mut transaction, decoded).await?;
-                new += usize::from(matches!(standing, Standing::New));
-                record(&mut transaction, decoded, &standing, now).await?;
-            }
+        let done = batch.iter().take_while(|one| one.delivery.0 <= decoded_up_to).count();
+        let mut new = 0;
+        let mut rest = &batch[done..];
+        while !rest.is_empty() {
+            let (part, later) = rest.split_at(of_different_identity(rest));
+            new += record(&mut transaction, part, now).await?;
+            rest = later;
+        }
+        if let Some(last) = batch[done..].last() {
+            sqlx::query("UPDATE decoding SET decoded_up_to = ?")
+                .bind(last.delivery.0)
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(new)
     }
 }
 
-/// The state of a fresh event.
-enum Standing {
-    /// Intake has to look.
-    New,
-    /// Causes nothing, for this reason.
-    Skipped(String),
-    /// Another event of the same identity came first; the reason names it.
-    Duplicate(String),
+/// How many of these, from the first, have an identity that none before them has: they can be
+/// recorded together, and the next one can name the event that it repeats.
+fn of_different_identity(batch: &[Decoded]) -> usize {
+    let mut known = HashSet::new();
+    let is_first = |one: &Decoded| {
+        one.event.identity().is_none_or(|identity| known.insert((one.forge.clone(), identity)))
+    };
+    batch.iter().map(is_first).position(|first| !first).unwrap_or(batch.len())
 }
 
-async fn standing(
-    transaction: &mut Transaction<'static, Sqlite>,
-    decoded: &Decoded,
-) -> Result<Standing, StoreError> {
-    if let Some(identity) = decoded.event.identity() {
-        let first = sqlx::query(
-            "SELECT events.id, deliveries.delivery
-             FROM events LEFT JOIN deliveries ON deliveries.id = events.delivery_id
-             WHERE events.forge = ? AND events.identity = ? AND events.state <> 'duplicate'",
-        )
-        .bind(&decoded.forge)
-        .bind(identity)
-        .fetch_optional(&mut **transaction)
-        .await?;
-        if let Some(row) = first {
-            let id: i64 = row.try_get("id")?;
-            let source = match row.try_get::<Option<String>, _>("delivery")? {
-                Some(delivery) => format!("delivery {delivery}"),
-                None => "no delivery".to_owned(),
-            };
-            return Ok(Standing::Duplicate(format!("the same as event {id} of {source}")));
-        }
+/// A row of `events`, as the database reads it from JSON: one statement for a batch, since each
+/// costs a change of threads, for which webhooks wait.
+#[derive(Serialize)]
+struct EventRow<'a> {
+    forge: &'a str,
+    delivery: i64,
+    kind: &'static str,
+    repository: Option<&'a str>,
+    identity: Option<String>,
+    event: String,
+    state: &'static str,
+    reason: Option<String>,
+}
+
+impl<'a> EventRow<'a> {
+    fn of(decoded: &'a Decoded) -> Result<Self, StoreError> {
+        let reason = why_skipped(&decoded.event).map(Cow::into_owned);
+        Ok(Self {
+            forge: &decoded.forge,
+            delivery: decoded.delivery.0,
+            kind: decoded.event.kind(),
+            repository: decoded.event.repository().map(|name| name.as_str()),
+            identity: decoded.event.identity(),
+            event: json(&decoded.event)?,
+            state: if reason.is_none() { "new" } else { "skipped" },
+            reason,
+        })
     }
-    Ok(match why_skipped(&decoded.event) {
-        Some(reason) => Standing::Skipped(reason.into_owned()),
-        None => Standing::New,
-    })
 }
 
+/// Records events of different identities; returns how many of them intake has to look at.
 async fn record(
     transaction: &mut Transaction<'static, Sqlite>,
-    decoded: &Decoded,
-    standing: &Standing,
+    batch: &[Decoded],
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let (state, reason) = match standing {
-        Standing::New => ("new", None),
-        Standing::Skipped(reason) => ("skipped", Some(reason)),
-        Standing::Duplicate(reason) => ("duplicate", Some(reason)),
-    };
-    let event = serde_json::to_string(&decoded.event)
-        .map_err(|error| StoreError::Corrupt(format!("event cannot be written: {error}")))?;
+) -> Result<usize, StoreError> {
+    let mut rows = batch.iter().map(EventRow::of).collect::<Result<Vec<_>, _>>()?;
+    for (delivery, reason) in repetitions(transaction, &json(&rows)?).await? {
+        if let Some(row) = rows.iter_mut().find(|row| row.delivery == delivery) {
+            row.state = "duplicate";
+            row.reason = Some(reason);
+        }
+    }
     sqlx::query(
         "INSERT INTO events
              (forge, delivery_id, kind, repository, identity, event, created_at, state, reason)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         SELECT value ->> 'forge', value ->> 'delivery', value ->> 'kind', value ->> 'repository',
+                value ->> 'identity', value ->> 'event', ?, value ->> 'state', value ->> 'reason'
+         FROM json_each(?) ORDER BY key",
     )
-    .bind(&decoded.forge)
-    .bind(decoded.delivery.0)
-    .bind(decoded.event.kind())
-    .bind(decoded.event.repository().map(|name| name.as_str()))
-    .bind(decoded.event.identity())
-    .bind(event)
     .bind(seconds(now))
-    .bind(state)
-    .bind(reason)
+    .bind(json(&rows)?)
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(rows.iter().filter(|row| row.state == "new").count())
+}
+
+/// Those of the rows whose event came before, each with words that name the first.
+async fn repetitions(
+    transaction: &mut Transaction<'static, Sqlite>,
+    rows: &str,
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let found = sqlx::query(
+        "SELECT new.value ->> 'delivery' AS repetition, events.id, deliveries.delivery
+         FROM json_each(?) AS new
+         JOIN events ON events.forge = new.value ->> 'forge'
+                    AND events.identity = new.value ->> 'identity'
+                    AND events.identity IS NOT NULL AND events.state <> 'duplicate'
+         LEFT JOIN deliveries ON deliveries.id = events.delivery_id",
+    )
+    .bind(rows)
+    .fetch_all(&mut **transaction)
+    .await?;
+    let in_words = |row: &SqliteRow| {
+        let id: i64 = row.try_get("id")?;
+        let source = match row.try_get::<Option<String>, _>("delivery")? {
+            Some(delivery) => format!("delivery {delivery}"),
+            None => "no delivery".to_owned(),
+        };
+        Ok((row.try_get("repetition")?, format!("the same as event {id} of {source}")))
+    };
+    found.iter().map(in_words).collect()
+}
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Corrupt(format!("event cannot be written: {error}")))
 }

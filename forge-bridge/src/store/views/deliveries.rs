@@ -15,7 +15,8 @@ use crate::views::{
 const SHOWN_RUNS: usize = 50;
 
 const SUMMARY: &str = "SELECT d.id, d.forge, d.delivery, d.event_name, d.received_at, \
-         length(d.body) AS size_bytes, d.state, e.id AS event_id, e.kind, e.repository, \
+         length(d.body) AS size_bytes, \
+         iif(e.id IS NULL, 'waiting', 'decoded') AS state, e.id AS event_id, e.kind, e.repository, \
          e.state AS event_state, e.reason, \
          (SELECT json_group_array(r.id) FROM runs r WHERE r.event_id = e.id) AS runs";
 const TABLES: &str = " FROM deliveries d LEFT JOIN events e ON e.delivery_id = d.id";
@@ -33,7 +34,7 @@ impl Store {
             query.push(" AND e.repository = ").push_bind(repository);
         }
         if let Some(state) = &filter.state {
-            query.push(" AND coalesce(e.state, d.state) = ").push_bind(state);
+            query.push(" AND coalesce(e.state, 'waiting') = ").push_bind(state);
         }
         if let Some(before) = filter.before {
             query.push(" AND d.id < ").push_bind(before);

@@ -46,7 +46,8 @@ impl Store {
     pub(crate) async fn overview(&self, now: DateTime<Utc>) -> Result<Overview, StoreError> {
         let row = sqlx::query(
             "SELECT \
-                 (SELECT count(*) FROM deliveries WHERE state = 'waiting') AS deliveries_undecoded, \
+                 (SELECT count(*) FROM deliveries \
+                  WHERE id > (SELECT decoded_up_to FROM decoding)) AS deliveries_undecoded, \
                  (SELECT count(*) FROM events WHERE state = 'new') AS events_unplanned, \
                  (SELECT count(*) FROM statuses \
                   WHERE reported < desired AND refusal IS NULL) AS statuses_behind, \
