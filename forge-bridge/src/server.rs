@@ -169,6 +169,8 @@ impl Parts {
             wakes.intake.clone(),
         );
         loops.spawn(shutdown.clone().run_until_cancelled_owned(decoder.run()).map(drop));
+        let checkpoints = store.clone().checkpoints();
+        loops.spawn(shutdown.clone().run_until_cancelled_owned(checkpoints).map(drop));
         spawn!(
             intake,
             "intake",

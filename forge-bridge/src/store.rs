@@ -4,6 +4,7 @@
 //! is a short transaction with no network call inside. WAL with `synchronous=FULL` means that a
 //! committed transaction survives the loss of power.
 
+mod checkpoint;
 mod deliveries;
 mod desired;
 pub(crate) mod images;
@@ -22,12 +23,14 @@ mod time;
 mod views;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
+use tokio::sync::Notify;
 
 pub(crate) use deliveries::{Decoded, Insertion, NewDelivery, Undecoded};
 pub(crate) use time::{at, seconds};
@@ -61,6 +64,10 @@ pub enum StoreError {
 pub struct Store {
     pub(crate) reader: SqlitePool,
     writer: SqlitePool,
+    /// See [`Store::checkpoints`].
+    mover: SqlitePool,
+    /// Notified at each write.
+    written: Arc<Notify>,
 }
 
 impl Store {
@@ -80,20 +87,29 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
+            .connect_with(
+                options.clone().pragma("wal_autocheckpoint", checkpoint::MAX_LOG_PAGES.to_string()),
+            )
             .await?;
         migrations::migrator().run(&writer).await?;
+        let mover = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { reader, writer })
+        Ok(Self { reader, writer, mover, written: Arc::default() })
     }
 
     /// Begins a write. Writers queue up here; keep it short and free of other I/O.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        self.written.notify_one();
+        Ok(transaction)
     }
 
     /// Whether the database answers.
@@ -108,6 +124,7 @@ impl Store {
     /// Finishes what runs and closes the file.
     pub async fn close(&self) {
         self.reader.close().await;
+        self.mover.close().await;
         self.writer.close().await;
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Server {
     pub(super) secret: SecretString,
     store: Store,
     directory: PathBuf,
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
 }
 
 impl Server {
@@ -50,7 +50,12 @@ impl Server {
                 tracing::error!(%error, "the bridge that is measured stopped");
             }
         };
-        let tasks = [tokio::spawn(serve), tokio::spawn(writer.run()), tokio::spawn(decoder.run())];
+        let tasks = [
+            tokio::spawn(serve),
+            tokio::spawn(writer.run()),
+            tokio::spawn(decoder.run()),
+            tokio::spawn(store.clone().checkpoints()),
+        ];
         Ok(Self { address, secret, store, directory, tasks })
     }
 
