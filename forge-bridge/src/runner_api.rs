@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use workflows::ids::{JobId, RunnerId};
 use workflows::protocol::{
     API, Heartbeat, HeartbeatAnswer, JobReport, Lease, LeaseRequest, LogAnswer, LogPosition,
-    MAX_LEASE_WAIT_SECONDS, MAX_LOG_CHUNK_BYTES, Refusal, Refused, Register, Registered,
-    StepReport,
+    MAX_LEASE_WAIT_SECONDS, MAX_LOG_CHUNK_BYTES, MAX_REPORT_BYTES, Refusal, Refused, Register,
+    Registered, StepReport,
 };
 
 use crate::app::AppState;
@@ -31,7 +31,7 @@ use auth::{Registrar, RunnerIdentity};
 
 /// How often a waiting lease request looks by itself, beside being woken.
 const LEASE_POLL: Duration = Duration::from_secs(1);
-/// Most bytes of a JSON body.
+/// Most bytes of a JSON body, but that of a report.
 const MAX_JSON_BYTES: usize = 256 * 1024;
 /// Longest name of a runner or of a lease request, in bytes.
 const MAX_NAME_BYTES: usize = 128;
@@ -45,12 +45,14 @@ pub(crate) fn router(app: AppState) -> Router {
         .route(&format!("{API}/lease"), post(lease))
         .route(&format!("{API}/jobs/{{job}}/heartbeat"), post(heartbeat))
         .route(&format!("{API}/jobs/{{job}}/step"), post(step))
-        .route(&format!("{API}/jobs/{{job}}/finish"), post(finish))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES));
+    let report = Router::new()
+        .route(&format!("{API}/jobs/{{job}}/finish"), post(finish))
+        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES));
     let log = Router::new()
         .route(&format!("{API}/jobs/{{job}}/log"), post(log))
         .layer(DefaultBodyLimit::max(MAX_LOG_CHUNK_BYTES));
-    json.merge(log).with_state(app)
+    json.merge(report).merge(log).with_state(app)
 }
 
 /// A refusal as an HTTP answer.

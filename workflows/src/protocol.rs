@@ -22,6 +22,8 @@ pub const MAX_LEASE_WAIT_SECONDS: u64 = 30;
 pub const LEASE_SECONDS: i64 = 45;
 /// How often a runner sends a heartbeat, in seconds: three may be lost before the lease is.
 pub const HEARTBEAT_SECONDS: u64 = 10;
+/// Most bytes of a [`JobReport`]: what the packages of a whole distribution take.
+pub const MAX_REPORT_BYTES: usize = 64 * 1024 * 1024;
 /// Most bytes of log in one call.
 pub const MAX_LOG_CHUNK_BYTES: usize = 256 * 1024;
 
