@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use workflows::image::BuiltImage;
 use workflows::protocol::{JobReport, Lease};
 use workflows::state::{Fault, Outcome};
 
 use crate::agent::Agent;
 use crate::backoff::pause;
+use crate::delivery::Pushed;
 use crate::engine::AttemptNames;
 use crate::execute::{Execution, execute};
 use crate::log::{self, AttemptLog, Masker, Shipped};
@@ -115,7 +115,7 @@ impl Attempt<'_> {
         &self,
         pulse: &mut Pulse,
         progress: &Progress,
-    ) -> Result<Option<BuiltImage>, Stop> {
+    ) -> Result<Option<Pushed>, Stop> {
         let workspace = Workspace::create(&self.agent.config.state_dir, &self.names.key())?;
         let execution = Execution {
             engine: &self.agent.engine,
@@ -145,7 +145,7 @@ impl Attempt<'_> {
         &self,
         execution: &Execution<'_>,
         pulse: &mut Pulse,
-    ) -> Result<Option<BuiltImage>, Stop> {
+    ) -> Result<Option<Pushed>, Stop> {
         let mut work = std::pin::pin!(execute(execution));
         let stop = tokio::select! {
             ended = &mut work => return ended,
@@ -182,16 +182,20 @@ impl Attempt<'_> {
         }
     }
 
-    fn report(&self, ended: Result<Option<BuiltImage>, Stop>) -> Option<JobReport> {
+    fn report(&self, ended: Result<Option<Pushed>, Stop>) -> Option<JobReport> {
         match ended {
-            Ok(image) => Some(JobReport {
-                fence: self.lease.fence,
-                outcome: Outcome::Success,
-                fault: None,
-                message: String::new(),
-                image,
-                evidence: None,
-            }),
+            Ok(pushed) => {
+                let (image, evidence) =
+                    pushed.map(|pushed| (pushed.image, pushed.evidence)).unzip();
+                Some(JobReport {
+                    fence: self.lease.fence,
+                    outcome: Outcome::Success,
+                    fault: None,
+                    message: String::new(),
+                    image,
+                    evidence,
+                })
+            }
             Err(stop) => stop.report(self.lease.fence),
         }
     }

@@ -120,6 +120,8 @@ pub(crate) struct Engine {
     pub(crate) architecture: String,
     /// The engine's system, as images name it.
     pub(crate) os: String,
+    /// The engine's version, as it says itself.
+    pub(crate) version: String,
 }
 
 impl std::ops::Deref for Engine {
@@ -160,6 +162,7 @@ impl Engine {
             docker,
             architecture: version.arch.unwrap_or_else(|| "amd64".to_owned()),
             os: version.os.unwrap_or_else(|| "linux".to_owned()),
+            version: version.version.unwrap_or_else(|| "unknown".to_owned()),
         })
     }
 

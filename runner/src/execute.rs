@@ -1,11 +1,12 @@
 //! A job's work: sources and images made ready together, then one step after the other.
 
 use tokio_util::sync::CancellationToken;
-use workflows::image::{BuiltImage, ParentPin};
+use workflows::image::ParentPin;
 use workflows::job::{StepAction, StepSpec};
 use workflows::protocol::Lease;
 use workflows::state::Outcome;
 
+use crate::delivery::{Delivered, Pushed};
 use crate::engine::{AttemptNames, Engine};
 use crate::log::AttemptLog;
 use crate::lookaside::{self, Cache};
@@ -46,20 +47,20 @@ impl Execution<'_> {
     }
 }
 
-/// Executes a job; the image is the last that it built and pushed.
-pub(crate) async fn execute(execution: &Execution<'_>) -> Result<Option<BuiltImage>, Stop> {
+/// Executes a job; the answer is the image that it built and pushed.
+pub(crate) async fn execute(execution: &Execution<'_>) -> Result<Option<Pushed>, Stop> {
     let mut container = tokio::try_join!(checkout::checkout(execution), make_ready(execution))?.1;
     let mut built = None;
     for (index, step) in (0..).zip(&execution.lease.spec.steps) {
         execution.may_go_on()?;
         execution.progress.began(index, &step.name);
         execution.log.line(&format!("Strata: step `{}`", step.name));
-        if let Some(image) = run_step(execution, step, index, &mut container).await? {
-            built = Some(image);
+        if let Some(delivered) = run_step(execution, step, index, &mut container).await? {
+            built = Some(delivered);
         }
         execution.progress.ended(Outcome::Success);
     }
-    Ok(built)
+    Ok(built.and_then(|delivered| delivered.pushed))
 }
 
 async fn run_step(
@@ -67,7 +68,7 @@ async fn run_step(
     step: &StepSpec,
     index: u32,
     container: &mut Option<JobContainer>,
-) -> Result<Option<BuiltImage>, Stop> {
+) -> Result<Option<Delivered>, Stop> {
     match &step.action {
         StepAction::Run { script, shell, working_directory } => {
             if container.is_none() {
@@ -90,8 +91,8 @@ async fn run_step(
             if let Some(container) = container.take() {
                 container.remove(execution).await?;
             }
-            lookaside::fetch(execution, spec).await?;
-            image_build::build(execution, spec).await
+            let fetched = lookaside::fetch(execution, spec).await?;
+            image_build::build(execution, spec, fetched).await.map(Some)
         }
     }
 }

@@ -33,9 +33,10 @@ use std::collections::HashMap;
 
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use workflows::image::BuiltImage;
+use workflows::evidence::SourceFile;
 use workflows::job::BuildSpec;
 
+use crate::delivery::{self, Delivered};
 use crate::execute::Execution;
 use crate::stop::Stop;
 use context::Context;
@@ -54,11 +55,13 @@ struct Build<'a> {
     removals: Mutex<JoinSet<()>>,
 }
 
-/// Builds, and pushes where the job may; the answer tells what was pushed.
+/// Builds, and delivers what was built; `fetched` are files of the context that are not the
+/// repository's.
 pub(crate) async fn build(
     execution: &Execution<'_>,
     spec: &BuildSpec,
-) -> Result<Option<BuiltImage>, Stop> {
+    fetched: Vec<SourceFile>,
+) -> Result<Delivered, Stop> {
     for note in &spec.notes {
         execution.log.line(&format!("Strata: note: {note}"));
     }
@@ -91,15 +94,10 @@ pub(crate) async fn build(
     let reference = spec.target.tagged(&spec.tags.unique).to_string();
     execution.workspace.note_image(&reference)?;
     build.finish(&last, &reference).await?;
-    let pushed = if spec.push {
-        execution.registries.push(execution, &spec.target, &spec.tags.unique).await.map(Some)
-    } else {
-        execution.log.line("Strata: built; not pushed, as this change may not push");
-        Ok(None)
-    };
+    let delivered = delivery::deliver(execution, spec, &reference, fetched).await;
     // The engine removes containers while it pushes.
     while build.removals.lock().await.join_next().await.is_some() {}
-    pushed
+    delivered
 }
 
 /// Runs file work where it does not hold up the async threads.

@@ -11,6 +11,7 @@ mod checkout;
 mod client;
 pub mod config;
 mod credential;
+mod delivery;
 mod engine;
 mod execute;
 mod image_build;

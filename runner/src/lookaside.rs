@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use workflows::evidence::SourceFile;
 use workflows::job::BuildSpec;
 use workflows::lookaside::{LookasideSpec, MAX_SOURCES_BYTES, Source, Sources};
 use workflows::state::Fault;
@@ -35,13 +36,16 @@ const LIST: &str = "sources";
 /// How often a cache that does not answer is asked for one file before it is its fault.
 const ATTEMPTS: u32 = 4;
 
-/// Brings all files of a build into its checkout.
-pub(crate) async fn fetch(execution: &Execution<'_>, build: &BuildSpec) -> Result<(), Stop> {
+/// Brings all files of a build into its checkout, and tells which.
+pub(crate) async fn fetch(
+    execution: &Execution<'_>,
+    build: &BuildSpec,
+) -> Result<Vec<SourceFile>, Stop> {
     let checkout = execution.workspace.sources();
-    let Some(text) = read_list(&checkout)? else { return Ok(()) };
+    let Some(text) = read_list(&checkout)? else { return Ok(Vec::new()) };
     let sources = Sources::parse(&text).map_err(|error| Stop::failure(error.to_string()))?;
     if sources.entries.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let Some(spec) = &build.sources else {
         return Err(Stop::failure(format!(
@@ -57,11 +61,14 @@ pub(crate) async fn fetch(execution: &Execution<'_>, build: &BuildSpec) -> Resul
     let downloader = Downloader::new(&spec.redirect_hosts).map_err(|error| told("", error))?;
     let job = Job { execution, spec, downloader, checkout: &checkout };
     let mut left_bytes = spec.max_total_bytes;
+    let mut fetched = Vec::with_capacity(sources.entries.len());
     for source in &sources.entries {
         execution.may_go_on()?;
-        left_bytes = left_bytes.saturating_sub(job.bring(source, left_bytes).await?);
+        let size_bytes = job.bring(source, left_bytes).await?;
+        left_bytes = left_bytes.saturating_sub(size_bytes);
+        fetched.push(told_of(source, size_bytes));
     }
-    Ok(())
+    Ok(fetched)
 }
 
 /// What the files of one build have in common.
@@ -161,6 +168,16 @@ fn read_list(checkout: &Path) -> Result<Option<String>, Stop> {
     match file.take(MAX_SOURCES_BYTES as u64 + 1).read_to_string(&mut text) {
         Ok(_) => Ok(Some(text)),
         Err(error) => refuse(error.to_string()),
+    }
+}
+
+/// A file as the build's record names it.
+fn told_of(source: &Source, size_bytes: u64) -> SourceFile {
+    SourceFile {
+        name: source.file_name.clone(),
+        algorithm: source.hash_type.as_str().to_owned(),
+        checksum: source.hash.clone(),
+        size_bytes,
     }
 }
 

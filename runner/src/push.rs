@@ -84,7 +84,7 @@ impl Registries {
         execution: &Execution<'_>,
         target: &Reference,
         tag: &Tag,
-    ) -> Result<BuiltImage, Stop> {
+    ) -> Result<Stored, Stop> {
         let reference = target.tagged(tag);
         execution.log.line(&format!("Strata: pushing {reference}"));
         let credentials = self.credentials(&reference.registry)?;
@@ -92,9 +92,11 @@ impl Registries {
             push_once(execution.engine, &reference, tag, credentials.clone())
         })
         .await?;
-        let size_bytes = self.stored_bytes(execution, &reference, &digest).await?;
+        let manifest = self.stored(execution, &reference, &digest).await?;
+        let sizes = manifest.layers.iter().map(|layer| layer.size).chain([manifest.config.size]);
+        let size_bytes = sizes.filter_map(|size| u64::try_from(size).ok()).sum();
         execution.log.line(&format!("Strata: pushed {reference} as {digest}"));
-        Ok(BuiltImage { reference, digest, size_bytes })
+        Ok(Stored { image: BuiltImage { reference, digest, size_bytes }, manifest })
     }
 
     /// Whether a registry speaks plain HTTP: as configured, else as the engine itself takes it.
@@ -130,13 +132,14 @@ impl Registries {
         }))
     }
 
-    /// Asks the registry itself for what was pushed: that it is there, and how big it is.
-    async fn stored_bytes(
+    /// Asks the registry itself for what was pushed: that it is there, under the digest that the
+    /// engine told, and what it is.
+    async fn stored(
         &self,
         execution: &Execution<'_>,
         reference: &Reference,
         digest: &Digest,
-    ) -> Result<u64, Stop> {
+    ) -> Result<OciImageManifest, Stop> {
         let plain = self.is_plain(&reference.registry);
         let protocol = if plain { ClientProtocol::Http } else { ClientProtocol::Https };
         let auth = match self.login(&reference.registry)? {
@@ -162,10 +165,23 @@ impl Registries {
             }
         })
         .await?;
-        let manifest: OciImageManifest = serde_json::from_slice(&bytes)
-            .map_err(|error| Stop::registry(format!("manifest of {reference}: {error}")))?;
-        let sizes = manifest.layers.iter().map(|layer| layer.size).chain([manifest.config.size]);
-        Ok(sizes.filter_map(|size| u64::try_from(size).ok()).sum())
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Stop::registry(format!("manifest of {reference}: {error}")))
+    }
+}
+
+/// What a registry has after a push.
+pub(crate) struct Stored {
+    /// Where, and how big.
+    pub(crate) image: BuiltImage,
+    /// Its manifest, whose bytes have the image's digest.
+    pub(crate) manifest: OciImageManifest,
+}
+
+impl Stored {
+    /// What the manifest's bytes say that they are; the specification lets them say nothing.
+    pub(crate) fn media_type(&self) -> &str {
+        self.manifest.media_type.as_deref().unwrap_or(IMAGE_MANIFEST_MEDIA_TYPE)
     }
 }
 

@@ -1,0 +1,139 @@
+//! After the build: from an image in the engine to one in a registry, with the facts about it.
+//!
+//! What is told about an image is read from its layers and from what the registry stored, never
+//! by running it. Reading and pushing happen together, since both take their time.
+
+mod export;
+
+use bollard::models::ImageInspect;
+use oci_client::manifest::OciImageManifest;
+use workflows::evidence::{BuildEvidence, LayerFacts, SourceFile, Tool};
+use workflows::image::{BuiltImage, Digest};
+use workflows::job::BuildSpec;
+
+use crate::engine::sandbox_fault;
+use crate::execute::Execution;
+use crate::stop::Stop;
+use export::Exported;
+
+/// Most layers of one image; the engine itself stops at 128.
+const MAX_LAYERS: usize = 256;
+
+/// An image that was built, and where it is now.
+pub(crate) struct Delivered {
+    /// What was pushed; `None` where the change may not push.
+    pub(crate) pushed: Option<Pushed>,
+}
+
+/// An image in a registry, under its unique tag.
+pub(crate) struct Pushed {
+    /// Where it is.
+    pub(crate) image: BuiltImage,
+    /// What is in it.
+    pub(crate) evidence: BuildEvidence,
+}
+
+/// Pushes the engine's image `reference` where the job may, and gathers the facts about it.
+pub(crate) async fn deliver(
+    execution: &Execution<'_>,
+    spec: &BuildSpec,
+    reference: &str,
+    sources: Vec<SourceFile>,
+) -> Result<Delivered, Stop> {
+    let inspected = execution.engine.inspect_image(reference).await;
+    let local = Local::of(inspected.map_err(sandbox_fault("inspect the image"))?)?;
+    if !spec.push {
+        execution.log.line("Strata: built; not pushed, as this change may not push");
+        return Ok(Delivered { pushed: None });
+    }
+    let (stored, exported) = tokio::try_join!(
+        execution.registries.push(execution, &spec.target, &spec.tags.unique),
+        export::read(execution, &local.id),
+    )?;
+    let layers = layers(&local, &stored.manifest, &exported)?;
+    let evidence = BuildEvidence {
+        config: local.config,
+        media_type: stored.media_type().to_owned(),
+        os: local.os,
+        architecture: local.architecture,
+        layers,
+        packages: Vec::new(),
+        sources,
+        tools: tools(execution),
+    };
+    Ok(Delivered { pushed: Some(Pushed { image: stored.image, evidence }) })
+}
+
+/// What the engine says about the image that it has.
+struct Local {
+    /// The engine's name of it, which is its configuration's digest.
+    id: String,
+    config: Digest,
+    os: String,
+    architecture: String,
+    diff_ids: Vec<Digest>,
+}
+
+impl Local {
+    fn of(inspected: ImageInspect) -> Result<Self, Stop> {
+        let wrong = |why: String| Stop::sandbox(format!("the engine's image is odd: {why}"));
+        let digest = |text: &str| Digest::parse(text).map_err(|error| wrong(error.to_string()));
+        let id = inspected.id.unwrap_or_default();
+        let layers = inspected.root_fs.and_then(|root| root.layers).unwrap_or_default();
+        if layers.len() > MAX_LAYERS {
+            return Err(wrong(format!("{} layers; at most {MAX_LAYERS}", layers.len())));
+        }
+        Ok(Self {
+            config: digest(&id)?,
+            id,
+            os: inspected.os.unwrap_or_default(),
+            architecture: inspected.architecture.unwrap_or_default(),
+            diff_ids: layers.iter().map(|layer| digest(layer)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The layers as the registry has them, beside what they unpack to. That both sides speak of one
+/// image is sure because its configuration, which names every layer, is the same.
+fn layers(
+    local: &Local,
+    manifest: &OciImageManifest,
+    exported: &Exported,
+) -> Result<Vec<LayerFacts>, Stop> {
+    if manifest.config.digest != local.config.as_str() {
+        return Err(Stop::registry(format!(
+            "the registry has an image of configuration {}, pushed was {}",
+            manifest.config.digest, local.config
+        )));
+    }
+    let counts = [manifest.layers.len(), exported.layers.len()];
+    if counts != [local.diff_ids.len(); 2] {
+        return Err(Stop::registry(format!(
+            "an image of {} layers has {} in the registry and {} in the engine's archive",
+            local.diff_ids.len(),
+            counts[0],
+            counts[1]
+        )));
+    }
+    let blobs = manifest.layers.iter().zip(&local.diff_ids).zip(&exported.layers);
+    blobs
+        .map(|((blob, diff_id), content)| {
+            let odd = |why: String| Stop::registry(format!("layer {}: {why}", blob.digest));
+            Ok(LayerFacts {
+                digest: Digest::parse(&blob.digest).map_err(|error| odd(error.to_string()))?,
+                diff_id: diff_id.clone(),
+                size_bytes: u64::try_from(blob.size).map_err(|error| odd(error.to_string()))?,
+                unpacked_bytes: content.unpacked_bytes,
+                media_type: blob.media_type.clone(),
+            })
+        })
+        .collect()
+}
+
+fn tools(execution: &Execution<'_>) -> Vec<Tool> {
+    let tool = |name: &str, version: &str| Tool { name: name.into(), version: version.into() };
+    vec![
+        tool("strata-runner", env!("CARGO_PKG_VERSION")),
+        tool("docker", &execution.engine.version),
+    ]
+}
