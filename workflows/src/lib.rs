@@ -20,6 +20,7 @@ pub mod lookaside;
 pub mod matching;
 pub mod names;
 pub mod nvr;
+pub mod packages;
 pub mod plan;
 pub mod protocol;
 pub mod rebuild;
