@@ -3,13 +3,16 @@
 //! What is told about an image is read from its layers and from what the registry stored, never
 //! by running it. Reading and pushing happen together, since both take their time.
 
+mod collect;
 mod export;
+mod packages;
 
 use bollard::models::ImageInspect;
 use oci_client::manifest::OciImageManifest;
 use workflows::evidence::{BuildEvidence, LayerFacts, SourceFile, Tool};
 use workflows::image::{BuiltImage, Digest};
 use workflows::job::BuildSpec;
+use workflows::packages::stacked;
 
 use crate::engine::sandbox_fault;
 use crate::execute::Execution;
@@ -48,16 +51,19 @@ pub(crate) async fn deliver(
     }
     let (stored, exported) = tokio::try_join!(
         execution.registries.push(execution, &spec.target, &spec.tags.unique),
-        export::read(execution, &local.id),
+        export::read(execution, &local.id, execution.workspace.databases()?),
     )?;
     let layers = layers(&local, &stored.manifest, &exported)?;
+    let databases = stacked(exported.layers.into_iter().map(|layer| layer.databases));
+    let packages = packages::read(databases).await.map_err(|error| error.stop(&local.id))?;
+    execution.log.line(&format!("Strata: {} layers, {} packages", layers.len(), packages.len()));
     let evidence = BuildEvidence {
         config: local.config,
         media_type: stored.media_type().to_owned(),
         os: local.os,
         architecture: local.architecture,
         layers,
-        packages: Vec::new(),
+        packages,
         sources,
         tools: tools(execution),
     };

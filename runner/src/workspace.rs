@@ -10,7 +10,8 @@ const DIRECTORY: &str = "workspaces";
 const SOURCES: &str = "src";
 /// Scripts of steps; containers read them.
 const SCRIPTS: &str = "scripts";
-
+/// Databases of packages, taken out of the image's layers.
+const DATABASES: &str = "databases";
 /// Holds the name of the image that the attempt made in the engine.
 const IMAGE: &str = "image";
 
@@ -41,6 +42,15 @@ impl Workspace {
     /// Where the scripts of the steps are.
     pub(crate) fn scripts(&self) -> PathBuf {
         self.root.join(SCRIPTS)
+    }
+
+    /// Makes an empty directory for the databases of packages that the image has.
+    pub(crate) fn databases(&self) -> Result<PathBuf, Stop> {
+        let path = self.root.join(DATABASES);
+        remove_tree(&path);
+        std::fs::create_dir(&path)
+            .map_err(|error| Stop::sandbox(format!("cannot make {}: {error}", path.display())))?;
+        Ok(path)
     }
 
     /// Notes the image that the attempt is about to make. It bears the packager's labels and none
