@@ -14,6 +14,7 @@ mod credential;
 mod delivery;
 mod engine;
 mod execute;
+mod foreground;
 mod image_build;
 mod janitor;
 mod leftovers;

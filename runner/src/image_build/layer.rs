@@ -1,29 +1,18 @@
 //! One layer: a container, what goes in, what runs, and the commit.
 
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{AttachContainerOptionsBuilder, CommitContainerOptionsBuilder};
-use futures_util::StreamExt as _;
+use bollard::query_parameters::CommitContainerOptionsBuilder;
 use workflows::job::Network;
 
 use super::Build;
 use super::from::NEVER;
 use super::plan::{Layer, Put, RunStep};
 use super::stage::Stages;
-use crate::engine::{sandbox_fault, status_of, words_of};
+use crate::engine::sandbox_fault;
+use crate::foreground;
 use crate::sandbox::confinement;
 use crate::steps::no_healthcheck;
 use crate::stop::Stop;
-
-/// Exit status of a process that was killed, as the engine reports it.
-const KILLED: i64 = 137;
-/// Words by which the engine tells that the command, its user or its directory is not there.
-const USERS_MISTAKES: [&str; 5] = [
-    "unable to find user",
-    "no matching entries in",
-    "executable file not found",
-    "no such file or directory",
-    "not a directory",
-];
 
 impl Build<'_> {
     /// Makes a layer on an image and gives the image with it.
@@ -98,64 +87,9 @@ impl Build<'_> {
 
     /// Runs a command, its output in the log; a status other than 0 is the user's failure.
     async fn run(&self, container: &str, step: &RunStep) -> Result<(), Stop> {
-        self.execution.may_go_on()?;
-        let engine = self.execution.engine;
-        let log = self.execution.log;
-        log.line(&format!("Strata: {}", step.shown));
-        let options =
-            AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
-        let attached = engine.attach_container(container, Some(options)).await;
-        let mut attached = attached.map_err(sandbox_fault("follow a command of the build"))?;
-        if let Err(error) = engine.start_container(container, None).await {
-            return Err(self.not_started(step, &error));
-        }
-        while let Some(piece) = attached.output.next().await {
-            match piece {
-                Ok(piece) => log.write(piece.as_ref()),
-                Err(error) => return Err(sandbox_fault("follow a command of the build")(error)),
-            }
-        }
-        match self.status(container).await? {
-            0 => Ok(()),
-            status => {
-                let why = self.why(container, status).await;
-                Err(self.recipe.failure(step.line, format!("{}: {why}", step.shown)))
-            }
-        }
-    }
-
-    async fn status(&self, container: &str) -> Result<i64, Stop> {
-        let mut answers = self.execution.engine.wait_container(container, None).boxed();
-        match answers.next().await {
-            Some(Ok(answer)) => Ok(answer.status_code),
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-            Some(Err(error)) => Err(sandbox_fault("wait for a command of the build")(error)),
-            None => Err(Stop::sandbox("the engine did not tell how a command ended")),
-        }
-    }
-
-    /// The status in words; of a killed process the engine knows whether memory was the cause.
-    async fn why(&self, container: &str, status: i64) -> String {
-        if status == KILLED {
-            let inspected = self.execution.engine.inspect_container(container, None).await;
-            let state = inspected.ok().and_then(|inspected| inspected.state);
-            if state.and_then(|state| state.oom_killed) == Some(true) {
-                let bytes = self.execution.lease.spec.limits.memory_bytes;
-                return format!("killed: it used more memory than the job may ({bytes} bytes)");
-            }
-        }
-        format!("exit status {status}")
-    }
-
-    fn not_started(&self, step: &RunStep, error: &bollard::errors::Error) -> Stop {
-        let words = words_of(error);
-        let is_users = status_of(error) == Some(400)
-            || USERS_MISTAKES.iter().any(|mistake| words.contains(mistake));
-        if is_users {
-            self.recipe.failure(step.line, format!("{}: cannot start: {words}", step.shown))
-        } else {
-            Stop::sandbox(format!("cannot start a command of the build: {words}"))
-        }
+        self.execution.log.line(&format!("Strata: {}", step.shown));
+        let ended = foreground::run(self.execution, container).await?;
+        ended.map_err(|why| self.recipe.failure(step.line, format!("{}: {why}", step.shown)))
     }
 
     /// Removes a container while the build goes on.

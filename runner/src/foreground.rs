@@ -1,0 +1,77 @@
+//! One command as the only process of a container, its output in the log.
+
+use bollard::errors::Error;
+use bollard::query_parameters::AttachContainerOptionsBuilder;
+use futures_util::StreamExt as _;
+
+use crate::engine::{sandbox_fault, status_of, words_of};
+use crate::execute::Execution;
+use crate::stop::Stop;
+
+/// Exit status of a process that was killed, as the engine reports it.
+const KILLED: i64 = 137;
+/// Words by which the engine tells that the command, its user or its directory is not there.
+const USERS_MISTAKES: [&str; 5] = [
+    "unable to find user",
+    "no matching entries in",
+    "executable file not found",
+    "no such file or directory",
+    "not a directory",
+];
+
+/// Runs the command of a container that was created and not started, to its end. The answer is
+/// why it failed, in words, where it did by its own fault.
+pub(crate) async fn run(
+    execution: &Execution<'_>,
+    container: &str,
+) -> Result<Result<(), String>, Stop> {
+    execution.may_go_on()?;
+    let engine = execution.engine;
+    let options =
+        AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+    let attached = engine.attach_container(container, Some(options)).await;
+    let mut attached = attached.map_err(sandbox_fault("follow a command"))?;
+    if let Err(error) = engine.start_container(container, None).await {
+        let words = words_of(&error);
+        let is_users = status_of(&error) == Some(400)
+            || USERS_MISTAKES.iter().any(|mistake| words.contains(mistake));
+        return if is_users {
+            Ok(Err(format!("cannot start: {words}")))
+        } else {
+            Err(Stop::sandbox(format!("cannot start a command: {words}")))
+        };
+    }
+    while let Some(piece) = attached.output.next().await {
+        match piece {
+            Ok(piece) => execution.log.write(piece.as_ref()),
+            Err(error) => return Err(sandbox_fault("follow a command")(error)),
+        }
+    }
+    match status(execution, container).await? {
+        0 => Ok(Ok(())),
+        status => Ok(Err(why(execution, container, status).await)),
+    }
+}
+
+async fn status(execution: &Execution<'_>, container: &str) -> Result<i64, Stop> {
+    let mut answers = execution.engine.wait_container(container, None).boxed();
+    match answers.next().await {
+        Some(Ok(answer)) => Ok(answer.status_code),
+        Some(Err(Error::DockerContainerWaitError { code, .. })) => Ok(code),
+        Some(Err(error)) => Err(sandbox_fault("wait for a command")(error)),
+        None => Err(Stop::sandbox("the engine did not tell how a command ended")),
+    }
+}
+
+/// The status in words; of a killed process the engine knows whether memory was the cause.
+async fn why(execution: &Execution<'_>, container: &str, status: i64) -> String {
+    if status == KILLED {
+        let inspected = execution.engine.inspect_container(container, None).await;
+        let state = inspected.ok().and_then(|inspected| inspected.state);
+        if state.and_then(|state| state.oom_killed) == Some(true) {
+            let bytes = execution.lease.spec.limits.memory_bytes;
+            return format!("killed: it used more memory than the job may ({bytes} bytes)");
+        }
+    }
+    format!("exit status {status}")
+}
