@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use workflows::lookaside::LookasideSpec;
 use workflows::names::RepositoryName;
 use workflows::release::ReleasePolicy;
 
@@ -211,11 +210,12 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             message: error.to_string(),
         })?;
         config.check()?;
+        config.read_keys()?;
         Ok(config)
     }
 
@@ -252,7 +252,7 @@ impl Config {
                 release.registry
             ));
         }
-        if let Some(Err(why)) = release.lookaside.as_ref().map(LookasideSpec::check) {
+        if let Err(why) = release.check() {
             return refuse(format!("release `{name}`: {why}"));
         }
         let mut allowed = release.policy.registries.iter().flatten();
@@ -262,8 +262,21 @@ impl Config {
                  allows"
             ));
         }
-        workflows::labels::check(&release.labels)
-            .map_err(|error| ConfigError::Meaning(format!("release `{name}`: {error}")))
+        Ok(())
+    }
+
+    /// Reads the keys of all package repositories, so that a missing one is told at the start.
+    fn read_keys(&mut self) -> Result<(), ConfigError> {
+        let repositories = self.releases.iter_mut().flat_map(|release| &mut release.repositories);
+        for repository in repositories {
+            let Some(path) = &repository.gpg_key_file else { continue };
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+            workflows::repositories::check_key(&text)
+                .map_err(|message| ConfigError::Parse { path: path.clone(), message })?;
+            repository.gpg_key = Some(text);
+        }
+        Ok(())
     }
 }
 

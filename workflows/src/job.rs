@@ -8,6 +8,7 @@ use crate::event::Trust;
 use crate::image::{BuildMode, Nvr, ParentPin, Reference, TagPlan};
 use crate::lookaside::LookasideSpec;
 use crate::names::{CommitId, RefName, RepositoryName};
+use crate::repositories::RepositoryFile;
 
 /// Everything that a runner needs to execute one job; complete, so that it asks nobody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +117,9 @@ pub struct BuildSpec {
     /// Variables that every stage begins with, over those of its parent.
     #[serde(default)]
     pub stage_env: BTreeMap<String, String>,
+    /// Files of the release's package repositories: there for commands, in no layer.
+    #[serde(default)]
+    pub repository_files: Vec<RepositoryFile>,
     /// What of the repository's files has no effect; said in the log.
     #[serde(default)]
     pub notes: Vec<String>,

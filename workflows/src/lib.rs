@@ -25,6 +25,7 @@ pub mod plan;
 pub mod protocol;
 pub mod rebuild;
 pub mod release;
+pub mod repositories;
 pub mod schedule;
 pub mod selection;
 pub mod state;

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Limits, Network};
+use crate::labels;
 use crate::lookaside::LookasideSpec;
 use crate::names::RefName;
+use crate::repositories::{self, PackageRepository};
 pub use policy::{AddUrl, BuildPolicy, OutsideImage};
 
 /// One configured release, such as `rawhide` or `f43`.
@@ -56,6 +58,12 @@ pub struct ReleasePolicy {
     /// Labels of its images, with `{name}` and the like in their values.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Build arguments of its Dockerfiles, below those of a workflow.
+    #[serde(default)]
+    pub build_args: BTreeMap<String, String>,
+    /// What the commands of its builds may install from.
+    #[serde(rename = "repository", default)]
+    pub repositories: Vec<PackageRepository>,
     /// What its Dockerfiles may do.
     #[serde(default)]
     pub policy: BuildPolicy,
@@ -67,6 +75,39 @@ fn utc() -> String {
 
 fn latest() -> Vec<String> {
     vec!["latest".to_owned()]
+}
+
+impl ReleasePolicy {
+    /// Checks what can be told without looking at anything else of the configuration.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(lookaside) = &self.lookaside {
+            lookaside.check()?;
+        }
+        if let Some(name) = self.build_args.keys().find(|name| !is_argument_name(name)) {
+            return Err(format!("`{name}` is no name of a build argument"));
+        }
+        labels::check(&self.labels).map_err(|error| error.to_string())?;
+        repositories::check(&self.repositories)
+    }
+
+    /// The build arguments of a build that asks for some itself.
+    #[must_use]
+    pub fn build_args_with(&self, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all = self.build_args.clone();
+        all.extend(own.clone());
+        all
+    }
+}
+
+/// Whether a Dockerfile can declare an argument of that name.
+#[must_use]
+pub fn is_argument_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The release that a ref belongs to, or why it belongs to none.

@@ -43,7 +43,7 @@ impl Pinner {
         job: &UnpinnedJob,
         release: &ReleasePolicy,
     ) -> Result<Option<BuildFacts>, Unpinnable> {
-        let Some(asked) = asked(job) else { return Ok(None) };
+        let Some(asked) = asked(job, release) else { return Ok(None) };
         let mode = asked.mode;
         let (files, commit_time) = self.read_files(job, &asked).await?;
         let hosts: Vec<String> =
@@ -125,13 +125,13 @@ async fn apart<T: Send + 'static>(
 }
 
 /// The layered build of a job; `workflows::plan` refuses a second one.
-fn asked(job: &UnpinnedJob) -> Option<Asked> {
+fn asked(job: &UnpinnedJob, policy: &ReleasePolicy) -> Option<Asked> {
     job.draft.steps.iter().find_map(|step| match &step.action {
         DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release } => {
             Some(Asked {
                 dockerfile: dockerfile.clone(),
                 context: context.clone(),
-                build_args: build_args.clone(),
+                build_args: policy.build_args_with(build_args),
                 mode: if job.is_push() { *mode } else { BuildMode::Scratch },
                 release: release.clone(),
             })

@@ -9,6 +9,7 @@ use workflows::job::{BuildSpec, JobSpec, Limits, Source, StepAction, StepSpec};
 use workflows::labels::{self, LabelFacts};
 use workflows::plan::{DraftAction, StepDraft};
 use workflows::release::ReleasePolicy;
+use workflows::repositories;
 
 use super::build::BuildFacts;
 use super::{Facts, source_registry};
@@ -81,9 +82,10 @@ fn action(
                 pins: build.pins.clone(),
                 source_registry: source_registry(release).to_owned(),
                 sources: release.lookaside.clone(),
-                build_args: build_args.clone(),
+                build_args: release.build_args_with(build_args),
                 labels: labels_of(job, release, clone_url, build, nvr),
                 stage_env: stage_env(job, build, nvr),
+                repository_files: repositories::files(&release.repositories),
                 notes: build.gated.notes.clone(),
                 autorebuild: build.gated.autorebuild,
                 mode: build.mode,
@@ -164,7 +166,9 @@ fn stage_env(job: &UnpinnedJob, build: &BuildFacts, nvr: Option<&Nvr>) -> BTreeM
     build.gated.release_env.iter().map(|name| (name.clone(), release_of(job, nvr))).collect()
 }
 
-/// The release; of a build that keeps none, a word that is lower than each that is kept.
+/// The release; of a build that keeps none, a word that is lower than each that is kept and the
+/// same whenever the commit is built.
 fn release_of(job: &UnpinnedJob, nvr: Option<&Nvr>) -> String {
-    nvr.map_or_else(|| format!("0.scratch.{}", job.id), |nvr| nvr.release.clone())
+    let scratch = || format!("0.scratch.{:.12}", job.commit.to_string());
+    nvr.map_or_else(scratch, |nvr| nvr.release.clone())
 }

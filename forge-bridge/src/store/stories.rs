@@ -66,6 +66,7 @@ fn build(nvr: Option<&workflows::image::Nvr>) -> BuildSpec {
         build_args: Default::default(),
         labels: Default::default(),
         stage_env: Default::default(),
+        repository_files: Vec::new(),
         notes: Vec::new(),
         autorebuild: None,
         mode: workflows::image::BuildMode::Release,

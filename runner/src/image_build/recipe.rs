@@ -180,6 +180,7 @@ pub(crate) mod tests {
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             stage_env: BTreeMap::new(),
+            repository_files: Vec::new(),
             notes: Vec::new(),
             autorebuild: None,
             mode: BuildMode::Scratch,

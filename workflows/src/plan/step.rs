@@ -7,6 +7,7 @@ use crate::diagnostic::{nearest, quoted};
 use crate::image::BuildMode;
 use crate::job::Shell;
 use crate::nvr;
+use crate::release::is_argument_name;
 use crate::workflow::{Action, Job, Located, Position, Step, StepsBody, Table, Text, Workflow};
 
 /// Longest name that is made of a script's first line, in characters.
@@ -245,10 +246,7 @@ impl Drafting {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         for line in lines.filter(|line| !line.starts_with('#')) {
             let (name, value) = line.split_once('=').unwrap_or((line, ""));
-            let is_name = !name.is_empty()
-                && !name.starts_with(|c: char| c.is_ascii_digit())
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !is_name || !line.contains('=') {
+            if !is_argument_name(name) || !line.contains('=') {
                 let message = format!("`build-args` needs KEY=value lines, not {}", quoted(line));
                 self.report.error(key.at, message);
             } else if args.insert(name.to_owned(), value.to_owned()).is_some() {
