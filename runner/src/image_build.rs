@@ -5,12 +5,17 @@
 //! on the container calls: files go into a container that is never started or before it is, the
 //! command runs under the job's confinement, and the result is committed as one layer.
 //!
+//! The layers are then rewritten (`clean`): a time that is later than the commit becomes the
+//! commit's, and what stood in a container for its command alone is left out. The same sources on
+//! the same parents therefore give the same image, on whatever runner and at whatever hour.
+//!
 //! The last step gives the layers their configuration. Committing would leak the container's own
 //! labels and variables into the image, so a configuration of ours is loaded over layers that
 //! the engine already has; that also puts the tag and the commit's time, in one call.
 
 mod archive;
 mod chown;
+mod clean;
 mod config;
 mod context;
 mod copy;
@@ -20,9 +25,11 @@ mod from;
 mod glob;
 mod history;
 mod layer;
+mod own_layers;
 mod pipe;
 mod plan;
 mod recipe;
+mod repositories;
 mod stage;
 mod step;
 mod tarball;
@@ -41,6 +48,7 @@ use crate::execute::Execution;
 use crate::stop::Stop;
 use context::Context;
 use recipe::Recipe;
+use repositories::Injected;
 use stage::Stages;
 
 /// What every part of one build stands on.
@@ -51,6 +59,8 @@ struct Build<'a> {
     context: Context,
     /// Containers that COPY --from reads, by what they are of.
     sources: Mutex<HashMap<String, String>>,
+    /// What was put into containers and must be in no layer of the image.
+    injected: Mutex<Injected>,
     /// Containers on their way out, awaited before the build is over.
     removals: Mutex<JoinSet<()>>,
 }
@@ -81,6 +91,7 @@ pub(crate) async fn build(
         recipe,
         context,
         sources: Mutex::new(HashMap::new()),
+        injected: Mutex::default(),
         removals: Mutex::new(JoinSet::new()),
     };
     let mut stages = Stages::new();

@@ -12,6 +12,8 @@ const SOURCES: &str = "src";
 const SCRIPTS: &str = "scripts";
 /// Databases of packages, taken out of the image's layers.
 const DATABASES: &str = "databases";
+/// Layers on their way from the engine to the image; made when there are any.
+const LAYERS: &str = "layers";
 /// Holds the name of the image that the attempt made in the engine.
 const IMAGE: &str = "image";
 
@@ -46,7 +48,16 @@ impl Workspace {
 
     /// Makes an empty directory for the databases of packages that the image has.
     pub(crate) fn databases(&self) -> Result<PathBuf, Stop> {
-        let path = self.root.join(DATABASES);
+        self.emptied(DATABASES)
+    }
+
+    /// Makes an empty directory for layers.
+    pub(crate) fn layers(&self) -> Result<PathBuf, Stop> {
+        self.emptied(LAYERS)
+    }
+
+    fn emptied(&self, name: &str) -> Result<PathBuf, Stop> {
+        let path = self.root.join(name);
         remove_tree(&path);
         std::fs::create_dir(&path)
             .map_err(|error| Stop::sandbox(format!("cannot make {}: {error}", path.display())))?;

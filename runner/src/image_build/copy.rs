@@ -117,7 +117,8 @@ impl Build<'_> {
         Ok(self.stamp(owner, mode))
     }
 
-    fn stamp(&self, owner: Owner, mode: Option<u32>) -> Stamp {
+    /// Owner, mode and the one time of everything that is put in.
+    pub(super) fn stamp(&self, owner: Owner, mode: Option<u32>) -> Stamp {
         Stamp { uid: owner.uid, gid: owner.gid, mode, mtime: self.epoch() }
     }
 

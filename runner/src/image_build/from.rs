@@ -6,7 +6,6 @@ use std::io;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::copy::make_all;
@@ -17,7 +16,7 @@ use super::recipe::CopySource;
 use super::stage::Stages;
 use super::transplant::{Move, below_top, transplant};
 use super::{Build, glob};
-use crate::engine::{sandbox_fault, words_of};
+use crate::engine::sandbox_fault;
 use crate::stop::Stop;
 
 /// Program of containers that are never started.
@@ -178,19 +177,8 @@ impl Build<'_> {
         feed: mpsc::Sender<Result<Bytes, String>>,
     ) -> Result<(), Stop> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut stream =
-            self.execution.engine.download_from_container(container, Some(options)).boxed();
-        while let Some(piece) = stream.next().await {
-            let failed = piece.as_ref().err().map(words_of);
-            if feed.send(piece.map_err(|error| words_of(&error))).await.is_err() {
-                // The reader stopped, and says why itself.
-                return Ok(());
-            }
-            if let Some(why) = failed {
-                return Err(Stop::sandbox(format!("cannot read {path} from a container: {why}")));
-            }
-        }
-        Ok(())
+        let archive = self.execution.engine.download_from_container(container, Some(options));
+        pipe::feed(archive, path, feed).await
     }
 }
 

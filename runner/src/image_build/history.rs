@@ -44,6 +44,20 @@ pub(crate) fn of_parent(mut told: Vec<ImageHistoryResponseItem>, layers: usize) 
     vec![plain; layers]
 }
 
+/// The history without layers of which nothing is left; `is_empty` tells that of each layer that
+/// is not the parent's, counted from 0.
+pub(crate) fn without_empty(
+    mut history: Vec<Entry>,
+    inherited: usize,
+    is_empty: impl Fn(usize) -> bool,
+) -> Vec<Entry> {
+    let with_layer = history.iter_mut().filter(|entry| !entry.empty_layer);
+    for (layer, entry) in with_layer.skip(inherited).enumerate() {
+        entry.empty_layer = is_empty(layer);
+    }
+    history
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +79,14 @@ mod tests {
         assert!(!entries[0].empty_layer && entries[1].empty_layer);
         let doubtful = of_parent(told(), 2);
         assert_eq!(doubtful.iter().filter(|entry| !entry.empty_layer).count(), 2);
+    }
+    #[test]
+    fn a_layer_that_is_gone_is_in_no_history() {
+        let entry =
+            |empty_layer| Entry { created: time(0), created_by: "x".to_owned(), empty_layer };
+        let history = vec![entry(false), entry(true), entry(false), entry(false)];
+        let left = without_empty(history, 1, |layer| layer == 0);
+        let empty: Vec<bool> = left.iter().map(|entry| entry.empty_layer).collect();
+        assert_eq!(empty, [false, true, true, false]);
     }
 }

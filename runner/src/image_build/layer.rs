@@ -1,5 +1,7 @@
 //! One layer: a container, what goes in, what runs, and the commit.
 
+use std::collections::BTreeSet;
+
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
 use bollard::query_parameters::CommitContainerOptionsBuilder;
 use workflows::job::Network;
@@ -7,6 +9,7 @@ use workflows::job::Network;
 use super::Build;
 use super::from::NEVER;
 use super::plan::{Layer, Put, RunStep};
+use super::repositories::Injected;
 use super::stage::Stages;
 use crate::engine::sandbox_fault;
 use crate::foreground;
@@ -14,15 +17,23 @@ use crate::sandbox::confinement;
 use crate::steps::no_healthcheck;
 use crate::stop::Stop;
 
+/// A layer that was committed.
+pub(super) struct Made {
+    /// The image with it.
+    pub(super) image: String,
+    /// What was put in beside the Dockerfile's own.
+    pub(super) injected: Injected,
+}
+
 impl Build<'_> {
-    /// Makes a layer on an image and gives the image with it.
+    /// Makes a layer on an image.
     pub(super) async fn layer(
         &self,
         base: &str,
         layer: &Layer,
         name: &str,
         stages: &Stages,
-    ) -> Result<String, Stop> {
+    ) -> Result<Made, Stop> {
         self.execution.may_go_on()?;
         let engine = self.execution.engine;
         let container_name = self.execution.names.container(name);
@@ -33,12 +44,22 @@ impl Build<'_> {
         // The engine has made the working directory of the container already.
         let is_there =
             |put: &Put| matches!(put, Put::Directory(path) if workdir.as_ref() == Some(path));
+        let copied = if layer.takes_from_stages() {
+            self.not_yet_made(&container).await?
+        } else {
+            BTreeSet::new()
+        };
         for put in layer.before.iter().filter(|put| !is_there(put)) {
             self.put(&container, put, stages).await?;
         }
+        let mut injected = Injected::default();
         if let Some(run) = &layer.run {
+            if run.has_repositories {
+                injected = self.inject(&container).await?;
+            }
             self.run(&container, run).await?;
         }
+        injected.directories.extend(copied);
         for put in &layer.after {
             self.put(&container, put, stages).await?;
         }
@@ -51,7 +72,7 @@ impl Build<'_> {
         let committed = engine.commit_container(options, ContainerConfig::default()).await;
         let image = committed.map_err(sandbox_fault("commit a layer"))?.id;
         self.remove_later(container).await;
-        Ok(image)
+        Ok(Made { image, injected })
     }
 
     /// The confinement of a build's container; one that never runs reaches nothing.

@@ -3,8 +3,11 @@
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
+
+use crate::engine::words_of;
+use crate::stop::Stop;
 
 /// Bytes that are gathered before they are sent on.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -37,6 +40,26 @@ pub(crate) fn writer() -> (PipeWriter, impl Stream<Item = io::Result<Bytes>> + S
 pub(crate) fn reader() -> (mpsc::Sender<Result<Bytes, String>>, PipeReader) {
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     (sender, PipeReader { receiver, rest: Bytes::new() })
+}
+
+/// Feeds an archive of the engine's to a blocking reader; `what` it is of, for messages.
+pub(crate) async fn feed(
+    archive: impl Stream<Item = Result<Bytes, bollard::errors::Error>>,
+    what: &str,
+    feed: mpsc::Sender<Result<Bytes, String>>,
+) -> Result<(), Stop> {
+    let mut archive = std::pin::pin!(archive);
+    while let Some(piece) = archive.next().await {
+        let failed = piece.as_ref().err().map(words_of);
+        if feed.send(piece.map_err(|error| words_of(&error))).await.is_err() {
+            // The reader stopped, and says why itself.
+            return Ok(());
+        }
+        if let Some(why) = failed {
+            return Err(Stop::sandbox(format!("cannot read {what} from the engine: {why}")));
+        }
+    }
+    Ok(())
 }
 
 impl PipeWriter {
@@ -95,8 +118,6 @@ impl Read for PipeReader {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt as _;
-
     use super::*;
 
     #[tokio::test]

@@ -40,6 +40,17 @@ pub(crate) struct Layer {
     pub(crate) after: Vec<Put>,
 }
 
+impl Layer {
+    /// Whether another stage's files come into it.
+    pub(crate) fn takes_from_stages(&self) -> bool {
+        let is_stage = |put: &Put| match put {
+            Put::Files(step) => matches!(step.from, Some(CopySource::Stage(_))),
+            Put::Directory(_) => false,
+        };
+        self.before.iter().chain(&self.after).any(is_stage)
+    }
+}
+
 /// Something that is put into a container's file system.
 #[derive(Debug)]
 pub(crate) enum Put {
@@ -81,6 +92,8 @@ pub(crate) struct RunStep {
     pub(crate) workdir: String,
     /// A network of its own choice.
     pub(crate) network: Option<Network>,
+    /// Whether the release's package repositories are there: not in a stage from nothing.
+    pub(crate) has_repositories: bool,
 }
 
 impl StagePlan {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use workflows::dockerfile::{ImageConfig, StageBase};
 
 use super::plan::{StagePlan, Told};
+use super::repositories::Injected;
 use super::{Build, config, history};
 use crate::engine::sandbox_fault;
 use crate::stop::Stop;
@@ -23,9 +24,23 @@ pub(super) struct BuiltStage {
     pub(super) layers: Vec<String>,
     /// What made them.
     pub(super) history: Vec<history::Entry>,
+    /// Of each layer that is not the parent's, what was put in beside the Dockerfile's own.
+    injected: Vec<Injected>,
     /// Whether a container of it gets more from the engine than the layers: volumes of a
     /// parent, variables of an earlier stage's commands.
     is_bare: bool,
+}
+
+impl BuiltStage {
+    /// How many of the layers are the parent's.
+    pub(super) fn inherited(&self) -> usize {
+        self.layers.len().saturating_sub(self.injected.len())
+    }
+
+    /// The other ones, the lowest first.
+    pub(super) fn own(&self) -> impl Iterator<Item = (String, &Injected)> {
+        self.layers[self.inherited()..].iter().cloned().zip(&self.injected)
+    }
 }
 
 impl Build<'_> {
@@ -45,18 +60,24 @@ impl Build<'_> {
             image = self.bare(&base.layers, &format!("bare{index}")).await?;
         }
         let mut layers = base.layers.clone();
+        let mut injected = base.injected;
         // Of each planned layer whether the commit found a difference to keep.
         let mut kept = Vec::new();
         for (number, layer) in plan.layers.iter().enumerate() {
             let name = format!("stage{index}-layer{number}");
-            image = self.layer(&image, layer, &name, stages).await?;
+            let made = self.layer(&image, layer, &name, stages).await?;
+            image = made.image;
             let now = self.layers_of(&image).await?;
             kept.push(now.len() > layers.len());
+            if now.len() > layers.len() {
+                injected.push(made.injected);
+            }
             layers = now;
         }
         let mut entries = base.history;
         entries.extend(plan.history.iter().map(|told| self.entry(told, &kept)));
-        Ok(BuiltStage { image, config: plan.config, layers, history: entries, is_bare: false })
+        let config = plan.config;
+        Ok(BuiltStage { image, config, layers, history: entries, injected, is_bare: false })
     }
 
     fn entry(&self, told: &Told, kept: &[bool]) -> history::Entry {
@@ -75,6 +96,7 @@ impl Build<'_> {
             config: ImageConfig::default(),
             layers: Vec::new(),
             history: Vec::new(),
+            injected: Vec::new(),
             is_bare: true,
         })
     }
@@ -99,6 +121,7 @@ impl Build<'_> {
             image: image.to_owned(),
             is_bare: config.volumes.is_empty(),
             history: history::of_parent(told.map_err(&fault)?, layers.len()),
+            injected: Vec::new(),
             config,
             layers,
         })

@@ -1,6 +1,6 @@
 //! Single instructions of a plan, and the refusal of what this engine does not know.
 
-use workflows::dockerfile::{Add, Copy, Instruction, Run, Transfer, run_command};
+use workflows::dockerfile::{Add, Copy, Instruction, Run, StageBase, Transfer, run_command};
 use workflows::job::Network;
 
 use super::plan::{CopyStep, Planner, RunStep};
@@ -43,6 +43,7 @@ impl Planner<'_> {
             user: self.plan.config.user.clone(),
             workdir: self.plan.config.workdir.clone(),
             network,
+            has_repositories: self.recipe.bases[self.stage] != StageBase::Scratch,
         })
     }
 
