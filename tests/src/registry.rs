@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base_image;
-use crate::parts::{Process, free_port};
+use crate::parts::{Process, free_port, succeed};
 use crate::wait::{SHORT, until};
 
 const MANIFEST_TYPES: &str = "application/vnd.docker.distribution.manifest.v2+json,\
@@ -90,19 +90,37 @@ impl Registry {
 
     /// The configuration of the image behind a tag.
     pub async fn config(&self, repository: &str, tag: &str) -> serde_json::Value {
-        let base = format!("http://{}/v2/{repository}", self.host());
-        let client = reqwest::Client::new();
-        let manifest: serde_json::Value = client
-            .get(format!("{base}/manifests/{tag}"))
-            .header("accept", MANIFEST_TYPES)
-            .send()
-            .await
-            .expect("the registry answers")
-            .json()
-            .await
-            .expect("a manifest");
-        let digest = manifest["config"]["digest"].as_str().expect("a config digest");
-        let config = client.get(format!("{base}/blobs/{digest}")).send().await.expect("an answer");
+        let manifest = self.manifest(repository, tag).await;
+        let config = self.blob(repository, &manifest["config"]["digest"]).await;
         config.json().await.expect("an image configuration")
+    }
+
+    /// The paths in each layer of the image behind a tag, the lowest layer first, as `tar` tells
+    /// them without a `/` at the end; the layers themselves stay in `directory`.
+    pub async fn layers(&self, repository: &str, tag: &str, directory: &Path) -> Vec<Vec<String>> {
+        std::fs::create_dir_all(directory).expect("a directory");
+        let manifest = self.manifest(repository, tag).await;
+        let mut layers = Vec::new();
+        for (number, layer) in manifest["layers"].as_array().expect("layers").iter().enumerate() {
+            let blob = self.blob(repository, &layer["digest"]).await;
+            let path = directory.join(format!("{number}.tar.gz"));
+            std::fs::write(&path, blob.bytes().await.expect("a layer")).expect("a file");
+            let list = succeed(Command::new("tar").arg("-tzf").arg(path));
+            layers.push(list.lines().map(|line| line.trim_end_matches('/').to_owned()).collect());
+        }
+        layers
+    }
+
+    async fn manifest(&self, repository: &str, tag: &str) -> serde_json::Value {
+        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());
+        let request = reqwest::Client::new().get(url).header("accept", MANIFEST_TYPES);
+        let answer = request.send().await.expect("the registry answers");
+        answer.json().await.expect("a manifest")
+    }
+
+    async fn blob(&self, repository: &str, digest: &serde_json::Value) -> reqwest::Response {
+        let digest = digest.as_str().expect("a digest");
+        let url = format!("http://{}/v2/{repository}/blobs/{digest}", self.host());
+        reqwest::get(url).await.expect("the registry answers")
     }
 }

@@ -14,6 +14,7 @@ mod lookaside;
 mod push;
 mod refs;
 mod registries;
+mod rewriting;
 mod sandbox;
 mod schedule;
 mod tidy;
