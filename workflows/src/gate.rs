@@ -142,7 +142,7 @@ pub fn inspect(
     registries: &[String],
 ) -> Inspection {
     let mut problems = Problems::default();
-    let wishes = files::read(&asked, files, &mut problems);
+    let wishes = files::read(&asked, files, &release, &mut problems);
     let mut inspection =
         Inspection { asked, release, problems, file: None, images: Vec::new(), wishes };
     inspection.look_at_dockerfile(files, registries);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifacts::ArtifactSpec;
 use crate::event::Trust;
 use crate::image::{BuildMode, Nvr, ParentPin, Reference, TagPlan};
 use crate::lookaside::LookasideSpec;
@@ -110,6 +111,9 @@ pub struct BuildSpec {
     /// Where the files are that `sources` lists; `None` when the release has no such place.
     #[serde(default)]
     pub sources: Option<LookasideSpec>,
+    /// Where the files of `fetch-artifacts-url.yaml` may come from.
+    #[serde(default)]
+    pub artifacts: Option<ArtifactSpec>,
     /// Build arguments.
     pub build_args: BTreeMap<String, String>,
     /// Labels put on the image, over those of the Dockerfile.

@@ -4,6 +4,7 @@
 //! function from values to a value, so that it can be tested by the thousand and explained to a
 //! person without a server. Input and output happen in `forge-bridge`, `runner` and `cli`.
 
+pub mod artifacts;
 pub mod container_yaml;
 pub mod diagnostic;
 pub mod dist_git;
@@ -12,6 +13,7 @@ pub mod event;
 pub mod evidence;
 pub mod expression;
 pub mod gate;
+pub mod help;
 pub mod ids;
 pub mod image;
 pub mod job;

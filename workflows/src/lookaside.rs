@@ -132,25 +132,35 @@ impl Sources {
             return Err(failed(1, format!("the file has more than {MAX_SOURCES_BYTES} bytes")));
         }
         let mut entries: Vec<Source> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let source = entry(line).map_err(|message| failed(index + 1, message))?;
+        for (number, source) in lines(text) {
+            let source = source.map_err(|message| failed(number, message))?;
             match entries.iter().find(|known| known.file_name == source.file_name) {
                 Some(known) if *known == source => continue,
                 Some(_) => {
                     let message = format!("`{}` has another checksum above", source.file_name);
-                    return Err(failed(index + 1, message));
+                    return Err(failed(number, message));
                 }
                 None if entries.len() == MAX_SOURCES => {
-                    return Err(failed(index + 1, format!("more than {MAX_SOURCES} files")));
+                    return Err(failed(number, format!("more than {MAX_SOURCES} files")));
                 }
                 None => entries.push(source),
             }
         }
         Ok(Self { entries })
     }
+
+    /// The line of `text` on which an entry of it stands first, from 1; 0 when none has it.
+    #[must_use]
+    pub fn line_of(text: &str, entry: &Source) -> usize {
+        let is_it = |source: Result<Source, String>| source.as_ref() == Ok(entry);
+        lines(text).find_map(|(number, source)| is_it(source).then_some(number)).unwrap_or(0)
+    }
+}
+
+/// What stands on each line that is not blank, with its number from 1.
+fn lines(text: &str) -> impl Iterator<Item = (usize, Result<Source, String>)> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(number, line)| (number, entry(line)))
 }
 
 /// As `sources` has it, each entry on a line.
@@ -180,6 +190,18 @@ impl Source {
     /// What is wrong: a name that is a path or a file of the repository itself, or a checksum
     /// of another length.
     pub fn new(file_name: &str, hash_type: HashType, hash: &str) -> Result<Self, String> {
+        let source = Self::well_formed(file_name, hash_type, hash)?;
+        if RESERVED.contains(&file_name) {
+            return Err(format!("`{file_name}` must stand in the repository itself"));
+        }
+        Ok(source)
+    }
+
+    /// As [`Self::new`], for a file that goes where none of the repository's own is read.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn well_formed(file_name: &str, hash_type: HashType, hash: &str) -> Result<Self, String> {
         let well_formed =
             hash.len() == hash_type.digits() && hash.bytes().all(|b| b.is_ascii_hexdigit());
         if !well_formed {
@@ -189,7 +211,9 @@ impl Source {
                 hash_type.digits()
             ));
         }
-        check_file_name(file_name)?;
+        if !is_plain_file_name(file_name) {
+            return Err(format!("`{}` is no plain file name", shown(file_name)));
+        }
         Ok(Self { file_name: file_name.to_owned(), hash_type, hash: hash.to_ascii_lowercase() })
     }
 
@@ -241,20 +265,17 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.contains(char::is_whitespace)
 }
 
-fn check_file_name(name: &str) -> Result<(), String> {
-    let is_safe = name.len() <= MAX_FILE_NAME_BYTES
+/// Whether a name from outside can be that of a file: no path, no option of a program, nothing of
+/// git's own.
+#[must_use]
+pub fn is_plain_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_FILE_NAME_BYTES
         && !name.starts_with('-')
         && !name.to_ascii_lowercase().starts_with(".git")
         && ![".", ".."].contains(&name)
         && !name.contains(['/', '\\'])
-        && !name.chars().any(char::is_control);
-    if !is_safe {
-        return Err(format!("`{}` is no plain file name", shown(name)));
-    }
-    if RESERVED.contains(&name) {
-        return Err(format!("`{name}` must stand in the repository itself"));
-    }
-    Ok(())
+        && !name.chars().any(char::is_control)
 }
 
 fn percent_encoded(text: &str) -> String {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifacts::ArtifactSpec;
 use crate::job::{Limits, Network};
 use crate::labels;
 use crate::lookaside::LookasideSpec;
@@ -52,6 +53,9 @@ pub struct ReleasePolicy {
     /// Where the files are that `sources` lists.
     #[serde(default)]
     pub lookaside: Option<LookasideSpec>,
+    /// Where files of `fetch-artifacts-url.yaml` may come from; nowhere without it.
+    #[serde(default)]
+    pub artifacts: Option<ArtifactSpec>,
     /// Floating tags beside `{version}`.
     #[serde(default = "latest")]
     pub floating_tags: Vec<String>,
@@ -85,6 +89,9 @@ impl ReleasePolicy {
     pub fn check(&self) -> Result<(), String> {
         if let Some(lookaside) = &self.lookaside {
             lookaside.check()?;
+        }
+        if let Some(artifacts) = &self.artifacts {
+            artifacts.check()?;
         }
         if let Some(name) = self.build_args.keys().find(|name| !is_argument_name(name)) {
             return Err(format!("`{name}` is no name of a build argument"));

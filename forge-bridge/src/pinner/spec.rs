@@ -82,6 +82,7 @@ fn action(
                 pins: build.pins.clone(),
                 source_registry: source_registry(release).to_owned(),
                 sources: release.lookaside.clone(),
+                artifacts: release.artifacts.clone(),
                 build_args: release.build_args_with(build_args),
                 labels: labels_of(job, release, clone_url, build, nvr),
                 stage_env: stage_env(job, build, nvr),

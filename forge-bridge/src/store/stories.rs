@@ -63,6 +63,7 @@ fn build(nvr: Option<&workflows::image::Nvr>) -> BuildSpec {
         pins: Vec::new(),
         source_registry: "registry.example".to_owned(),
         sources: None,
+        artifacts: None,
         build_args: Default::default(),
         labels: Default::default(),
         stage_env: Default::default(),

@@ -177,6 +177,7 @@ pub(crate) mod tests {
             pins: vec![ParentPin { written: "base:1".to_owned(), reference, digest }],
             source_registry: "r.example".to_owned(),
             sources: None,
+            artifacts: None,
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             stage_env: BTreeMap::new(),

@@ -2,20 +2,22 @@
 
 use super::problem::Problems;
 use super::{ARCHITECTURE, Asked, Content, Files};
+use crate::artifacts::{self, ARTIFACTS_FILE, MAX_ARTIFACTS_BYTES};
 use crate::container_yaml::{ContainerYaml, MAX_CONTAINER_YAML_BYTES, Platforms};
 use crate::dist_git::{self, MAX_SMALL_FILE_BYTES};
 use crate::dockerfile::MAX_DOCKERFILE_BYTES;
 use crate::dockerfile::ignore::{Ignore, MAX_IGNORE_BYTES};
+use crate::help::{HELP_FILE, MAX_HELP_BYTES};
 use crate::image::Tag;
 use crate::lookaside::{MAX_SOURCES_BYTES, Sources};
+use crate::release::ReleasePolicy;
 
 const CONTAINER_YAML: &str = "container.yaml";
 const ADDITIONAL_TAGS: &str = "additional-tags";
 const REPO_CONFIG: &str = ".osbs-repo-config";
 const SOURCES: &str = "sources";
-const HELP: &str = "help.md";
-/// Longest `help.md`, in bytes; the longest known ones have a tenth of it.
-const MAX_HELP_BYTES: usize = 256 * 1024;
+/// Forms of artifacts that only their own services can resolve.
+const OTHER_ARTIFACTS: [&str; 2] = ["fetch-artifacts-koji.yaml", "fetch-artifacts-pnc.yaml"];
 /// What Docker calls [`ARCHITECTURE`].
 const DOCKER_ARCHITECTURE: &str = "amd64";
 
@@ -41,7 +43,8 @@ pub fn wanted(asked: &Asked) -> Vec<(String, usize)> {
         (ADDITIONAL_TAGS.to_owned(), MAX_SMALL_FILE_BYTES),
         (REPO_CONFIG.to_owned(), MAX_SMALL_FILE_BYTES),
         (SOURCES.to_owned(), MAX_SOURCES_BYTES),
-        (HELP.to_owned(), MAX_HELP_BYTES),
+        (ARTIFACTS_FILE.to_owned(), MAX_ARTIFACTS_BYTES),
+        (HELP_FILE.to_owned(), MAX_HELP_BYTES),
     ];
     wanted.extend(ignore_files(asked).map(|path| (path, MAX_IGNORE_BYTES)));
     wanted
@@ -57,7 +60,12 @@ fn ignore_files(asked: &Asked) -> [String; 2] {
 }
 
 /// Reads all of them.
-pub(super) fn read(asked: &Asked, files: &Files, problems: &mut Problems) -> Wishes {
+pub(super) fn read(
+    asked: &Asked,
+    files: &Files,
+    release: &ReleasePolicy,
+    problems: &mut Problems,
+) -> Wishes {
     for name in &files.root {
         if let Some(meant) = dist_git::misspelt(name) {
             problems.add(name, 0, format!("this name has no effect; the file is called {meant}"));
@@ -76,12 +84,16 @@ pub(super) fn read(asked: &Asked, files: &Files, problems: &mut Problems) -> Wis
             Err(error) => problems.add(REPO_CONFIG, error.line, error.message),
         }
     }
-    if let Some(text) = text(files, SOURCES, MAX_SOURCES_BYTES, problems)
-        && let Err(error) = Sources::parse(text)
-    {
-        problems.add(SOURCES, error.line, error.message);
+    if let Some(text) = text(files, SOURCES, MAX_SOURCES_BYTES, problems) {
+        sources(text, release, problems);
     }
-    text(files, HELP, MAX_HELP_BYTES, problems);
+    if let Some(text) = text(files, ARTIFACTS_FILE, MAX_ARTIFACTS_BYTES, problems) {
+        artifacts(text, release, problems);
+    }
+    for name in OTHER_ARTIFACTS.iter().filter(|name| files.root.iter().any(|own| own == *name)) {
+        wishes.note(name, &format!("has no effect here; only {ARTIFACTS_FILE} has"));
+    }
+    text(files, HELP_FILE, MAX_HELP_BYTES, problems);
     for path in ignore_files(asked) {
         if let Some(text) = text(files, &path, MAX_IGNORE_BYTES, problems)
             && let Err(error) = Ignore::parse(text)
@@ -90,6 +102,43 @@ pub(super) fn read(asked: &Asked, files: &Files, problems: &mut Problems) -> Wis
         }
     }
     wishes
+}
+
+/// Whether the release has and takes what `sources` lists, before anything runs.
+fn sources(text: &str, release: &ReleasePolicy, problems: &mut Problems) {
+    let sources = match Sources::parse(text) {
+        Ok(sources) => sources,
+        Err(error) => return problems.add(SOURCES, error.line, error.message),
+    };
+    let Some(lookaside) = &release.lookaside else {
+        if let Some(first) = sources.entries.first() {
+            let message = format!("release {} has no lookaside cache", release.name);
+            problems.add(SOURCES, Sources::line_of(text, first), message);
+        }
+        return;
+    };
+    for source in &sources.entries {
+        if let Err(why) = lookaside.admit(source) {
+            problems.add(SOURCES, Sources::line_of(text, source), why);
+        }
+    }
+}
+
+/// The same for files from elsewhere.
+fn artifacts(text: &str, release: &ReleasePolicy, problems: &mut Problems) {
+    let artifacts = match artifacts::parse(text) {
+        Ok(artifacts) => artifacts,
+        Err(error) => return problems.add(ARTIFACTS_FILE, error.line, error.message),
+    };
+    for artifact in &artifacts {
+        let admitted = match &release.artifacts {
+            Some(spec) => spec.admit(artifact),
+            None => Err(format!("release {} takes no files from URLs", release.name)),
+        };
+        if let Err(why) = admitted {
+            problems.add(ARTIFACTS_FILE, artifact.line, why);
+        }
+    }
 }
 
 impl Wishes {

@@ -1,6 +1,7 @@
 //! Repositories before the gate.
 
 use super::*;
+use crate::lookaside::LookasideSpec;
 use crate::release::{AddUrl, BuildPolicy, OutsideImage};
 
 const GOOD: &str =
@@ -293,4 +294,49 @@ fn the_files_to_read_are_bounded_and_follow_the_context() {
     assert!(paths.contains(&"sub/.dockerignore".to_owned()));
     assert!(paths.contains(&"Dockerfile.dockerignore".to_owned()));
     assert!(wanted(&asked).iter().all(|(_, bytes)| *bytes <= 1 << 20));
+}
+
+#[test]
+fn files_from_elsewhere_must_be_what_the_release_takes() {
+    let hash = "a".repeat(64);
+    let sources = format!("SHA256 (good) = {hash}\n\n{}  weak\n", "b".repeat(32));
+    let artifacts = format!(
+        "- url: https://a.example/m/x\n  sha256: {hash}\n\
+         - url: https://b.example/y\n  sha256: {hash}\n"
+    );
+    let files = files(&[
+        ("Dockerfile", GOOD),
+        ("sources", &sources),
+        ("fetch-artifacts-url.yaml", &artifacts),
+        ("fetch-artifacts-koji.yaml", ""),
+    ]);
+    let mut policy = release();
+    let problems = |policy: &ReleasePolicy| {
+        let refused = through(asked(BuildMode::Release, None), &files, policy.clone());
+        told(refused).lines().map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let nothing = problems(&policy);
+    assert_eq!(
+        nothing,
+        [
+            "fetch-artifacts-url.yaml:1: release f43 takes no files from URLs",
+            "fetch-artifacts-url.yaml:3: release f43 takes no files from URLs",
+            "sources:1: release f43 has no lookaside cache",
+        ]
+    );
+    policy.lookaside = Some(LookasideSpec::at("https://l.example"));
+    policy.artifacts = serde_json::from_str(r#"{"allowed": ["https://a.example/m/"]}"#).unwrap();
+    let some = problems(&policy);
+    let [artifact, source] = some.as_slice() else { panic!("{some:?}") };
+    let start = "fetch-artifacts-url.yaml:3: `https://b.example/y` is not below";
+    assert!(artifact.starts_with(start), "{artifact}");
+    assert!(source.starts_with("sources:3: `weak` has only a md5 checksum"), "{source}");
+}
+
+#[test]
+fn artifacts_that_nobody_resolves_are_noted() {
+    let texts = [("Dockerfile", GOOD), ("fetch-artifacts-pnc.yaml", "x")];
+    let notes = gated(&texts).unwrap().notes;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("fetch-artifacts-pnc.yaml: has no effect here"), "{notes:?}");
 }
