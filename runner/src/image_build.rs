@@ -23,6 +23,7 @@ mod destination;
 mod finish;
 mod from;
 mod glob;
+mod help;
 mod history;
 mod layer;
 mod own_layers;
@@ -41,10 +42,12 @@ use std::collections::HashMap;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use workflows::evidence::SourceFile;
+use workflows::help::{HELP_FILE, MAX_HELP_BYTES};
 use workflows::job::BuildSpec;
 
 use crate::delivery::{self, Delivered};
 use crate::execute::Execution;
+use crate::small_file;
 use crate::stop::Stop;
 use context::Context;
 use recipe::Recipe;
@@ -57,6 +60,8 @@ struct Build<'a> {
     spec: &'a BuildSpec,
     recipe: Recipe,
     context: Context,
+    /// What `help.md` of the repository says.
+    help: Option<String>,
     /// Containers that COPY --from reads, by what they are of.
     sources: Mutex<HashMap<String, String>>,
     /// What was put into containers and must be in no layer of the image.
@@ -76,12 +81,13 @@ pub(crate) async fn build(
         execution.log.line(&format!("Strata: note: {note}"));
     }
     let sources = execution.workspace.sources();
-    let (recipe, context) = blocking({
+    let (recipe, context, help) = blocking({
         let spec = spec.clone();
         move || {
             let recipe = Recipe::read(&sources, &spec)?;
             let context = Context::open(&sources, &spec)?;
-            Ok((recipe, context))
+            let help = small_file::read(&sources, HELP_FILE, MAX_HELP_BYTES)?;
+            Ok((recipe, context, help))
         }
     })
     .await?;
@@ -90,6 +96,7 @@ pub(crate) async fn build(
         spec,
         recipe,
         context,
+        help,
         sources: Mutex::new(HashMap::new()),
         injected: Mutex::default(),
         removals: Mutex::new(JoinSet::new()),

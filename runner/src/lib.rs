@@ -23,6 +23,7 @@ pub mod lookaside;
 mod pulse;
 mod push;
 mod sandbox;
+mod small_file;
 mod steps;
 mod stop;
 mod workspace;

@@ -1,27 +1,27 @@
-//! The files that `sources` lists: brought from the lookaside cache into the checkout.
+//! The files that `sources` lists: brought from the lookaside cache into the checkout. Those of
+//! `fetch-artifacts-url.yaml` come the same way from elsewhere.
 //!
 //! Every file is checked twice: while it arrives, so that nothing wrong is ever kept, and while
 //! it is copied into the checkout, so that a disk or a crash that spoilt the runner's own copy
 //! only costs another download.
 
+mod artifacts;
 mod download;
 mod local;
 mod place;
 mod progress;
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use workflows::evidence::SourceFile;
 use workflows::job::BuildSpec;
-use workflows::lookaside::{LookasideSpec, MAX_SOURCES_BYTES, Source, Sources};
+use workflows::lookaside::{MAX_SOURCES_BYTES, Source, Sources};
 use workflows::state::Fault;
 
 use crate::backoff::pause;
 use crate::execute::Execution;
+use crate::small_file;
 use crate::stop::Stop;
 
 pub use download::{DownloadError, Downloader};
@@ -41,9 +41,16 @@ pub(crate) async fn fetch(
     execution: &Execution<'_>,
     build: &BuildSpec,
 ) -> Result<Vec<SourceFile>, Stop> {
+    let mut fetched = sources(execution, build).await?;
+    fetched.extend(artifacts::fetch(execution, build).await?);
+    Ok(fetched)
+}
+
+async fn sources(execution: &Execution<'_>, build: &BuildSpec) -> Result<Vec<SourceFile>, Stop> {
     let checkout = execution.workspace.sources();
-    let Some(text) = read_list(&checkout)? else { return Ok(Vec::new()) };
-    let sources = Sources::parse(&text).map_err(|error| Stop::failure(error.to_string()))?;
+    let text = small_file::read(&checkout, LIST, MAX_SOURCES_BYTES)?;
+    let sources = Sources::parse(&text.unwrap_or_default());
+    let sources = sources.map_err(|error| Stop::failure(error.to_string()))?;
     if sources.entries.is_empty() {
         return Ok(Vec::new());
     }
@@ -59,86 +66,88 @@ pub(crate) async fn fetch(
         refuse_if_there(&checkout, source)?;
     }
     let downloader = Downloader::new(&spec.redirect_hosts).map_err(|error| told("", error))?;
-    let job = Job { execution, spec, downloader, checkout: &checkout };
+    let fetch = Fetch { execution, downloader, max_file_bytes: spec.max_file_bytes };
     let mut left_bytes = spec.max_total_bytes;
     let mut fetched = Vec::with_capacity(sources.entries.len());
     for source in &sources.entries {
         execution.may_go_on()?;
-        let size_bytes = job.bring(source, left_bytes).await?;
+        let wanted = Wanted {
+            source,
+            url: spec.url_of(source, &execution.lease.spec.source.repository),
+            to: checkout.join(&source.file_name),
+            not_downloaded: &|error| told(&source.file_name, error),
+            not_placed: &|error| not_placed(&source.file_name, error),
+        };
+        let size_bytes = fetch.bring(&wanted, left_bytes).await?;
         left_bytes = left_bytes.saturating_sub(size_bytes);
         fetched.push(told_of(source, size_bytes));
     }
     Ok(fetched)
 }
 
-/// What the files of one build have in common.
-struct Job<'a> {
+/// What the files of one list have in common.
+struct Fetch<'a> {
     execution: &'a Execution<'a>,
-    spec: &'a LookasideSpec,
     downloader: Downloader,
-    checkout: &'a Path,
+    max_file_bytes: u64,
 }
 
-impl Job<'_> {
+/// One file, where it comes from and where it goes, and how its list tells of errors.
+struct Wanted<'a> {
+    source: &'a Source,
+    url: String,
+    to: PathBuf,
+    not_downloaded: &'a (dyn Fn(DownloadError) -> Stop + Sync),
+    not_placed: &'a (dyn Fn(&PlaceError) -> Stop + Sync),
+}
+
+impl Fetch<'_> {
     /// Brings one file; the answer is its size.
-    async fn bring(&self, source: &Source, left_bytes: u64) -> Result<u64, Stop> {
-        let name = &source.file_name;
-        let max_bytes = left_bytes.min(self.spec.max_file_bytes);
+    async fn bring(&self, wanted: &Wanted<'_>, left_bytes: u64) -> Result<u64, Stop> {
+        let source = wanted.source;
+        let max_bytes = left_bytes.min(self.max_file_bytes);
         if let Some(kept) = self.execution.lookaside.find(source) {
-            match self.place(kept, source, max_bytes).await {
+            match place_kept(kept, wanted, max_bytes).await {
                 Ok(bytes) => {
+                    let name = &source.file_name;
                     self.say(&format!("{name}: {bytes} bytes, from this runner's cache"));
                     return Ok(bytes);
                 }
                 Err(PlaceError::Spoilt) => self.execution.lookaside.forget(source),
-                Err(error) => return Err(not_placed(name, &error)),
+                Err(error) => return Err((wanted.not_placed)(&error)),
             }
         }
-        let kept = self.download(source, max_bytes).await?;
-        let placed = self.place(kept, source, max_bytes).await;
-        placed.map_err(|error| not_placed(name, &error))
+        let kept = self.download(wanted, max_bytes).await?;
+        let placed = place_kept(kept, wanted, max_bytes).await;
+        placed.map_err(|error| (wanted.not_placed)(&error))
     }
 
-    async fn download(&self, source: &Source, max_bytes: u64) -> Result<Kept, Stop> {
-        let url = self.spec.url_of(source, &self.execution.lease.spec.source.repository);
+    async fn download(&self, wanted: &Wanted<'_>, max_bytes: u64) -> Result<Kept, Stop> {
         let mut failures = 0;
         loop {
-            let error = match self.attempt(&url, source, max_bytes).await {
+            let error = match self.attempt(wanted, max_bytes).await {
                 Ok(kept) => return Ok(kept),
                 Err(error) => error,
             };
             failures += 1;
             if !error.is_transient() || failures >= ATTEMPTS {
-                return Err(told(&source.file_name, error));
+                return Err((wanted.not_downloaded)(error));
             }
-            self.say(&format!("{}: {error}; trying again", source.file_name));
+            self.say(&format!("{}: {error}; trying again", wanted.source.file_name));
             if pause(failures, &self.execution.halt).await.is_stopped() {
                 return Err(Stop::Cancelled);
             }
         }
     }
 
-    async fn attempt(
-        &self,
-        url: &str,
-        source: &Source,
-        max_bytes: u64,
-    ) -> Result<Kept, DownloadError> {
+    async fn attempt(&self, wanted: &Wanted<'_>, max_bytes: u64) -> Result<Kept, DownloadError> {
         let partial = self.execution.lookaside.begin()?;
         let mut file = tokio::fs::File::from_std(partial.file()?);
         let say = |line: &str| self.say(line);
-        let download = self.downloader.fetch(url, source, max_bytes, &mut file, &say);
-        download.await?;
+        let (url, source) = (&wanted.url, wanted.source);
+        self.downloader.fetch(url, source, max_bytes, &mut file, &say).await?;
         drop(file);
         Ok(self.execution.lookaside.keep(partial, source)?)
-    }
-
-    async fn place(&self, kept: Kept, source: &Source, max_bytes: u64) -> Result<u64, PlaceError> {
-        let to = self.checkout.join(&source.file_name);
-        let source = source.clone();
-        let copied =
-            tokio::task::spawn_blocking(move || place::place(kept.file, &source, &to, max_bytes));
-        copied.await.unwrap_or_else(|error| Err(PlaceError::Io(io::Error::other(error))))
     }
 
     fn say(&self, line: &str) {
@@ -146,29 +155,11 @@ impl Job<'_> {
     }
 }
 
-/// The list; `None` when there is none. An earlier step may have put anything in its place, so
-/// no link is followed and nothing that could block is opened.
-fn read_list(checkout: &Path) -> Result<Option<String>, Stop> {
-    let refuse = |why: String| Err(Stop::failure(format!("cannot read `{LIST}`: {why}")));
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(checkout.join(LIST));
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return refuse(error.to_string()),
-    };
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return refuse("it is no file".to_owned());
-    }
-    let mut text = String::new();
-    // One byte more than is accepted, so that the parser says that it is too much.
-    match file.take(MAX_SOURCES_BYTES as u64 + 1).read_to_string(&mut text) {
-        Ok(_) => Ok(Some(text)),
-        Err(error) => refuse(error.to_string()),
-    }
+async fn place_kept(kept: Kept, wanted: &Wanted<'_>, max_bytes: u64) -> Result<u64, PlaceError> {
+    let (source, to) = (wanted.source.clone(), wanted.to.clone());
+    let copied =
+        tokio::task::spawn_blocking(move || place::place(kept.file, &source, &to, max_bytes));
+    copied.await.unwrap_or_else(|error| Err(PlaceError::Io(io::Error::other(error))))
 }
 
 /// A file as the build's record names it.
@@ -216,25 +207,7 @@ fn told(name: &str, error: DownloadError) -> Stop {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
-
-    #[test]
-    fn a_list_is_a_file_of_bounded_length() {
-        let dir = tempfile::tempdir().unwrap();
-        let list = dir.path().join(LIST);
-        assert_eq!(read_list(dir.path()), Ok(None));
-        symlink("/etc/passwd", &list).unwrap();
-        assert!(matches!(read_list(dir.path()), Err(Stop::Failure(_))));
-        std::fs::remove_file(&list).unwrap();
-        std::fs::create_dir(&list).unwrap();
-        assert!(matches!(read_list(dir.path()), Err(Stop::Failure(_))));
-        std::fs::remove_dir(&list).unwrap();
-        std::fs::write(&list, vec![b'\n'; 2 * MAX_SOURCES_BYTES]).unwrap();
-        let text = read_list(dir.path()).unwrap().unwrap();
-        assert!(Sources::parse(&text).is_err());
-    }
 
     #[test]
     fn three_ways_to_fail_are_three_outcomes() {

@@ -21,8 +21,8 @@ use super::{Build, blocking};
 use crate::engine::{sandbox_fault, status_of, words_of};
 use crate::stop::Stop;
 
-/// Mode of files that a here-document makes.
-const HEREDOC_MODE: u32 = 0o644;
+/// Mode of files that a here-document or Strata itself makes.
+pub(super) const TEXT_MODE: u32 = 0o644;
 
 impl Build<'_> {
     /// Puts something into a container that does not run.
@@ -42,6 +42,14 @@ impl Build<'_> {
                 }
                 let stamp = self.stamp(Owner::default(), None);
                 self.upload(container, stamp, move |tarball| make_all(tarball, &making)).await
+            }
+            Put::Text { path, content } => {
+                let (path, content) = (path.clone(), content.clone());
+                let stamp = self.stamp(Owner::default(), None);
+                let fill = move |tarball: &mut Tarball<PipeWriter>| {
+                    tarball.file(&path, TEXT_MODE, content.len() as u64, content.as_bytes())
+                };
+                self.upload(container, stamp, fill).await
             }
             Put::Files(step) => {
                 self.execution.log.line(&format!("Strata: {}", step.shown));
@@ -89,7 +97,7 @@ impl Build<'_> {
                 context.add(found, &at, tarball)?;
             }
             for (path, content) in &heredocs {
-                tarball.file(path, HEREDOC_MODE, content.len() as u64, content.as_bytes())?;
+                tarball.file(path, TEXT_MODE, content.len() as u64, content.as_bytes())?;
             }
             Ok(())
         })

@@ -89,7 +89,7 @@ impl Build<'_> {
         let run = layer.run.as_ref();
         let last_directory = layer.before.iter().rev().find_map(|put| match put {
             Put::Directory(path) => Some(path.clone()),
-            Put::Files(_) => None,
+            Put::Files(_) | Put::Text { .. } => None,
         });
         let workdir = run.map(|run| run.workdir.clone()).filter(|path| !path.is_empty());
         ContainerCreateBody {

@@ -45,7 +45,7 @@ impl Layer {
     pub(crate) fn takes_from_stages(&self) -> bool {
         let is_stage = |put: &Put| match put {
             Put::Files(step) => matches!(step.from, Some(CopySource::Stage(_))),
-            Put::Directory(_) => false,
+            Put::Directory(_) | Put::Text { .. } => false,
         };
         self.before.iter().chain(&self.after).any(is_stage)
     }
@@ -58,6 +58,13 @@ pub(crate) enum Put {
     Files(Box<CopyStep>),
     /// WORKDIR: the directory is there afterwards.
     Directory(String),
+    /// A file of ours, that everybody may read.
+    Text {
+        /// Absolute.
+        path: String,
+        /// All of it.
+        content: String,
+    },
 }
 
 /// A COPY or ADD, variables expanded.
@@ -118,6 +125,29 @@ impl StagePlan {
         }
         Ok(planner.plan)
     }
+
+    /// Adds an entry to the history. The last instruction of a layer is the one that the history
+    /// gives the layer to.
+    pub(crate) fn tell(&mut self, told: Told) {
+        if told.layer.is_some() {
+            for earlier in self.history.iter_mut().filter(|earlier| earlier.layer == told.layer) {
+                earlier.layer = None;
+            }
+        }
+        self.history.push(told);
+    }
+
+    /// Puts into the layer that is open, and tells which that is.
+    pub(crate) fn put(&mut self, put: Put) -> usize {
+        if self.layers.is_empty() {
+            self.layers.push(Layer::default());
+        }
+        let last = self.layers.len() - 1;
+        let layer = &mut self.layers[last];
+        let puts = if layer.run.is_some() { &mut layer.after } else { &mut layer.before };
+        puts.push(put);
+        last
+    }
 }
 
 /// The plan so far.
@@ -144,45 +174,23 @@ impl Planner<'_> {
             }
             InstructionKind::Copy(copy) => {
                 let step = self.copy(instruction, copy)?;
-                Some(self.put(Put::Files(Box::new(step))))
+                Some(self.plan.put(Put::Files(Box::new(step))))
             }
             InstructionKind::Add(add) => {
                 let step = self.archive(instruction, add)?;
-                Some(self.put(Put::Files(Box::new(step))))
+                Some(self.plan.put(Put::Files(Box::new(step))))
             }
             _ => None,
         };
         self.plan.config.apply(instruction, &mut self.args).map_err(wrong)?;
         let layer = match &expanded.kind {
             InstructionKind::Workdir(_) => {
-                Some(self.put(Put::Directory(self.plan.config.workdir.clone())))
+                Some(self.plan.put(Put::Directory(self.plan.config.workdir.clone())))
             }
             _ => layer,
         };
-        self.tell(&instruction.original, layer);
+        self.plan.tell(Told { text: instruction.original.clone(), layer });
         Ok(())
-    }
-
-    /// The last instruction of a layer is the one that the history gives the layer to.
-    fn tell(&mut self, text: &str, layer: Option<usize>) {
-        if layer.is_some() {
-            for earlier in self.plan.history.iter_mut().filter(|told| told.layer == layer) {
-                earlier.layer = None;
-            }
-        }
-        self.plan.history.push(Told { text: text.to_owned(), layer });
-    }
-
-    /// Puts into the layer that is open, and tells which that is.
-    fn put(&mut self, put: Put) -> usize {
-        if self.plan.layers.is_empty() {
-            self.plan.layers.push(Layer::default());
-        }
-        let last = self.plan.layers.len() - 1;
-        let layer = &mut self.plan.layers[last];
-        let puts = if layer.run.is_some() { &mut layer.after } else { &mut layer.before };
-        puts.push(put);
-        last
     }
 
     fn layer_without_run(&mut self) -> &mut Layer {

@@ -8,11 +8,8 @@ use std::collections::BTreeSet;
 
 use super::Build;
 use super::chown::Owner;
-use super::copy::make_all;
+use super::copy::{TEXT_MODE, make_all};
 use crate::stop::Stop;
-
-/// Mode of the files: every user may read them.
-const MODE: u32 = 0o644;
 
 /// What was put into one container beside what the Dockerfile asks for.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +41,7 @@ impl Build<'_> {
         let put = self.upload(container, stamp, move |tarball| {
             make_all(tarball, &making)?;
             for (path, content) in &contents {
-                tarball.file(path, MODE, content.len() as u64, content.as_bytes())?;
+                tarball.file(path, TEXT_MODE, content.len() as u64, content.as_bytes())?;
             }
             Ok(())
         });

@@ -54,7 +54,10 @@ impl Build<'_> {
                 .ok_or_else(|| Stop::bug(format!("stage {earlier} was not built in time")))?,
             StageBase::Image(image) => self.parent(image).await?,
         };
-        let plan = StagePlan::of(&self.recipe, index, base.config.clone())?;
+        let mut plan = StagePlan::of(&self.recipe, index, base.config.clone())?;
+        if index == self.recipe.target() {
+            self.add_help(&mut plan);
+        }
         let mut image = base.image.clone();
         if !base.is_bare && !plan.layers.is_empty() {
             image = self.bare(&base.layers, &format!("bare{index}")).await?;

@@ -16,7 +16,7 @@ const MODE: u32 = 0o644;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceError {
     /// The repository or an earlier step has a file of that name.
-    #[error("the repository has a file of that name; remove it or its line in `sources`")]
+    #[error("the repository has a file of that name; remove it or its entry")]
     Exists,
     /// It was kept for a release that allows more.
     #[error("{bytes} bytes are more than the {max_bytes} that are allowed")]
