@@ -26,6 +26,7 @@ pub mod packages;
 pub mod plan;
 pub mod protocol;
 pub mod rebuild;
+pub mod record;
 pub mod release;
 pub mod repositories;
 pub mod schedule;
