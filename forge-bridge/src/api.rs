@@ -1,13 +1,16 @@
 //! The JSON API, `/api/v1`. Reading is open to whoever reaches the server; what changes
-//! something or shows a stranger's raw bytes wants the operator's token.
+//! something or shows a stranger's raw bytes wants the operator's token, or to ask for a build,
+//! a maintainer's.
 //!
 //! The answers are the types of [`crate::views`]; every other answer is
 //! [`crate::views::ErrorBody`].
 
+mod asker;
+mod builds;
 mod error;
 mod operator;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -30,6 +33,9 @@ use operator::Operator;
 /// proxies give a silent connection up.
 pub const MAX_LOG_WAIT_SECONDS: u64 = 25;
 
+/// Largest body of a request for a build, in bytes; names and a commit fill a tenth of it.
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
+
 type Answer<T> = Result<Json<T>, ApiError>;
 
 /// The routes.
@@ -43,6 +49,10 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/deliveries/{id}", get(delivery))
         .route("/deliveries/{id}/body", get(delivery_body))
         .route("/deliveries/{id}/replay", post(replay))
+        .route("/builds", post(builds::ask).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
+        .route("/events/{id}", get(builds::event))
+        .route("/rules", get(builds::rules))
+        .route("/next-nvr", get(builds::next_nvr))
         .route("/images", get(images))
         .route("/runners", get(runners))
         .fallback(async || ApiError::NotFound("there is no such call".to_owned()))

@@ -3,6 +3,8 @@
 //! Secrets are named by file, never written in the configuration, so that it can be shown,
 //! committed and pasted into a report.
 
+mod maintainer;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use workflows::names::RepositoryName;
 use workflows::release::ReleasePolicy;
+
+pub use maintainer::MaintainerConfig;
 
 /// Largest webhook body that is read unless configured: GitHub stops at 25 MB.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
@@ -56,6 +60,9 @@ pub struct Config {
     /// File with the token of those who may act through the interface, such as replay a delivery.
     #[serde(default)]
     pub operator_token_file: Option<PathBuf>,
+    /// Who may ask for builds, beside the operator.
+    #[serde(rename = "maintainer", default)]
+    pub maintainers: Vec<MaintainerConfig>,
     /// Where the operator's default workflows come from.
     #[serde(default)]
     pub workflows: WorkflowSources,
@@ -240,6 +247,7 @@ impl Config {
             }
             forge.check()?;
         }
+        self.maintainers.iter().try_for_each(MaintainerConfig::check)?;
         self.releases.iter().try_for_each(|release| self.check_release(release))
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use strata_git::GitError;
+use workflows::asked::BuildAsked;
 use workflows::event::Event;
+use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, skip_marker};
 use workflows::names::CommitId;
 use workflows::release::ReleasePolicy;
@@ -102,6 +104,9 @@ impl Planner {
             Ok(found) => found,
             Err(decision) => return Ok(decision),
         };
+        if let Some(reason) = self.moved_on(forge, &target).await? {
+            return Ok(Decision::Skip(reason));
+        }
         let definitions = match self.definitions_commit(forge, &target).await? {
             Some(commit) => commit,
             None => {
@@ -124,11 +129,33 @@ impl Planner {
         }
         let selection = if target.is_schedule_of(release) {
             selection::select_all(candidates)
+        } else if target.asked.is_some() {
+            selection::select_asked(candidates, target.ref_name.short())
         } else {
             let paths = self.paths(forge, &target, &candidates).await?;
             selection::select(candidates, &target.occasion.clone().into_occasion(paths))
         };
         Ok(Decision::Plan(Box::new(planning(forge, &target, release, selection, schedules))))
+    }
+
+    /// Why a build that a person asked for is not theirs any more. Only the branch's head may be
+    /// asked for: a forge serves every commit that it has, those of strangers' forks included.
+    async fn moved_on(&self, forge: &str, target: &Target) -> Result<Option<String>, SourceError> {
+        let Some(asked) = &target.asked else { return Ok(None) };
+        let branch = target.ref_name.short();
+        let head = self.sources.head_of(forge, &target.repository, &target.ref_name).await?;
+        Ok(match head {
+            Some(head) if head == asked.commit => None,
+            Some(head) => Some(format!(
+                "{} is not the head of branch `{branch}`, which is {}; ask for that one",
+                asked.commit.short(),
+                head.short()
+            )),
+            None => Some(format!(
+                "{} has no branch `{branch}`; push it, then ask again",
+                target.repository
+            )),
+        })
     }
 
     /// Where the definitions come from: the commit itself, or for a stranger's pull request the
@@ -249,17 +276,25 @@ fn planning(
     let runs = selection
         .fired
         .iter()
-        .map(|fired| planned_run(fired, if unique(fired) { &fired.name } else { &fired.file.path }))
+        .map(|fired| {
+            let label = if unique(fired) { &fired.name } else { &fired.file.path };
+            planned_run(fired, label, target.asked.as_ref())
+        })
         .collect();
     Planning { subject, runs, skipped: selection.skipped, schedules }
 }
 
 /// Two workflows of one name would overwrite each other's statuses; `label` tells them apart.
-fn planned_run(fired: &Fired, label: &str) -> PlannedRun {
-    let jobs = fired.jobs.clone().map(|drafts| {
+fn planned_run(fired: &Fired, label: &str, asked: Option<&BuildAsked>) -> PlannedRun {
+    let mode = asked.map_or(BuildMode::Release, |asked| asked.mode);
+    let jobs = fired.jobs.clone().map(|mut drafts| {
+        if let Some(asked) = asked {
+            asked.narrow(&mut drafts);
+        }
+        let context = |title: &str| status::context_of(label, title, mode);
         drafts
             .into_iter()
-            .map(|draft| PlannedJob { context: status::context(label, &draft.title), draft })
+            .map(|draft| PlannedJob { context: context(&draft.title), draft })
             .collect()
     });
     PlannedRun {

@@ -4,6 +4,7 @@
 //! is a short transaction with no network call inside. WAL with `synchronous=FULL` means that a
 //! committed transaction survives the loss of power.
 
+pub(crate) mod asked;
 mod checkpoint;
 mod deliveries;
 mod desired;

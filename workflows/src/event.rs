@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::asked::BuildAsked;
 use crate::names::{CommitId, RefName, RepositoryName};
 use crate::selection::Origin;
 
@@ -29,6 +30,8 @@ pub enum Event {
     Ping(Ping),
     /// A workflow's schedule came due.
     Schedule(ScheduleDue),
+    /// A person asked for a build.
+    BuildAsked(BuildAsked),
     /// Understood, and nothing to do.
     Ignored(Ignored),
 }
@@ -208,6 +211,7 @@ impl Event {
             Self::PullRequest(_) => "pull_request",
             Self::Ping(_) => "ping",
             Self::Schedule(_) => "schedule",
+            Self::BuildAsked(_) => "build_asked",
             Self::Ignored(_) => "ignored",
         }
     }
@@ -221,6 +225,7 @@ impl Event {
             Self::BranchDeleted(e) | Self::TagDeleted(e) => Some(&e.repository),
             Self::PullRequest(e) => Some(&e.repository),
             Self::Schedule(e) => Some(&e.repository),
+            Self::BuildAsked(e) => Some(&e.repository),
             Self::Ping(e) => e.repository.as_ref(),
             Self::Ignored(e) => e.repository.as_ref(),
         }
@@ -264,6 +269,7 @@ impl Event {
                 e.cron,
                 e.due_at.timestamp()
             )),
+            Self::BuildAsked(e) => Some(format!("{} asked {}", e.repository, e.id)),
             Self::BranchDeleted(_) | Self::TagDeleted(_) | Self::Ping(_) | Self::Ignored(_) => None,
         }
     }

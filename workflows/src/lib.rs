@@ -5,6 +5,7 @@
 //! person without a server. Input and output happen in `forge-bridge`, `runner` and `cli`.
 
 pub mod artifacts;
+pub mod asked;
 pub mod container_yaml;
 pub mod diagnostic;
 pub mod dist_git;
@@ -33,4 +34,5 @@ pub mod schedule;
 pub mod selection;
 pub mod state;
 pub mod status;
+pub mod submission;
 pub mod workflow;

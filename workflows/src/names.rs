@@ -12,6 +12,9 @@ pub const MAX_REPOSITORY_BYTES: usize = 255;
 /// Longest ref that is accepted, in bytes; one path component on Linux holds no more.
 pub const MAX_REF_BYTES: usize = 255;
 
+/// Longest key that an asker gives a request, in bytes; a UUID has 36.
+pub const MAX_REQUEST_BYTES: usize = 64;
+
 /// Why a name from outside was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -27,6 +30,9 @@ pub enum NameError {
     /// Not 40 or 64 hexadecimal digits.
     #[error("`{0}` is not a commit id: 40 or 64 hexadecimal digits are")]
     Commit(String),
+    /// No key of a request.
+    #[error("`{0}` cannot be the key of a request: use up to 64 letters, digits and dashes")]
+    Request(String),
 }
 
 /// A repository's path on its forge, such as `containers/httpd`.
@@ -43,6 +49,24 @@ pub struct RefName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommitId(String);
+
+/// The key that an asker gives a request, such as a UUID.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// Checks a key.
+    ///
+    /// # Errors
+    /// [`NameError::Request`] when it is empty, too long, or holds anything but letters, digits
+    /// and dashes.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let fits = (1..=MAX_REQUEST_BYTES).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(NameError::Request(shown(text))) }
+    }
+}
 
 impl RepositoryName {
     /// Checks a repository's path.
@@ -209,7 +233,7 @@ macro_rules! text_conversions {
         }
     )*};
 }
-text_conversions!(RepositoryName, RefName, CommitId);
+text_conversions!(RepositoryName, RefName, CommitId, RequestId);
 
 #[cfg(test)]
 mod tests {
@@ -270,6 +294,17 @@ mod tests {
         ] {
             assert!(RefName::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn keys_of_requests_are_short_and_plain() {
+        for good in ["1", "0198b4e2-7c3f-7d11-a5b0-3c5d2f1e9a77"] {
+            assert!(RequestId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "é"] {
+            assert!(RequestId::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(RequestId::parse(&"a".repeat(MAX_REQUEST_BYTES + 1)).is_err());
     }
 
     #[test]

@@ -110,6 +110,25 @@ pub fn next_free_release(
     free_release(&proposed, existing)
 }
 
+/// The release of the next build of one name and version: the given one, or the next free one.
+/// `held` has the releases that exist or are reserved, each with the dist tag that was put behind
+/// its number, the newest first.
+///
+/// # Errors
+/// As [`given_release`] and [`next_free_release`].
+pub fn release_for(
+    given: Option<&str>,
+    dist_tag: &str,
+    held: &[(String, String)],
+) -> Result<String, NvrError> {
+    let existing: BTreeSet<String> = held.iter().map(|(release, _)| release.clone()).collect();
+    let Some(given) = given else {
+        let newest = held.iter().find(|(_, of)| of == dist_tag).map(|(release, _)| release);
+        return next_free_release(newest.map(String::as_str), dist_tag, &existing);
+    };
+    given_release(given, &existing).map(|()| given.to_owned())
+}
+
 /// The first free release of the form `{base}.{number}`; the base is not looked at.
 #[must_use]
 pub fn appended_release(base: &str, existing: &BTreeSet<String>) -> String {
@@ -229,6 +248,24 @@ mod tests {
         ] {
             let found = next_free_release(latest, dist, &set(existing));
             assert_eq!(found.as_deref(), Ok(expected), "{latest:?} {dist}");
+        }
+    }
+
+    #[test]
+    fn a_build_gets_the_given_release_or_the_next_one_of_its_dist_tag() {
+        let held: Vec<(String, String)> = [("2.1", ""), ("7.fc44", "fc44"), ("2", ""), ("1", "")]
+            .map(|(release, dist)| (release.to_owned(), dist.to_owned()))
+            .to_vec();
+        for (given, dist, expected) in [
+            (None, "", Ok("3")),
+            (None, "fc44", Ok("8.fc44")),
+            (None, "fc43", Ok("1.fc43")),
+            (Some("9"), "", Ok("9")),
+            (Some("2.1"), "", Err(NvrError::Taken("2.1".to_owned()))),
+            (Some("x"), "", Err(NvrError::NotARelease("x".to_owned()))),
+        ] {
+            let found = release_for(given, dist, &held);
+            assert_eq!(found.as_deref(), expected.as_ref().copied(), "{given:?} {dist}");
         }
     }
 

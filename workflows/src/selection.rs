@@ -1,7 +1,8 @@
 //! Which workflow files an event fires, and why the others do not.
 
+use crate::asked::builds_an_image;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::matching::{self, Occasion};
+use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft};
 use crate::workflow::{self, Workflow};
 
@@ -137,6 +138,40 @@ pub fn select_all(candidates: Vec<Candidate>) -> Selection {
     Selection { fired: fired.collect(), skipped: Vec::new() }
 }
 
+/// Decides about every file when a person asks for a build of a branch: the workflows fire that
+/// build an image, and that a push to the branch would fire whatever it changed, or that ask for
+/// `workflow_dispatch`. A file that cannot be read fires, as in [`select`].
+#[must_use]
+pub fn select_asked(candidates: Vec<Candidate>, branch: &str) -> Selection {
+    let reason = "a person asked for a build".to_owned();
+    let paths = ChangedPaths::Everything { reason };
+    let push = Occasion::Push { branch: branch.to_owned(), paths };
+    let mut selection = Selection::default();
+    for Candidate { file, workflow } in candidates {
+        let workflow = match workflow {
+            Ok(workflow) => workflow,
+            Err(diagnostics) => {
+                let name = file.path.clone();
+                selection.fired.push(Fired { name, file, jobs: Err(diagnostics) });
+                continue;
+            }
+        };
+        let fires = matching::fires(&workflow.on, &Occasion::Dispatch)
+            .or_else(|_| matching::fires(&workflow.on, &push));
+        let fired = fired(file, &workflow);
+        let builds = fired.jobs.as_ref().map_or(true, |jobs| builds_an_image(jobs));
+        match fires {
+            Err(reason) => selection.skipped.push(Skipped { path: fired.file.path, reason }),
+            Ok(()) if builds => selection.fired.push(fired),
+            Ok(()) => {
+                let reason = "a build was asked for, and this workflow builds no image".to_owned();
+                selection.skipped.push(Skipped { path: fired.file.path, reason });
+            }
+        }
+    }
+    selection
+}
+
 fn fired(file: WorkflowFile, workflow: &Workflow) -> Fired {
     let jobs = plan::drafts(&file.path, workflow);
     Fired { file, name: workflow.title().to_owned(), jobs }
@@ -170,3 +205,6 @@ fn unreadable(path: &str, why: &str) -> Diagnostic {
         hint: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Nvr, Tag};
+use crate::image::{BuildMode, Nvr, Tag};
 use crate::state::{Fault, Outcome};
 
 /// Longest description that GitHub takes; the shortest of all forges, so that one text serves all.
@@ -62,6 +62,18 @@ impl Sentence {
 #[must_use]
 pub fn context(workflow: &str, job: &str) -> String {
     format!("{workflow} / {job}")
+}
+
+/// The name of the status of a job whose builds were asked for in a mode: a test or a fix beside
+/// the line must not hide what the branch's own build said about the commit.
+#[must_use]
+pub fn context_of(workflow: &str, job: &str, mode: BuildMode) -> String {
+    match mode {
+        BuildMode::Release => context(workflow, job),
+        BuildMode::Scratch | BuildMode::Isolated => {
+            format!("{} ({mode})", context(workflow, job))
+        }
+    }
 }
 
 /// The job waits for the digests of its parent images.

@@ -1,7 +1,7 @@
 //! Answers that are no success. The caller hears what to do; our own log hears the cause.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,10 +19,20 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 pub(crate) enum ApiError {
     /// 400: the query or the path makes no sense.
     Malformed(String),
+    /// 422: understood, and refused for this reason.
+    Refused(String),
     /// 401: no token, or a wrong one.
     Unauthorised,
+    /// 401: the same, where a maintainer's token would do.
+    UnknownAsker,
     /// 403: the operator configured no token, so nobody may.
     NoOperator,
+    /// 403: the same, where a maintainer's token would do.
+    NoAsker,
+    /// 403: the token is right and does not reach so far.
+    Forbidden(String),
+    /// 409: it stands against what was asked before.
+    Conflict(String),
     /// 404.
     NotFound(String),
     /// 405.
@@ -38,10 +48,22 @@ impl ApiError {
         let (status, text) = match self {
             Self::Malformed(text) => return (StatusCode::BAD_REQUEST, text),
             Self::NotFound(text) => return (StatusCode::NOT_FOUND, text),
+            Self::Refused(text) => return (StatusCode::UNPROCESSABLE_ENTITY, text),
+            Self::Forbidden(text) => return (StatusCode::FORBIDDEN, text),
+            Self::Conflict(text) => return (StatusCode::CONFLICT, text),
             Self::Unauthorised => (
                 StatusCode::UNAUTHORIZED,
                 "this call wants the operator's token: send `Authorization: Bearer` with the \
                  content of operator_token_file",
+            ),
+            Self::UnknownAsker => (
+                StatusCode::UNAUTHORIZED,
+                "this call wants the token of a maintainer or of the operator: send \
+                 `Authorization: Bearer` with it",
+            ),
+            Self::NoAsker => (
+                StatusCode::FORBIDDEN,
+                "nobody may ask for builds: add a [[maintainer]] to the bridge's configuration",
             ),
             Self::NoOperator => (
                 StatusCode::FORBIDDEN,
@@ -99,6 +121,18 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::from_request_parts(parts, state).await;
         path.map(Self).map_err(|refused| ApiError::Malformed(refused.body_text()))
+    }
+}
+
+impl<T, S> FromRequest<S> for Given<Json<T>>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Json::from_request(request, state).await;
+        body.map(Self).map_err(|refused| ApiError::Malformed(refused.body_text()))
     }
 }
 

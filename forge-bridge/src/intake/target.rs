@@ -1,6 +1,8 @@
 //! What an event asks to be built, before any file is read.
 
+use workflows::asked::BuildAsked;
 use workflows::event::{Event, PullRequestAction, Trust};
+use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
@@ -32,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) honours_skip_marker: bool,
     /// A schedule fires one file only.
     pub(crate) only: Option<(Origin, String)>,
+    /// What a person asked for.
+    pub(crate) asked: Option<BuildAsked>,
 }
 
 impl Target {
@@ -125,9 +129,11 @@ pub(crate) fn target<'a>(
                 sets_schedules: false,
                 honours_skip_marker: true,
                 only: None,
+                asked: None,
             };
             Ok((target, release))
         }
+        Event::BuildAsked(asked) => asked_target(asked, releases),
         Event::Schedule(due) => {
             let release = release_of(releases, &due.ref_name).map_err(Decision::Skip)?;
             let late = due.late_by_seconds.map(|s| format!(", {s} s late")).unwrap_or_default();
@@ -185,6 +191,29 @@ fn branch_target<'a>(
         sets_schedules: true,
         honours_skip_marker: true,
         only: None,
+        asked: None,
+    };
+    Ok((target, release))
+}
+
+/// As a push of the branch's head, but for what only a push means.
+fn asked_target<'a>(
+    asked: &BuildAsked,
+    releases: &'a [ReleasePolicy],
+) -> Result<(Target, &'a ReleasePolicy), Decision> {
+    let BuildAsked { repository, ref_name, commit, actor, .. } = asked;
+    let (target, release) = branch_target(repository, ref_name, None, commit, None, releases)?;
+    let kind = match asked.mode {
+        BuildMode::Release => "",
+        BuildMode::Scratch => "scratch build ",
+        BuildMode::Isolated => "isolated build ",
+    };
+    let target = Target {
+        cause: format!("{kind}asked by {actor}"),
+        sets_schedules: false,
+        honours_skip_marker: false,
+        asked: Some(asked.clone()),
+        ..target
     };
     Ok((target, release))
 }

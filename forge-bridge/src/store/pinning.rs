@@ -1,7 +1,5 @@
 //! Jobs whose images are not pinned yet, and the NVRs that they reserve.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use workflows::event::Trust;
@@ -152,6 +150,15 @@ impl Store {
         Ok(())
     }
 
+    /// The NVR that a build would get if it asked now; nothing is reserved.
+    pub(crate) async fn next_nvr(&self, request: &NvrRequest) -> Result<Nvr, ReserveError> {
+        let held = releases_held(&self.reader, &request.name, &request.version).await?;
+        let refused = |error: &dyn std::fmt::Display| ReserveError::Refused(error.to_string());
+        let chosen = nvr::release_for(request.release.as_deref(), &request.dist_tag, &held);
+        let release = chosen.map_err(|error| refused(&error))?;
+        Nvr::new(&request.name, &request.version, &release).map_err(|error| refused(&error))
+    }
+
     /// Puts a job off because a registry or forge does not answer, and says so in its status.
     pub(crate) async fn defer_pinning(
         &self,
@@ -180,28 +187,21 @@ async fn reserve(
     job: JobId,
     request: &NvrRequest,
 ) -> Result<Nvr, ReserveError> {
-    let held = releases_held(tx, request).await?;
-    let existing: BTreeSet<String> = held.iter().map(|(release, _)| release.clone()).collect();
-    let refused = |error: &dyn std::fmt::Display| {
-        ReserveError::Refused(format!("{}: {error}", request.place))
+    let held = releases_held(&mut *tx, &request.name, &request.version).await?;
+    let place = &request.place;
+    let refused =
+        |error: &dyn std::fmt::Display| ReserveError::Refused(format!("{place}: {error}"));
+    let chosen = nvr::release_for(request.release.as_deref(), &request.dist_tag, &held);
+    let nvr = |release: &str| {
+        Nvr::new(&request.name, &request.version, release).map_err(|error| refused(&error))
     };
-    let release = match &request.release {
-        Some(given) => given.clone(),
-        None => {
-            let newest = held.iter().find(|(_, dist_tag)| *dist_tag == request.dist_tag);
-            let newest = newest.map(|(release, _)| release.as_str());
-            nvr::next_free_release(newest, &request.dist_tag, &existing)
-                .map_err(|error| refused(&error))?
-        }
-    };
-    let nvr = Nvr::new(&request.name, &request.version, &release).map_err(|e| refused(&e))?;
-    match nvr::given_release(&release, &existing) {
-        Ok(()) => {}
-        Err(NvrError::Taken(_)) => {
-            return Err(ReserveError::Taken { nvr, place: request.place.clone() });
+    let nvr = match chosen {
+        Ok(release) => nvr(&release)?,
+        Err(NvrError::Taken(release)) => {
+            return Err(ReserveError::Taken { nvr: nvr(&release)?, place: place.clone() });
         }
         Err(error) => return Err(refused(&error)),
-    }
+    };
     sqlx::query(
         "INSERT INTO nvrs (job_id, name, version, release, dist_tag, state) \
          VALUES ($1, $2, $3, $4, $5, 'reserved')",
@@ -217,18 +217,19 @@ async fn reserve(
 }
 
 /// Releases of this name and version that somebody holds, each with its dist tag, the newest
-/// first. The single writer makes reading them and reserving one more one step.
+/// first. Within the single writer's transaction reading them and reserving one more is one step.
 async fn releases_held(
-    tx: &mut SqliteConnection,
-    request: &NvrRequest,
+    executor: impl sqlx::SqliteExecutor<'_>,
+    name: &str,
+    version: &str,
 ) -> Result<Vec<(String, String)>, StoreError> {
     let held = sqlx::query_as(
         "SELECT release, dist_tag FROM nvrs WHERE name = $1 AND version = $2 \
          AND state <> 'free' ORDER BY job_id DESC",
     )
-    .bind(&request.name)
-    .bind(&request.version)
-    .fetch_all(&mut *tx)
+    .bind(name)
+    .bind(version)
+    .fetch_all(executor)
     .await?;
     Ok(held)
 }

@@ -17,6 +17,7 @@ use super::pinning::{NvrRequest, UnpinnedJob};
 use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subject};
 use super::{Decoded, Store};
 
+mod asked;
 mod numbers;
 
 const RUNNER: RunnerId = RunnerId(1);

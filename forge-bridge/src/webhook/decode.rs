@@ -89,9 +89,11 @@ impl From<NameError> for Undecoded {
 pub(crate) fn why_skipped(event: &Event) -> Option<Cow<'_, str>> {
     match event {
         // A deleted branch takes its schedules with it.
-        Event::Push(_) | Event::BranchDeleted(_) | Event::PullRequest(_) | Event::Schedule(_) => {
-            None
-        }
+        Event::Push(_)
+        | Event::BranchDeleted(_)
+        | Event::PullRequest(_)
+        | Event::Schedule(_)
+        | Event::BuildAsked(_) => None,
         Event::BranchCreated(created) if created.after.is_some() => None,
         Event::BranchCreated(_) => {
             Some("the forge names no commit here; it does in the push of the new branch".into())

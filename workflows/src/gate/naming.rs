@@ -10,8 +10,8 @@ use crate::dockerfile::{
 use crate::image::{BuildMode, MAX_TAG_BYTES};
 use crate::nvr;
 
-/// Where a release stands that the workflow gives.
-const IN_STEP: &str = "input `release` of strata/layered-build";
+/// Where a release stands that the workflow, or the person who asked, gives.
+const IN_STEP: &str = "the release that was asked for";
 /// Digits that a number of our own choice may have.
 const MAX_NUMBER_DIGITS: usize = 10;
 

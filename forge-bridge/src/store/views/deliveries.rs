@@ -70,6 +70,19 @@ impl Store {
         }))
     }
 
+    /// An event, whatever brought it about; `None` when there is no such event.
+    pub(crate) async fn view_event(&self, id: EventId) -> Result<Option<EventSummary>, StoreError> {
+        let row = sqlx::query(
+            "SELECT e.id AS event_id, e.kind, e.repository, e.state AS event_state, e.reason, \
+             (SELECT json_group_array(r.id) FROM runs r WHERE r.event_id = e.id) AS runs \
+             FROM events e WHERE e.id = $1",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map_or(Ok(None), event)
+    }
+
     /// The body of a delivery as it was received.
     pub(crate) async fn delivery_body(
         &self,
@@ -80,22 +93,23 @@ impl Store {
     }
 }
 
+/// The event of a row, where it has one.
+fn event(row: &SqliteRow) -> Result<Option<EventSummary>, StoreError> {
+    let Some(id) = row.try_get::<Option<i64>, _>("event_id")? else { return Ok(None) };
+    let mut runs: Vec<RunId> = json(row, "runs")?;
+    runs.truncate(SHOWN_RUNS);
+    Ok(Some(EventSummary {
+        id: EventId(id),
+        kind: row.try_get("kind")?,
+        repository: row.try_get("repository")?,
+        state: row.try_get("event_state")?,
+        reason: row.try_get("reason")?,
+        runs,
+    }))
+}
+
 fn summary(row: &SqliteRow) -> Result<DeliverySummary, StoreError> {
-    let event = match row.try_get::<Option<i64>, _>("event_id")? {
-        None => None,
-        Some(id) => {
-            let mut runs: Vec<RunId> = json(row, "runs")?;
-            runs.truncate(SHOWN_RUNS);
-            Some(EventSummary {
-                id: EventId(id),
-                kind: row.try_get("kind")?,
-                repository: row.try_get("repository")?,
-                state: row.try_get("event_state")?,
-                reason: row.try_get("reason")?,
-                runs,
-            })
-        }
-    };
+    let event = event(row)?;
     Ok(DeliverySummary {
         id: DeliveryId(row.try_get("id")?),
         forge: row.try_get("forge")?,

@@ -1,0 +1,84 @@
+//! Who may ask for builds.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use workflows::asked::MAX_ACTOR_BYTES;
+use workflows::names::RepositoryName;
+use workflows::release::branch_matches;
+
+use super::ConfigError;
+
+/// A person, or a program, who may ask for builds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaintainerConfig {
+    /// As runs name them: "asked by NAME".
+    pub name: String,
+    /// File with their token.
+    pub token_file: PathBuf,
+    /// Repositories that they may ask about: names, or patterns with `*` (no `/`) and `**`.
+    #[serde(default = "every_repository")]
+    pub repositories: Vec<String>,
+}
+
+fn every_repository() -> Vec<String> {
+    vec!["**".to_owned()]
+}
+
+impl MaintainerConfig {
+    /// Whether they may ask for builds of it.
+    #[must_use]
+    pub fn may_ask_about(&self, repository: &RepositoryName) -> bool {
+        self.repositories.iter().any(|pattern| branch_matches(pattern, repository.as_str()))
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let name = &self.name;
+        let fits = (1..=MAX_ACTOR_BYTES).contains(&name.len());
+        if !fits || name.chars().any(char::is_control) || name == "operator" {
+            return Err(ConfigError::Meaning(format!(
+                "a maintainer's name has 1 to {MAX_ACTOR_BYTES} bytes, no control characters, and \
+                 is not `operator`; `{}` is none",
+                name.escape_debug()
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maintainer(name: &str, repositories: &[&str]) -> MaintainerConfig {
+        MaintainerConfig {
+            name: name.to_owned(),
+            token_file: PathBuf::new(),
+            repositories: repositories.iter().map(|&pattern| pattern.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn patterns_say_which_repositories_somebody_may_ask_about() {
+        let httpd = RepositoryName::parse("containers/httpd").unwrap();
+        for (patterns, may) in [
+            (&["**"][..], true),
+            (&["containers/*"], true),
+            (&["modules/*", "containers/httpd"], true),
+            (&["*"], false),
+            (&["containers/http"], false),
+            (&[], false),
+        ] {
+            assert_eq!(maintainer("alice", patterns).may_ask_about(&httpd), may, "{patterns:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_must_be_one_that_a_run_can_bear() {
+        assert!(maintainer("Alice Émile", &[]).check().is_ok());
+        for bad in ["", "operator", "a\nb", &"a".repeat(MAX_ACTOR_BYTES + 1)] {
+            assert!(maintainer(bad, &[]).check().is_err(), "{bad:?}");
+        }
+    }
+}
