@@ -10,11 +10,17 @@ const MAX_ADDITIONAL_TAG_BYTES: usize = 127;
 /// The name that was meant, for a file that would otherwise be silently ignored.
 #[must_use]
 pub fn misspelt(file_name: &str) -> Option<&'static str> {
-    match file_name {
-        "container.yml" => Some("container.yaml"),
-        "content_sets.yaml" | "content-sets.yml" | "content-sets.yaml" => Some("content_sets.yml"),
-        _ => None,
-    }
+    /// Names that nothing else bears, so that a near one is a slip.
+    const KNOWN: [&str; 4] =
+        ["container.yaml", "content_sets.yml", "additional-tags", ".osbs-repo-config"];
+    let same = |known: &&str| plain(known) == plain(file_name);
+    KNOWN.into_iter().find(same).filter(|known| *known != file_name)
+}
+
+/// A name without what people mix up: capitals, `-` and `_`, `.yml` and `.yaml`.
+fn plain(name: &str) -> String {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    name.strip_suffix(".yml").map_or(name.clone(), |stem| format!("{stem}.yaml"))
 }
 
 /// The tags of an `additional-tags` file.
@@ -109,9 +115,22 @@ mod tests {
 
     #[test]
     fn misspelt_files_are_told() {
-        assert_eq!(misspelt("container.yml"), Some("container.yaml"));
-        assert_eq!(misspelt("content-sets.yaml"), Some("content_sets.yml"));
-        assert_eq!(misspelt("container.yaml"), None);
+        for (slip, meant) in [
+            ("container.yml", Some("container.yaml")),
+            ("Container.yaml", Some("container.yaml")),
+            ("content_sets.yaml", Some("content_sets.yml")),
+            ("content-sets.yml", Some("content_sets.yml")),
+            ("content-sets.yaml", Some("content_sets.yml")),
+            ("additional_tags", Some("additional-tags")),
+            (".osbs_repo_config", Some(".osbs-repo-config")),
+            ("container.yaml", None),
+            ("content_sets.yml", None),
+            ("additional-tags", None),
+            ("containers.yaml", None),
+            ("yml", None),
+        ] {
+            assert_eq!(misspelt(slip), meant, "{slip}");
+        }
     }
 
     #[test]

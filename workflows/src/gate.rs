@@ -9,6 +9,7 @@ mod files;
 mod images;
 mod naming;
 mod problem;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::release::ReleasePolicy;
 pub use files::wanted;
 use problem::Problems;
 pub use problem::{Problem, Refusal};
+pub use report::diagnose;
 
 /// Most images that one Dockerfile may name; each is a look into a registry.
 pub const MAX_IMAGES: usize = 64;
@@ -167,6 +169,12 @@ impl Inspection {
         self.problems.add(&self.asked.dockerfile, line, message);
     }
 
+    /// What has no effect although somebody wrote it.
+    #[must_use]
+    pub fn notes(&self) -> &[Problem] {
+        self.wishes.notes.as_slice()
+    }
+
     /// Whether the build is refused already.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -202,7 +210,7 @@ impl Inspection {
             release_env: self.wishes.release_env,
             time_limit_seconds: self.wishes.time_limit_seconds,
             autorebuild: self.wishes.autorebuild,
-            notes: self.wishes.notes,
+            notes: self.wishes.notes.as_slice().iter().map(Problem::to_string).collect(),
         })
     }
 

@@ -272,6 +272,8 @@ mod tests {
     #[test]
     fn appending_takes_the_base_as_it_is() {
         assert_eq!(appended_release("1", &set(&[])), "1.1");
+        assert_eq!(appended_release("1", &set(&["1.1"])), "1.2");
+        assert_eq!(appended_release("42.1", &set(&[])), "42.1.1");
         assert_eq!(appended_release("42.1", &set(&["42.1.1"])), "42.1.2");
     }
 

@@ -31,7 +31,8 @@ pub(super) struct Wishes {
     pub(super) release_env: Option<String>,
     pub(super) time_limit_seconds: Option<u64>,
     pub(super) autorebuild: Option<bool>,
-    pub(super) notes: Vec<String>,
+    /// What has no effect although somebody wrote it.
+    pub(super) notes: Problems,
 }
 
 /// The files to read for a build, each with the most bytes that are of use.
@@ -91,7 +92,7 @@ pub(super) fn read(
         artifacts(text, release, problems);
     }
     for name in OTHER_ARTIFACTS.iter().filter(|name| files.root.iter().any(|own| own == *name)) {
-        wishes.note(name, &format!("has no effect here; only {ARTIFACTS_FILE} has"));
+        wishes.notes.add(name, 0, format!("has no effect here; only {ARTIFACTS_FILE} has"));
     }
     text(files, HELP_FILE, MAX_HELP_BYTES, problems);
     for path in ignore_files(asked) {
@@ -146,8 +147,9 @@ impl Wishes {
         let file = match ContainerYaml::parse(text) {
             Ok(file) => file,
             Err(error) => {
-                let line = usize::try_from(error.line).unwrap_or(usize::MAX);
-                problems.add(CONTAINER_YAML, line, error.message);
+                let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+                let at = (number(error.line), number(error.column));
+                problems.add_at(CONTAINER_YAML, at, error.message);
                 return;
             }
         };
@@ -158,11 +160,12 @@ impl Wishes {
             .chain(file.remote_source.is_some().then_some("remote_source"))
             .chain(file.remote_sources.is_some().then_some("remote_sources"))
             .collect();
-        if !ignored.is_empty() {
-            self.note(CONTAINER_YAML, &format!("{} has no effect here", ignored.join(", ")));
+        for key in ignored {
+            let message = format!("{key} has no effect here");
+            self.notes.add(CONTAINER_YAML, line_of_key(text, key), message);
         }
         if let Some(platforms) = file.platforms {
-            self.platforms(&platforms, problems);
+            self.platforms(&platforms, line_of_key(text, "platforms"), problems);
         }
         self.tags = file.tags;
         self.release_env = file.set_release_env.map(|name| name.as_str().to_owned());
@@ -171,7 +174,7 @@ impl Wishes {
     }
 
     /// `only` and `not` choose among what is offered; a build for nothing is refused.
-    fn platforms(&mut self, platforms: &Platforms, problems: &mut Problems) {
+    fn platforms(&mut self, platforms: &Platforms, line: usize, problems: &mut Problems) {
         let offered = [ARCHITECTURE.to_owned(), DOCKER_ARCHITECTURE.to_owned()];
         let excluded = platforms.not.iter().flatten().any(|name| offered.contains(name));
         let chosen = platforms.select(&offered);
@@ -179,7 +182,7 @@ impl Wishes {
             let message = format!(
                 "`platforms` leaves nothing to build for: images are built for {ARCHITECTURE} only"
             );
-            problems.add(CONTAINER_YAML, 0, message);
+            problems.add(CONTAINER_YAML, line, message);
             return;
         }
         let others = platforms.only.iter().flatten().filter(|name| !offered.contains(name));
@@ -187,31 +190,30 @@ impl Wishes {
         if !others.is_empty() {
             let message =
                 format!("images are built for {ARCHITECTURE} only, not for {}", others.join(", "));
-            self.note(CONTAINER_YAML, &message);
+            self.notes.add(CONTAINER_YAML, line, message);
         }
     }
 
     fn additional_tags(&mut self, text: &str) {
         if self.tags.is_some() {
-            self.note(ADDITIONAL_TAGS, "has no effect beside `tags` in container.yaml");
+            let message = "has no effect beside `tags` in container.yaml";
+            self.notes.add(ADDITIONAL_TAGS, 0, message);
             return;
         }
         let found = dist_git::additional_tags(text);
         self.additional_tags = found.tags;
-        if !found.unusable_lines.is_empty() {
-            let lines: Vec<String> = found.unusable_lines.iter().map(usize::to_string).collect();
-            let message =
-                format!("no tag in line {}: letters, digits, `_` and `.` only", lines.join(", "));
-            self.note(ADDITIONAL_TAGS, &message);
+        for line in found.unusable_lines {
+            let message = "this is no tag here: letters, digits, `_` and `.` only";
+            self.notes.add(ADDITIONAL_TAGS, line, message);
         }
     }
+}
 
-    fn note(&mut self, file: &str, message: &str) {
-        /// Longest note, in characters; it may list a stranger's words.
-        const MAX_NOTE_CHARS: usize = 300;
-        let note = format!("{file}: {message}");
-        self.notes.push(note.chars().take(MAX_NOTE_CHARS).collect());
-    }
+/// The line of a key at the top of a YAML file; 0 when it is written in another way.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let is_key =
+        |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
+    text.lines().position(is_key).map_or(0, |index| index + 1)
 }
 
 /// The text of a file that may be missing.

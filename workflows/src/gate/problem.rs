@@ -14,6 +14,8 @@ pub struct Problem {
     pub file: String,
     /// Its line, from 1; 0 when it is about the whole file.
     pub line: usize,
+    /// The character in that line, from 1; 0 when the whole line is meant.
+    pub column: usize,
     /// What is wrong and what to do about it.
     pub message: String,
 }
@@ -67,11 +69,21 @@ pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
     pub(super) fn add(&mut self, file: &str, line: usize, message: impl Into<String>) {
+        self.add_at(file, (line, 0), message);
+    }
+
+    /// As [`Self::add`], with line and column.
+    pub(super) fn add_at(&mut self, file: &str, at: (usize, usize), message: impl Into<String>) {
+        let (line, column) = at;
         let message = message.into().chars().take(MAX_MESSAGE_CHARS).collect();
-        let problem = Problem { file: file.to_owned(), line, message };
+        let problem = Problem { file: file.to_owned(), line, column, message };
         if self.0.len() < MAX_PROBLEMS && !self.0.contains(&problem) {
             self.0.push(problem);
         }
+    }
+
+    pub(super) fn as_slice(&self) -> &[Problem] {
+        &self.0
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -87,9 +87,9 @@ fn a_good_repository_passes_with_all_its_wishes() {
     assert_eq!(
         gated.notes,
         [
-            "container.yaml: compose has no effect here",
-            "container.yaml: images are built for x86_64 only, not for aarch64",
-            "additional-tags: no tag in line 2: letters, digits, `_` and `.` only",
+            "container.yaml:4: compose has no effect here",
+            "container.yaml:1: images are built for x86_64 only, not for aarch64",
+            "additional-tags:2: this is no tag here: letters, digits, `_` and `.` only",
         ]
     );
 }
@@ -142,7 +142,7 @@ fn every_problem_is_told_at_once() {
             "Dockerfile:6",
             ".osbs-repo-config:2",
             "additional-tags:0",
-            "container.yaml:0",
+            "container.yaml:1",
             "container.yml:0",
             "help.md:0",
             "sources:1",
@@ -339,4 +339,46 @@ fn artifacts_that_nobody_resolves_are_noted() {
     let notes = gated(&texts).unwrap().notes;
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].starts_with("fetch-artifacts-pnc.yaml: has no effect here"), "{notes:?}");
+}
+
+#[test]
+fn every_finding_before_the_push_has_a_line_and_a_column() {
+    let dockerfile = "FROM base:1\nLABEL com.redhat.component=c \\\n  name=Bad version=\"$BASE_VERSION\"\n  \
+                      ADD https://x.example/a /a\n";
+    let files = files(&[
+        ("Dockerfile", dockerfile),
+        ("container.yaml", "compose: {}\nplatforms:\n  onyl: x\n"),
+        ("additional-tags", "  a-b\n"),
+        (".osbs-repo-config", "[autorebuild]\n enabled = perhaps\n"),
+        ("sources", "\nnonsense\n"),
+        ("container.yml", ""),
+    ]);
+    let hosts = ["r.example".to_owned()];
+    let found = diagnose(asked(BuildMode::Release, None), &files, release(), &hosts);
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    for beginning in [
+        "Dockerfile:4:3: ADD of `https://x.example/a` has no checksum",
+        ".osbs-repo-config:2:2: enabled is 0, 1, true or false",
+        "additional-tags:1:3: warning: this is no tag here",
+        "container.yaml:3:3: ",
+        "container.yml:1:1: this name has no effect",
+        "sources:2:1: ",
+    ] {
+        let is_told = told.iter().any(|line| line.starts_with(beginning));
+        assert!(is_told, "{beginning}\n--- is not in\n{}", told.join("\n"));
+    }
+    assert!(!told.iter().any(|line| line.contains("`version` is empty")), "{told:?}");
+}
+
+#[test]
+fn a_repository_whose_version_only_its_parent_knows_is_passed_in_silence() {
+    let text = "FROM base:1\nLABEL com.redhat.component=c name=n version=\"$BASE_VERSION\"\n";
+    let hosts = ["r.example".to_owned()];
+    let found = diagnose(
+        asked(BuildMode::Release, None),
+        &files(&[("Dockerfile", text)]),
+        release(),
+        &hosts,
+    );
+    assert_eq!(found, []);
 }

@@ -91,6 +91,8 @@ fn build() -> BuildSpec {
         }],
         source_registry: "registry.example".to_owned(),
         sources: None,
+        artifacts: None,
+        repository_files: Vec::new(),
         build_args: [("LEVEL".to_owned(), "9".to_owned())].into(),
         labels: [("release".to_owned(), "1.fc43".to_owned())].into(),
         stage_env: Default::default(),
