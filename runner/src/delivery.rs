@@ -24,6 +24,10 @@ const MAX_LAYERS: usize = 256;
 
 /// An image that was built, and where it is now.
 pub(crate) struct Delivered {
+    /// The engine's name of it, which is its configuration's digest.
+    pub(crate) id: String,
+    /// Where it was pushed or would be, with the unique tag.
+    pub(crate) reference: String,
     /// What was pushed; `None` where the change may not push.
     pub(crate) pushed: Option<Pushed>,
 }
@@ -45,9 +49,12 @@ pub(crate) async fn deliver(
 ) -> Result<Delivered, Stop> {
     let inspected = execution.engine.inspect_image(reference).await;
     let local = Local::of(inspected.map_err(sandbox_fault("inspect the image"))?)?;
+    within_limit(local.size_bytes, execution.lease.spec.limits.image_bytes)?;
+    let mut delivered =
+        Delivered { id: local.id.clone(), reference: reference.to_owned(), pushed: None };
     if !spec.push {
         execution.log.line("Strata: built; not pushed, as this change may not push");
-        return Ok(Delivered { pushed: None });
+        return Ok(delivered);
     }
     let (stored, exported) = tokio::try_join!(
         execution.registries.push(execution, &spec.target, &spec.tags.unique),
@@ -67,7 +74,19 @@ pub(crate) async fn deliver(
         sources,
         tools: tools(execution),
     };
-    Ok(Delivered { pushed: Some(Pushed { image: stored.image, evidence }) })
+    delivered.pushed = Some(Pushed { image: stored.image, evidence });
+    Ok(delivered)
+}
+
+/// Too much is refused before any of it is in a registry.
+fn within_limit(bytes: u64, limit_bytes: u64) -> Result<(), Stop> {
+    if bytes <= limit_bytes {
+        return Ok(());
+    }
+    Err(Stop::failure(format!(
+        "the image is too large: its layers have {bytes} bytes, the release allows {limit_bytes}; \
+         it was not pushed"
+    )))
 }
 
 /// What the engine says about the image that it has.
@@ -78,6 +97,8 @@ struct Local {
     os: String,
     architecture: String,
     diff_ids: Vec<Digest>,
+    /// Sum of the files of all layers.
+    size_bytes: u64,
 }
 
 impl Local {
@@ -90,6 +111,7 @@ impl Local {
             return Err(wrong(format!("{} layers; at most {MAX_LAYERS}", layers.len())));
         }
         Ok(Self {
+            size_bytes: u64::try_from(inspected.size.unwrap_or_default()).unwrap_or_default(),
             config: digest(&id)?,
             id,
             os: inspected.os.unwrap_or_default(),
@@ -142,4 +164,16 @@ fn tools(execution: &Execution<'_>) -> Vec<Tool> {
         tool("strata-runner", env!("CARGO_PKG_VERSION")),
         tool("docker", &execution.engine.version),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_of_a_large_image_names_its_size_and_the_limit() {
+        assert_eq!(within_limit(10, 10), Ok(()));
+        let Err(Stop::Failure(why)) = within_limit(11, 10) else { panic!("11 are more than 10") };
+        assert!(why.contains("have 11 bytes, the release allows 10"), "{why}");
+    }
 }

@@ -8,6 +8,7 @@ use workflows::state::Outcome;
 
 use crate::delivery::{Delivered, Pushed};
 use crate::engine::{AttemptNames, Engine};
+use crate::image_test::{self, Test};
 use crate::log::AttemptLog;
 use crate::lookaside::{self, Cache};
 use crate::push::Registries;
@@ -55,9 +56,7 @@ pub(crate) async fn execute(execution: &Execution<'_>) -> Result<Option<Pushed>,
         execution.may_go_on()?;
         execution.progress.began(index, &step.name);
         execution.log.line(&format!("Strata: step `{}`", step.name));
-        if let Some(delivered) = run_step(execution, step, index, &mut container).await? {
-            built = Some(delivered);
-        }
+        run_step(execution, step, index, &mut container, &mut built).await?;
         execution.progress.ended(Outcome::Success);
     }
     Ok(built.and_then(|delivered| delivered.pushed))
@@ -68,7 +67,8 @@ async fn run_step(
     step: &StepSpec,
     index: u32,
     container: &mut Option<JobContainer>,
-) -> Result<Option<Delivered>, Stop> {
+    built: &mut Option<Delivered>,
+) -> Result<(), Stop> {
     match &step.action {
         StepAction::Run { script, shell, working_directory } => {
             if container.is_none() {
@@ -78,22 +78,42 @@ async fn run_step(
                 return Err(Stop::bug("a job's container was made and is not there"));
             };
             let command = crate::steps::Command { index, script, shell: *shell, working_directory };
-            container.run(execution, step, &command).await?;
-            Ok(None)
+            container.run(execution, step, &command).await
         }
         StepAction::Checkout => {
             let source = &execution.lease.spec.source;
             execution.log.line(&format!("{} at {}", source.repository, source.commit));
-            Ok(None)
+            Ok(())
         }
         StepAction::LayeredBuild(spec) => {
-            // A process that an earlier step left could swap files under the build's eyes.
-            if let Some(container) = container.take() {
-                container.remove(execution).await?;
-            }
+            end_processes(execution, container).await?;
             let fetched = lookaside::fetch(execution, spec).await?;
-            image_build::build(execution, spec, fetched).await.map(Some)
+            *built = Some(image_build::build(execution, spec, fetched).await?);
+            Ok(())
         }
+        StepAction::TestImage { script, shell } => {
+            let Some(image) = built else {
+                return Err(Stop::failure(format!(
+                    "step `{}`: there is no image to test yet",
+                    step.name
+                )));
+            };
+            end_processes(execution, container).await?;
+            let test = Test { index, script, shell: *shell };
+            image_test::run(execution, step, &test, image).await
+        }
+    }
+}
+
+/// Ends what earlier steps left running: it could swap files of the checkout, for links to files
+/// of the host, under the eyes of what reads them now.
+async fn end_processes(
+    execution: &Execution<'_>,
+    container: &mut Option<JobContainer>,
+) -> Result<(), Stop> {
+    match container.take() {
+        Some(container) => container.remove(execution).await,
+        None => Ok(()),
     }
 }
 
@@ -107,7 +127,7 @@ async fn make_ready(execution: &Execution<'_>) -> Result<Option<JobContainer>, S
     let job_image = spec.image.iter().filter(|_| needs_image);
     let parents = spec.steps.iter().flat_map(|step| match &step.action {
         StepAction::LayeredBuild(build) => build.pins.as_slice(),
-        StepAction::Run { .. } | StepAction::Checkout => &[],
+        StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => &[],
     });
     let mut pins: Vec<&ParentPin> = job_image.chain(parents).collect();
     pins.sort_by_key(|pin| (pin.reference.name(), pin.digest.clone()));

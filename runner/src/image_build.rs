@@ -50,6 +50,7 @@ use crate::execute::Execution;
 use crate::small_file;
 use crate::stop::Stop;
 use context::Context;
+pub(crate) use context::inside;
 use recipe::Recipe;
 use repositories::Injected;
 use stage::Stages;

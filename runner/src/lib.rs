@@ -16,6 +16,7 @@ mod engine;
 mod execute;
 mod foreground;
 mod image_build;
+mod image_test;
 mod janitor;
 mod leftovers;
 mod log;

@@ -219,7 +219,7 @@ fn exec_config(
 }
 
 /// The program that reads a script file; the script itself is never part of a command line.
-fn argv(shell: Shell, script: &str) -> Vec<String> {
+pub(crate) fn argv(shell: Shell, script: &str) -> Vec<String> {
     let program: &[&str] = match shell {
         Shell::Sh => &["/bin/sh", "-e"],
         Shell::Bash => &["bash", "--noprofile", "--norc", "-eo", "pipefail"],

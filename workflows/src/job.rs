@@ -83,6 +83,14 @@ pub enum StepAction {
     Checkout,
     /// `strata/layered-build`.
     LayeredBuild(Box<BuildSpec>),
+    /// `strata/test-image`: a script of the repository in a container of the image that an
+    /// earlier step of the job built.
+    TestImage {
+        /// Below the checkout.
+        script: String,
+        /// What reads it; the image has it.
+        shell: Shell,
+    },
 }
 
 /// What reads a step's script.
@@ -159,6 +167,8 @@ pub struct Limits {
     pub timeout_seconds: u64,
     /// Log of the whole job, in bytes; what comes after is dropped and said to be.
     pub log_bytes: u64,
+    /// An image, in bytes: the sum of its layers, uncompressed. A larger one is not pushed.
+    pub image_bytes: u64,
 }
 
 impl Default for Limits {
@@ -171,6 +181,7 @@ impl Default for Limits {
             pids: 1_024,
             timeout_seconds: 60 * 60,
             log_bytes: 16 * MIB,
+            image_bytes: 10 * GIB,
         }
     }
 }

@@ -81,6 +81,13 @@ pub enum DraftAction {
         #[serde(default)]
         release: Option<String>,
     },
+    /// `strata/test-image`, after the layered build whose image it tests.
+    TestImage {
+        /// Below the checkout.
+        script: String,
+        /// What reads it.
+        shell: Shell,
+    },
 }
 
 /// The mode of a draft that was stored before drafts had one: the harmless one.

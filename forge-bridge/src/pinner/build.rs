@@ -136,7 +136,7 @@ fn asked(job: &UnpinnedJob, policy: &ReleasePolicy) -> Option<Asked> {
                 release: release.clone(),
             })
         }
-        DraftAction::Run { .. } | DraftAction::Checkout => None,
+        DraftAction::Run { .. } | DraftAction::Checkout | DraftAction::TestImage { .. } => None,
     })
 }
 

@@ -97,6 +97,9 @@ fn action(
                 source_date_epoch: build.commit_time,
             }))
         }
+        (DraftAction::TestImage { script, shell }, _) => {
+            StepAction::TestImage { script: script.clone(), shell: *shell }
+        }
         // A layered build without facts cannot be: the pinner gathers them for each.
         (DraftAction::Checkout | DraftAction::LayeredBuild { .. }, _) => StepAction::Checkout,
     }

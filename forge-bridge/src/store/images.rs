@@ -72,7 +72,7 @@ pub(super) async fn record_built(
 fn build_of(lease: &Leased) -> Option<&BuildSpec> {
     lease.spec.steps.iter().find_map(|step| match &step.action {
         StepAction::LayeredBuild(build) => Some(build.as_ref()),
-        StepAction::Run { .. } | StepAction::Checkout => None,
+        StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => None,
     })
 }
 
@@ -128,7 +128,9 @@ impl Store {
             let spec: workflows::job::JobSpec = json(row, "spec")?;
             let nvr = spec.steps.iter().find_map(|step| match &step.action {
                 StepAction::LayeredBuild(build) => build.nvr.clone(),
-                StepAction::Run { .. } | StepAction::Checkout => None,
+                StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => {
+                    None
+                }
             });
             let Some(unique) = pushed.tag.clone() else {
                 return Err(StoreError::Corrupt(format!("image {image} has no unique tag")));

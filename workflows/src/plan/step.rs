@@ -15,6 +15,11 @@ const MAX_NAME_CHARS: usize = 80;
 /// Most build arguments of one build.
 const MAX_BUILD_ARGS: usize = 100;
 
+/// The action that builds the job's image.
+const LAYERED_BUILD: &str = "strata/layered-build";
+/// The action that tests it.
+const TEST_IMAGE: &str = "strata/test-image";
+
 impl Drafting {
     pub(super) fn steps(
         &mut self,
@@ -34,9 +39,16 @@ impl Drafting {
                 "name an image under `container`; no command runs on the runner itself",
             );
         }
-        let mut builds = 0;
+        let (mut builds, mut has_image) = (0, false);
         let mut steps = Vec::with_capacity(body.steps.len());
         for step in &body.steps {
+            let action = action_name(step);
+            if action == Some(TEST_IMAGE) && !has_image {
+                let message = "there is no image to test yet";
+                let hint = format!("put `{TEST_IMAGE}` after the job's `{LAYERED_BUILD}`");
+                self.report.error_with_hint(step.at, message, hint);
+            }
+            has_image |= action == Some(LAYERED_BUILD);
             let Some(draft) = self.step(workflow, body, step) else { continue };
             builds += usize::from(matches!(draft.action, DraftAction::LayeredBuild { .. }));
             if builds == 2 {
@@ -133,12 +145,13 @@ impl Drafting {
     }
 
     fn uses(&mut self, action: &Text, with: &Table) -> Option<DraftAction> {
-        const KNOWN: [&str; 3] = ["strata/checkout", "actions/checkout", "strata/layered-build"];
+        const KNOWN: [&str; 4] = ["strata/checkout", "actions/checkout", LAYERED_BUILD, TEST_IMAGE];
         let full = self.literal(action, "`uses`")?;
-        let name = full.split_once('@').map_or(full.as_str(), |(name, _)| name);
+        let name = without_version(&full);
         match name {
             "strata/checkout" | "actions/checkout" => self.checkout(with),
-            "strata/layered-build" => self.layered_build(action.at, with),
+            LAYERED_BUILD => self.layered_build(action.at, with),
+            TEST_IMAGE => self.test_image(action.at, with),
             _ => {
                 let message = format!("Strata has no action {}", quoted(&full));
                 let hint = match nearest(name, KNOWN) {
@@ -185,14 +198,7 @@ impl Drafting {
                 "scratch" => scratch = self.truth(key, &text.value)?,
                 "isolated" => isolated = self.truth(key, &text.value)?,
                 "release" => release = Some(text),
-                other => {
-                    let message = format!("`strata/layered-build` has no input {}", quoted(other));
-                    let hint = match nearest(other, INPUTS) {
-                        Some(meant) => format!("did you mean `{meant}`?"),
-                        None => format!("it has {}", INPUTS.join(", ")),
-                    };
-                    self.report.error_with_hint(key.at, message, hint);
-                }
+                _ => self.unknown_input(LAYERED_BUILD, key, &INPUTS),
             }
         }
         if dockerfile.is_empty() {
@@ -209,6 +215,33 @@ impl Drafting {
         };
         let release = self.release(mode, release);
         Some(DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release })
+    }
+
+    fn test_image(&mut self, at: Position, with: &Table) -> Option<DraftAction> {
+        const INPUTS: [&str; 2] = ["script", "shell"];
+        let (mut script, mut shell) = (String::new(), Shell::Sh);
+        for (key, value) in self.table(with, "`with`") {
+            let text = Text { value, at: key.at, expressions: Vec::new() };
+            match key.value.as_str() {
+                "script" => script = self.relative_path(&text, "`script`")?,
+                "shell" => shell = self.shell(&text)?,
+                _ => self.unknown_input(TEST_IMAGE, key, &INPUTS),
+            }
+        }
+        if script.is_empty() {
+            let message = format!("`{TEST_IMAGE}` needs a `script`");
+            self.report.error_with_hint(at, message, "name a file of the repository");
+        }
+        Some(DraftAction::TestImage { script, shell })
+    }
+
+    fn unknown_input(&mut self, action: &str, key: &Located<String>, known: &[&str]) {
+        let message = format!("`{action}` has no input {}", quoted(&key.value));
+        let hint = match nearest(&key.value, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("it has {}", known.join(", ")),
+        };
+        self.report.error_with_hint(key.at, message, hint);
     }
 
     /// A release that the workflow gives. Whether it exists is told when it is reserved.
@@ -269,6 +302,19 @@ fn first<'a>(
     workflow: &'a Option<Text>,
 ) -> Option<&'a Text> {
     step.as_ref().or(job.as_ref()).or(workflow.as_ref())
+}
+
+/// The action that a step uses, as far as it is written out.
+fn action_name(step: &Step) -> Option<&str> {
+    match &step.action {
+        Action::Uses { action, .. } => Some(without_version(&action.value)),
+        _ => None,
+    }
+}
+
+/// An action's name, without the version that other services want after it.
+fn without_version(action: &str) -> &str {
+    action.split_once('@').map_or(action, |(name, _)| name)
 }
 
 fn first_line(script: &str) -> String {

@@ -153,7 +153,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("outputs: {a: b}\nsteps: [{uses: strata/checkout}]", "5:15: `outputs` is not supported yet"),
     (
         "steps: [{uses: actions/cache@v4}]",
-        "5:20: Strata has no action `actions/cache@v4` (hint: it has strata/checkout, actions/checkout, strata/layered-build)",
+        "5:20: Strata has no action `actions/cache@v4` (hint: it has strata/checkout, actions/checkout, strata/layered-build, strata/test-image)",
     ),
     (
         "steps: [{uses: strata/layered-built}]",
@@ -231,7 +231,34 @@ const REFUSED: &[(&str, &str)] = &[
         "steps: [{uses: strata/layered-build}, {uses: strata/layered-build}]",
         "5:43: a job can have only one layered build; it has one NVR and one image (hint: put this build into its own job)",
     ),
+    (
+        "steps: [{uses: strata/test-image, with: {script: t}}, {uses: strata/layered-build}]",
+        "5:13: there is no image to test yet (hint: put `strata/test-image` after the job's `strata/layered-build`)",
+    ),
+    (
+        "steps: [{uses: strata/layered-build}, {uses: strata/test-image}]",
+        "5:50: `strata/test-image` needs a `script` (hint: name a file of the repository)",
+    ),
+    (
+        "steps: [{uses: strata/layered-build}, {uses: strata/test-image, with: {script: /t}}]",
+        "5:76: `script` must be a path below the workspace, not `/t`",
+    ),
+    (
+        "steps: [{uses: strata/layered-build}, {uses: strata/test-image, with: {scrpt: t, script: t}}]",
+        "5:76: `strata/test-image` has no input `scrpt` (hint: did you mean `script`?)",
+    ),
 ];
+
+#[test]
+fn an_image_test_comes_after_the_build_of_its_image() {
+    let text = job(
+        "steps:\n- uses: strata/layered-build\n- uses: strata/test-image@v1\n  with: {script: ./tests/image.sh, shell: bash}\n- {uses: strata/test-image, with: {script: more}}\n",
+    );
+    let steps = &drafted(&text).unwrap()[0].steps;
+    let test = |script: &str, shell| DraftAction::TestImage { script: script.to_owned(), shell };
+    assert_eq!(steps[1].action, test("tests/image.sh", Shell::Bash));
+    assert_eq!(steps[2].action, test("more", Shell::Sh));
+}
 
 #[test]
 fn nothing_that_cannot_be_done_is_left_out_in_silence() {
