@@ -2,7 +2,8 @@
 //!
 //! Every tag is looked at before it is put, so that a crash between the registry's answer and
 //! our record costs a look and changes nothing. A primary tag that names another image is never
-//! moved.
+//! moved. And every tag is looked at again once it is put, the unique one first of all: as long as
+//! the registry does not serve what was pushed, no floating tag moves.
 
 use std::sync::Arc;
 
@@ -45,6 +46,10 @@ impl Promotion {
         if publication.overtaken {
             self.store.forgo_floating_tags(publication.image).await?;
         }
+        let unique = publication.source.tagged(&publication.unique);
+        if let Err(error) = self.registries.verify(&unique, &publication.digest).await {
+            return self.set_back(publication, &error).await;
+        }
         for (class, tag) in &publication.wanted {
             if *class == TagClass::Floating && publication.overtaken {
                 continue;
@@ -70,12 +75,15 @@ impl Promotion {
             Err(error) => return Err(Stop::Registry(error)),
         };
         match present {
-            Some(digest) if digest == publication.digest => Ok(()),
-            Some(digest) if class == TagClass::Primary => Err(Stop::Conflict(format!(
-                "primary tag {target} names {digest} already and never moves"
-            ))),
-            _ => self.registries.put_tag(&publication.source, tag).await.map_err(Stop::Registry),
+            Some(digest) if digest == publication.digest => {}
+            Some(digest) if class == TagClass::Primary => {
+                return Err(Stop::Conflict(format!(
+                    "primary tag {target} names {digest} already and never moves"
+                )));
+            }
+            _ => self.registries.put_tag(&publication.source, tag).await.map_err(Stop::Registry)?,
         }
+        self.registries.verify(&target, &publication.digest).await.map_err(Stop::Registry)
     }
 
     async fn set_back(

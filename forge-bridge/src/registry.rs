@@ -200,6 +200,28 @@ impl Registries {
         }
     }
 
+    /// Makes sure that a tag is served as the manifest that was pushed: its bytes are those of
+    /// the digest, and they go by the kind of manifest that they themselves say they are. A
+    /// registry that converts manifests would otherwise hand out an image that nobody tested.
+    pub(crate) async fn verify(
+        &self,
+        tagged: &Reference,
+        digest: &Digest,
+    ) -> Result<(), RegistryError> {
+        let manifest = self.manifest(tagged).await?;
+        if manifest.digest != *digest {
+            let why = format!("it is served as {}, pushed was {digest}", manifest.digest);
+            return Err(malformed(tagged, why));
+        }
+        match manifest::own_media_type(&manifest.bytes) {
+            Some(own) if own != manifest.media_type => {
+                let why = format!("it is served as `{}`, pushed as `{own}`", manifest.media_type);
+                Err(malformed(tagged, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn manifest(&self, reference: &Reference) -> Result<Manifest, RegistryError> {
         let path = manifest_path(reference);
         let answer = self.ask(reference, Method::GET, &path, Access::Pull, None).await?;

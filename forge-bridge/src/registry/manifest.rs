@@ -115,6 +115,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Content, String> {
     }
 }
 
+/// What a manifest says that it is; the OCI specification lets it say nothing.
+pub(super) fn own_media_type(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Own {
+        media_type: Option<String>,
+    }
+    serde_json::from_slice::<Own>(bytes).ok()?.media_type
+}
+
 /// The image for linux/amd64, or the only one.
 pub(super) fn choose(entries: &[IndexEntry]) -> Result<&Digest, String> {
     let fits = |entry: &&IndexEntry| {

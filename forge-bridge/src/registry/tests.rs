@@ -144,6 +144,25 @@ async fn content_that_is_not_what_its_digest_says_is_refused() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_served_as_something_else_is_told() {
+    const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    let registry = Registry::start(Door::Open).await;
+    let registries = registry.client(None);
+    let content = json!({"schemaVersion": 2, "mediaType": DOCKER, "layers": []});
+    let pushed = registry.put("unique", DOCKER, &content);
+    let unique = registry.reference(":unique");
+    registries.verify(&unique, &pushed).await.unwrap();
+    let silent = registry.put_image("silent", "x");
+    registries.verify(&registry.reference(":silent"), &silent).await.unwrap();
+
+    let error = registries.verify(&registry.reference(":silent"), &pushed).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("pushed was {pushed}")), "{error}");
+    registry.put("unique", MANIFEST, &content);
+    let error = registries.verify(&unique, &pushed).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("pushed as `{DOCKER}`")), "{error}");
+}
+
+#[tokio::test]
 async fn an_endless_manifest_is_cut_off() {
     let registry = Registry::start(Door::Open).await;
     let padding = "x".repeat(MAX_MANIFEST_BYTES);
