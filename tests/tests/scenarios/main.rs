@@ -3,6 +3,7 @@
 //! Each has an installation of its own and may run beside all others; what they share is the
 //! machine's Docker Engine.
 
+mod after_build;
 mod command_line;
 mod crash;
 mod dockerfiles;
