@@ -81,9 +81,13 @@ const ALWAYS: [(&str, &str); 10] = [
     ("org.opencontainers.image.version", "{version}-{release}"),
 ];
 
-/// Labels that say the same in other words. They are not put on an image that has none of them,
-/// but one that is inherited would speak of the parent.
-const NEVER_INHERITED: [(&str, &str); 10] = [
+/// Labels that tell an image apart in other words. They are not put on an image that has none of
+/// them, but one that is inherited would speak of the parent. What nobody can tell of this image
+/// becomes empty: a label cannot be taken away.
+const NEVER_INHERITED: [(&str, &str); 15] = [
+    ("com.redhat.build-host", ""),
+    ("cpe", ""),
+    ("io.buildah.version", ""),
     ("io.openshift.build.commit.id", "{commit}"),
     ("io.openshift.build.source-location", "{url}"),
     ("org.label-schema.build-date", "{date}"),
@@ -94,6 +98,8 @@ const NEVER_INHERITED: [(&str, &str); 10] = [
     ("org.opencontainers.image.ref.name", "{name}:{version}-{release}"),
     ("org.opencontainers.image.title", "{name}"),
     ("org.opencontainers.image.url", "{url}"),
+    ("url", "{url}"),
+    ("vcs-branch", ""),
 ];
 
 /// New and old spelling of one label.
@@ -115,6 +121,37 @@ const EQUALS: [(&str, &str); 1] = [("description", "io.k8s.description")];
 
 /// Labels of the release that a Dockerfile may set otherwise.
 const PACKAGERS_CHOICE: [&str; 2] = ["distribution-scope", "license_terms"];
+
+/// What `distribution-scope` may say, the narrowest first.
+const SCOPES: [&str; 4] = ["private", "authoritative-source-only", "restricted", "public"];
+
+/// Checks that an image is not distributed more widely than its parent. `own` are the labels of
+/// the Dockerfile, `inherited` those of the parent, `configured` the release's. A scope that is
+/// none of the known ones decides nothing.
+///
+/// # Errors
+/// What is wrong, in words for the packager.
+pub fn check_scope(
+    mode: BuildMode,
+    own: &Labels,
+    inherited: &Labels,
+    configured: &Labels,
+) -> Result<(), String> {
+    const SCOPE: &str = "distribution-scope";
+    let rank = |scope: &String| SCOPES.iter().position(|known| known == scope);
+    let said = own.get(SCOPE).or_else(|| configured.get(SCOPE));
+    // A scratch build is private whatever it says.
+    let said = said.filter(|_| mode != BuildMode::Scratch);
+    match (said, inherited.get(SCOPE)) {
+        (Some(said), Some(parent)) if rank(said) > rank(parent) && rank(parent).is_some() => {
+            Err(format!(
+                "label `{SCOPE}` is `{said}`, and the parent image may only be `{parent}`; \
+                 build on another parent or narrow the scope"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Checks labels as an operator configures them.
 ///

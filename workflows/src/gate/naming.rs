@@ -8,6 +8,7 @@ use crate::dockerfile::{
     self, Dockerfile, Fallback, InstructionKind, LabelError, LayeredLabels, StageBase, old_spelling,
 };
 use crate::image::{BuildMode, MAX_TAG_BYTES};
+use crate::labels::check_scope;
 use crate::nvr;
 
 /// Where a release stands that the workflow, or the person who asked, gives.
@@ -65,6 +66,10 @@ impl Inspection {
                 return None;
             }
         };
+        let configured = &self.release.labels;
+        if let Err(why) = check_scope(self.asked.mode, &own, &parent.labels, configured) {
+            self.problems.add(&path, label_line(file, &args, "distribution-scope"), why);
+        }
         let (release, release_place) = self.release(file, &labels);
         let base_stage = (!on_scratch).then_some(first);
         let inherited = parent.labels;

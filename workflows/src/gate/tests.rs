@@ -40,7 +40,7 @@ fn parents(inspection: &Inspection) -> BTreeMap<usize, ParentFacts> {
     };
     let facts = ParentFacts {
         env: pairs(&[("BASE_VERSION", "7"), ("MIRROR", "https://mirror.example")]),
-        labels: pairs(&[("version", "parent")]),
+        labels: pairs(&[("version", "parent"), ("distribution-scope", "restricted")]),
     };
     inspection.images().iter().filter_map(|image| Some((image.stage?, facts.clone()))).collect()
 }
@@ -381,4 +381,11 @@ fn a_repository_whose_version_only_its_parent_knows_is_passed_in_silence() {
         &hosts,
     );
     assert_eq!(found, []);
+}
+
+#[test]
+fn a_scope_wider_than_the_parents_is_told_with_its_line() {
+    let text = format!("{GOOD}LABEL distribution-scope=public\n");
+    let told = told(gated(&[("Dockerfile", &text)]));
+    assert!(told.starts_with("Dockerfile:3: label `distribution-scope` is `public`"), "{told}");
 }

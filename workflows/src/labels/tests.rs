@@ -110,3 +110,59 @@ fn configured_labels_are_checked() {
     assert!(check(&map(&[("x", "{")])).is_err());
     assert!(matches!(check(&map(&[("Name", "x")])), Err(ConfiguredLabelError::Identity(_))));
 }
+
+#[test]
+fn what_every_kind_of_parent_says_is_written_anew() {
+    // Of images of Red Hat, of Docker's and of buildah.
+    let lies = [
+        ("architecture", "x86_64"),
+        ("build-date", "2026-01-02T03:04:05Z"),
+        ("com.redhat.build-host", ""),
+        ("cpe", ""),
+        ("io.buildah.version", ""),
+        ("io.openshift.build.commit.id", "c0ffee"),
+        ("org.label-schema.version", "2.4"),
+        ("org.opencontainers.image.created", "2026-01-02T03:04:05Z"),
+        ("org.opencontainers.image.url", "https://forge.example/containers/httpd.git"),
+        ("release", "3.fc43"),
+        ("url", "https://forge.example/containers/httpd.git"),
+        ("vcs-branch", ""),
+        ("vcs-ref", "c0ffee"),
+        ("vcs-type", "git"),
+        ("vcs-url", "https://forge.example/containers/httpd.git"),
+    ];
+    for (label, truth) in lies {
+        assert_eq!(put(&[], &[(label, "of the parent")])[label], truth, "{label}");
+    }
+    for (label, _) in NEVER_INHERITED {
+        assert!(!put(&[], &[]).contains_key(label), "{label} is not invented");
+        let own = put(&[(label, "own")], &[(label, "of the parent")]);
+        assert!(!own.contains_key(label), "{label} is the packager's where it is set");
+    }
+    let configured = map(&[("url", "https://x.example/{name}")]);
+    let labels = injected(&FACTS, &Labels::new(), &map(&[("url", "of the parent")]), &configured);
+    assert_eq!(labels["url"], "https://x.example/fedora/httpd");
+}
+
+#[test]
+fn no_image_is_distributed_more_widely_than_its_parent() {
+    let scope = |scope: &str| match scope {
+        "" => Labels::new(),
+        scope => map(&[("distribution-scope", scope)]),
+    };
+    for (mode, own, parent, release, expected) in [
+        (BuildMode::Release, "", "public", "public", true),
+        (BuildMode::Release, "", "restricted", "public", false),
+        (BuildMode::Release, "private", "restricted", "public", true),
+        (BuildMode::Release, "public", "private", "", false),
+        (BuildMode::Isolated, "restricted", "authoritative-source-only", "", false),
+        (BuildMode::Scratch, "public", "private", "public", true),
+        (BuildMode::Release, "public", "", "", true),
+        (BuildMode::Release, "", "private", "", true),
+        (BuildMode::Release, "public", "whatever", "", true),
+        (BuildMode::Release, "whatever", "private", "", true),
+    ] {
+        let checked = check_scope(mode, &scope(own), &scope(parent), &scope(release));
+        assert_eq!(checked.is_ok(), expected, "{mode:?} {own} on {parent} in {release}");
+    }
+}
