@@ -134,3 +134,69 @@ fn forget_images(world: &World) {
     assert!(!images.is_empty(), "a parent image is in the engine");
     docker(&[&["rmi", "-f"], images.as_slice()].concat());
 }
+
+/// Serves one file at `/allowed/lib.jar`, and nothing else.
+async fn serve_artifact() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let served = axum::routing::get(async || ARTIFACT);
+    let router = axum::Router::new().route("/allowed/lib.jar", served);
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("a server") });
+    url
+}
+
+const ARTIFACT: &str = "a library\n";
+
+#[tokio::test]
+async fn artifacts_and_the_manual_page_come_into_the_image() {
+    let url = serve_artifact().await;
+    let mut world = World::prepare().await;
+    world.configure_releases(&format!(
+        "artifacts = {{ allowed = [\"{url}/allowed/\"] }}\nbuild_args = {{ WORD = \"of-release\" }}\n"
+    ));
+    world.start_bridge().await;
+    world.start_runner();
+    let httpd = world.repository("containers/httpd");
+    let checksum = scenarios::base_image::digest(ARTIFACT.as_bytes());
+    let checksum = checksum.trim_start_matches("sha256:");
+    let list = |path: &str| {
+        format!("- url: {url}/{path}/lib.jar\n  target: java/lib.jar\n  sha256: {checksum}\n")
+    };
+    httpd.write("fetch-artifacts-url.yaml", list("allowed"));
+    httpd.write("help.md", "# NAME\n\nhttpd - serves pages\n");
+    let dockerfile = format!(
+        "FROM rawhide/base:latest\nARG WORD=default\nCOPY artifacts/java/lib.jar /srv/lib.jar\n\
+         RUN grep -q library /srv/lib.jar && echo word: $WORD\n{LABELS}"
+    );
+
+    let run = built(&world, &httpd, &dockerfile).await;
+
+    let log = world.log(&run, "build").await;
+    assert!(log.contains("word: of-release"), "{log}");
+    assert!(log.contains("lib.jar: 10 bytes, checksum is right"), "{log}");
+    let layers = layers(&world).await;
+    let own = layers.last().expect("a layer");
+    assert!(own.contains(&"help.1".to_owned()), "{own:?}");
+    assert!(own.contains(&"srv/lib.jar".to_owned()), "{own:?}");
+    assert!(!own.iter().any(|path| path.starts_with("artifacts")), "{own:?}");
+
+    // A place that the release does not name, and an empty page.
+    httpd.write("fetch-artifacts-url.yaml", list("elsewhere"));
+    httpd.write("help.md", "");
+    httpd.commit("rawhide", "httpd: Take it from elsewhere");
+    httpd.push(&["rawhide"]);
+    let runs = world.finished_runs(2).await;
+    assert_eq!(runs[0]["outcome"], "failure", "{:#}", runs[0]);
+    let told = runs[0]["statuses"][0]["description"].as_str().expect("words");
+    assert!(told.contains("fetch-artifacts-url.yaml:1: ") && told.contains("elsewhere"), "{told}");
+
+    httpd.write("fetch-artifacts-url.yaml", list("allowed"));
+    httpd.commit("rawhide", "httpd: Take it from the right place");
+    httpd.push(&["rawhide"]);
+    let runs = world.finished_runs(3).await;
+    assert_eq!(runs[0]["outcome"], "success", "{:#}", runs[0]);
+    let log = world.log(&runs[0], "build").await;
+    assert!(log.contains("lib.jar: 10 bytes, from this runner's cache"), "{log}");
+    assert!(log.contains("help.md is empty"), "{log}");
+    world.nothing_left().await;
+}
