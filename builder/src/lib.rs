@@ -19,5 +19,5 @@ pub use confine::{Limits, Network};
 pub use context::read_ignore;
 pub use error::BuildError;
 pub use output::Output;
-pub use registry::{Registries, RegistryAccess, RegistryError};
+pub use registry::{ImageFacts, Registries, RegistryAccess, RegistryError};
 pub use store::Store;

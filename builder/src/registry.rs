@@ -5,6 +5,7 @@
 
 mod challenge;
 mod error;
+mod facts;
 mod host;
 mod manifest;
 mod pull;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use workflows::image::{Digest, Reference};
 
 pub use error::RegistryError;
+pub use facts::ImageFacts;
 pub(crate) use host::Host;
 pub(crate) use manifest::{
     CONFIG_TYPE, Descriptor, LAYER_TYPE, MANIFEST_TYPE, Manifest, architecture, layer_type,
