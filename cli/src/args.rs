@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::failure::Failure;
 use crate::{
-    bench, build_image, decode, deliveries, explain, hook, images, lint, logging, logs, lookaside,
-    rebuild, roles, runs, status, wait,
+    bench, branches, build, build_image, decode, deliveries, explain, hook, images, lint, local,
+    logging, logs, lookaside, rebuild, roles, runs, settings, status, verrel, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -15,7 +16,14 @@ Examples:
   strata runs --repository containers/httpd --state failure
   strata status 42                       one run: jobs, steps, image, what did not fire and why
   strata logs 42 --follow                until it ends; exits with 1 when it does not end well
-  strata lint .strata/workflows/*.yml    before the push
+  strata clone containers/httpd          then, inside of the clone, by branch and commit:
+  strata switch-branch f43
+  strata lint                            every file that the bridge will look at
+  strata local                           a build on this machine, pushed nowhere
+  strata verrel                          the NVR that the next build gets
+  strata build                           build what is pushed, and watch it
+  strata scratch-build --nowait          a test build; `strata watch` finds it again
+  strata build --isolated --release 2.1  a fix beside the line
   strata build-image -t r.example/httpd:1 --push .   a Dockerfile to a registry, in one pass
   strata deliveries list --state skipped  what came in and caused nothing, and why
   strata deliveries replay 17 --token-file token
@@ -71,7 +79,21 @@ pub(crate) enum Command {
     Rebuild(rebuild::RebuildCommand),
     /// Build an image of a Dockerfile, in one pass and without a daemon.
     BuildImage(Box<build_image::BuildImageArgs>),
-    /// Check workflow files.
+    /// Clone a dist-git repository.
+    Clone(branches::CloneRepositoryArgs),
+    /// Switch the clone to another branch, of the origin where it is not here yet.
+    SwitchBranch(branches::SwitchBranchArgs),
+    /// Build the pushed head of this branch, and watch it.
+    Build(build::BuildArgs),
+    /// Build it as a test: one tag that nobody uses, no release kept.
+    ScratchBuild(build::ScratchBuildArgs),
+    /// Build the working tree on this machine; nothing is pushed.
+    Local(Box<local::LocalArgs>),
+    /// Print the NVR that the next build of this branch gets.
+    Verrel(verrel::VerrelArgs),
+    /// Tell what becomes of runs until they end.
+    Watch(watch::WatchArgs),
+    /// Check workflow files, or all files of a clone that a build looks at.
     Lint(lint::LintArgs),
     /// Bring the files that `sources` lists into the working tree.
     Sources(lookaside::sources::SourcesArgs),
@@ -92,7 +114,7 @@ pub(crate) struct Asking {
         long,
         value_name = "URL",
         env = "STRATA_BRIDGE",
-        default_value = "http://127.0.0.1:7780"
+        default_value = settings::default_bridge()
     )]
     pub(crate) bridge: reqwest::Url,
     #[command(flatten)]
@@ -110,9 +132,25 @@ pub(crate) struct Shown {
 /// Who is asking, for what changes something.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Operator {
-    /// File with the operator's token, as the bridge's operator_token_file.
+    /// File with your token: a maintainer's, or the operator's.
     #[arg(long, value_name = "FILE", env = "STRATA_TOKEN_FILE")]
-    pub(crate) token_file: PathBuf,
+    token_file: Option<PathBuf>,
+}
+
+impl Operator {
+    /// The token's file, from the command line, the environment or the settings.
+    pub(crate) fn token_file(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.token_file {
+            return Ok(path.clone());
+        }
+        settings::get()?.token_file().ok_or_else(|| {
+            Failure::Usage(
+                "the bridge wants to know who asks: say where your token is with --token-file, \
+                 STRATA_TOKEN_FILE, or token_file in ~/.config/strata/config.toml"
+                    .to_owned(),
+            )
+        })
+    }
 }
 
 /// Which page of a list.

@@ -77,6 +77,16 @@ impl Bridge {
         self.parsed(authorised(self.request(Method::POST, path), token_file)?).await
     }
 
+    /// As [`Self::post`], with something to say.
+    pub(crate) async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        token_file: &Path,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.parsed(authorised(self.request(Method::POST, path), token_file)?.json(body)).await
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.api.clone();
         // The base was checked to have a path.

@@ -147,7 +147,7 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
 async fn body(args: OneArgs) -> Result<(), Failure> {
     let bridge = Bridge::at(&args.asking.bridge)?;
     let path = ["deliveries", &args.id.to_string(), "body"];
-    let bytes = bridge.get_bytes(&path, &args.operator.token_file).await?;
+    let bytes = bridge.get_bytes(&path, &args.operator.token_file()?).await?;
     Ok(Output::new(args.asking.shown).bytes(&bytes)?)
 }
 
@@ -155,7 +155,7 @@ async fn replay(args: OneArgs) -> Result<(), Failure> {
     let output = Output::new(args.asking.shown);
     let bridge = Bridge::at(&args.asking.bridge)?;
     let path = ["deliveries", &args.id.to_string(), "replay"];
-    let replayed: Replayed = bridge.post(&path, &args.operator.token_file).await?;
+    let replayed: Replayed = bridge.post(&path, &args.operator.token_file()?).await?;
     if output.is_json() {
         return Ok(output.json(&replayed)?);
     }

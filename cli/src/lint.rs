@@ -1,4 +1,4 @@
-//! `strata lint`: what is wrong in workflow files, before the push.
+//! `strata lint`: what is wrong in the files of a repository, before the push.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,19 +6,23 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use workflows::diagnostic::Diagnostic;
-use workflows::{plan, workflow};
+use workflows::diagnostic::{Diagnostic, Severity};
+use workflows::image::BuildMode;
+use workflows::{gate, plan, workflow};
 
 use crate::args::Shown;
+use crate::dist_git::{self, CloneArgs, Rules};
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// Which files to check.
 #[derive(Debug, Args)]
 pub(crate) struct LintArgs {
-    /// Workflow files.
-    #[arg(required = true, value_name = "FILE")]
+    /// Workflow files; without one, all files of this clone that a build looks at.
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    clone: CloneArgs,
     #[command(flatten)]
     shown: Shown,
 }
@@ -34,11 +38,7 @@ struct Found {
 
 pub(crate) fn run(args: &LintArgs) -> Result<(), Failure> {
     let output = Output::new(args.shown);
-    let mut diagnostics = Vec::new();
-    for path in &args.files {
-        diagnostics.extend(check(&path.display().to_string(), &read(path)?));
-    }
-    let found = Found { files: args.files.len(), diagnostics };
+    let found = if args.files.is_empty() { whole_clone(&args.clone)? } else { named(&args.files)? };
     if output.is_json() {
         output.json(&found)?;
     } else {
@@ -46,7 +46,42 @@ pub(crate) fn run(args: &LintArgs) -> Result<(), Failure> {
             output.text(&format!("{diagnostic}\n"))?;
         }
     }
-    if found.diagnostics.is_empty() { Ok(()) } else { Err(Failure::No) }
+    // A clone may keep what has no effect here, as packages of other services do; whoever names
+    // files wants to hear of everything.
+    let counts = |one: &Diagnostic| !args.files.is_empty() || one.severity == Severity::Error;
+    if found.diagnostics.iter().any(counts) { Err(Failure::No) } else { Ok(()) }
+}
+
+fn named(files: &[PathBuf]) -> Result<Found, Failure> {
+    let mut diagnostics = Vec::new();
+    for path in files {
+        diagnostics.extend(check(&path.display().to_string(), &read(path)?));
+    }
+    Ok(Found { files: files.len(), diagnostics })
+}
+
+/// Workflow files, then what the gate looks at. Neither the bridge nor a registry is asked.
+fn whole_clone(clone: &CloneArgs) -> Result<Found, Failure> {
+    let root = clone.open()?.root;
+    let mut diagnostics = Vec::new();
+    let workflows = dist_git::workflow_files(&root);
+    let mut count = workflows.len();
+    for path in &workflows {
+        diagnostics.extend(check(path, &read(&root.join(path))?));
+    }
+    let rules = Rules::unknown()?;
+    for asked in dist_git::asked(&root, BuildMode::Release) {
+        let files = dist_git::files(&root, &asked);
+        let is_there = |content: &&gate::Content| **content != gate::Content::Missing;
+        count += files.contents.values().filter(is_there).count();
+        let hosts = rules.hosts(&asked, &files);
+        for found in gate::diagnose(asked, &files, rules.release.clone(), &hosts) {
+            if !diagnostics.contains(&found) {
+                diagnostics.push(found);
+            }
+        }
+    }
+    Ok(Found { files: count, diagnostics })
 }
 
 /// Everything that is wrong, odd or not done yet in one file.

@@ -15,6 +15,7 @@ use workflows::lookaside::{Checksum, HashType, LookasideSpec, MAX_SOURCES_BYTES,
 use workflows::names::RepositoryName;
 
 use crate::failure::Failure;
+use crate::settings;
 
 /// What the list is called.
 const LIST: &str = "sources";
@@ -35,7 +36,7 @@ pub(crate) struct Place {
         long,
         value_name = "URL",
         env = "STRATA_BRIDGE",
-        default_value = "http://127.0.0.1:7780"
+        default_value = settings::default_bridge()
     )]
     bridge: Url,
     /// The repository in the cache; by default the last two parts of the path of `origin`.
@@ -96,7 +97,7 @@ impl Place {
 }
 
 /// The last two parts of a remote's path: `containers/httpd`.
-fn repository_of(url: &str) -> Option<RepositoryName> {
+pub(crate) fn repository_of(url: &str) -> Option<RepositoryName> {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.split_once('/')?.1,
         // `host:path`, as ssh has it.

@@ -5,15 +5,19 @@
 
 mod args;
 mod bench;
+mod branches;
+mod build;
 mod build_image;
 mod client;
 mod decode;
 mod deliveries;
+mod dist_git;
 mod explain;
 mod failure;
 mod hook;
 mod images;
 mod lint;
+mod local;
 mod logging;
 mod logs;
 mod lookaside;
@@ -21,8 +25,11 @@ mod output;
 mod rebuild;
 mod roles;
 mod runs;
+mod settings;
 mod status;
+mod verrel;
 mod wait;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -55,6 +62,14 @@ fn prepare(cli: &Cli) -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 async fn perform(cli: Cli) -> Result<(), Failure> {
+    // The roles are configured by files of their own and not by the settings of a person.
+    let is_role = matches!(
+        cli.command,
+        Command::Up(_) | Command::Bridge(_) | Command::Runner(_) | Command::Hook(_)
+    );
+    if !is_role {
+        settings::get()?;
+    }
     match cli.command {
         Command::Up(args) => roles::up(args).await,
         Command::Bridge(args) => roles::bridge(args).await,
@@ -69,6 +84,13 @@ async fn perform(cli: Cli) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(args).await,
         Command::Rebuild(command) => rebuild::run(&command),
         Command::BuildImage(args) => build_image::run(*args).await,
+        Command::Clone(args) => branches::clone(&args),
+        Command::SwitchBranch(args) => branches::switch(&args),
+        Command::Build(args) => build::release(args).await,
+        Command::ScratchBuild(args) => build::scratch(args).await,
+        Command::Local(args) => local::run(*args).await,
+        Command::Verrel(args) => verrel::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
         Command::Lint(args) => lint::run(&args),
         Command::Sources(args) => lookaside::sources::run(args).await,
         Command::NewSources(args) => lookaside::new_sources::run(args).await,
