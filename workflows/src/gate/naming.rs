@@ -58,8 +58,10 @@ impl Inspection {
             Err(errors) => {
                 for error in errors {
                     // A value may hold variables of a parent that nobody could ask.
-                    if known || matches!(error, LabelError::Missing { .. }) {
-                        let line = label_line(file, &args, error.label());
+                    let set = last_set(file, &args, error.label());
+                    let literal = set.is_none_or(|(_, value)| !value.contains('$'));
+                    if known || literal || matches!(error, LabelError::Missing { .. }) {
+                        let line = set.map_or(0, |(line, _)| line);
                         self.problems.add(&path, line, error.to_string());
                     }
                 }
@@ -112,14 +114,26 @@ impl Inspection {
 
 /// The last line that sets a label, in either spelling; 0 when none does.
 fn label_line(file: &Dockerfile, args: &BTreeMap<String, String>, label: &str) -> usize {
-    let Ok(chain) = file.chain(args) else { return 0 };
+    last_set(file, args, label).map_or(0, |(line, _)| line)
+}
+
+/// Where a label is set last, in either spelling, and to what as it is written.
+fn last_set<'a>(
+    file: &'a Dockerfile,
+    args: &BTreeMap<String, String>,
+    label: &str,
+) -> Option<(usize, &'a str)> {
+    let chain = file.chain(args).ok()?;
     let old = old_spelling(label);
-    let sets = |kind: &InstructionKind| match kind {
-        InstructionKind::Label(pairs) => {
-            pairs.iter().any(|(name, _)| name == label || Some(name.as_str()) == old)
-        }
-        _ => false,
-    };
-    let mut instructions = chain.iter().rev().flat_map(|stage| stage.instructions.iter().rev());
-    instructions.find(|instruction| sets(&instruction.kind)).map_or(0, |found| found.line)
+    let is_meant = |name: &str| name == label || Some(name) == old;
+    let instructions = chain.into_iter().rev().flat_map(|stage| stage.instructions.iter().rev());
+    instructions
+        .filter_map(|instruction| match &instruction.kind {
+            InstructionKind::Label(pairs) => {
+                let set = pairs.iter().rev().find(|(name, _)| is_meant(name))?;
+                Some((instruction.line, set.1.as_str()))
+            }
+            _ => None,
+        })
+        .next()
 }

@@ -374,6 +374,10 @@ fn every_finding_before_the_push_has_a_line_and_a_column() {
 fn a_repository_whose_version_only_its_parent_knows_is_passed_in_silence() {
     let text = "FROM base:1\nLABEL com.redhat.component=c name=n version=\"$BASE_VERSION\"\n";
     let hosts = ["r.example".to_owned()];
+    let literal = files(&[("Dockerfile", &text.replace("name=n", "name=N"))]);
+    let found = diagnose(asked(BuildMode::Release, None), &literal, release(), &hosts);
+    assert_eq!(found.len(), 1, "what no parent can mend is told: {found:?}");
+    assert!(found[0].to_string().starts_with("Dockerfile:2:1: label `name` cannot be `N`"));
     let found = diagnose(
         asked(BuildMode::Release, None),
         &files(&[("Dockerfile", text)]),
