@@ -87,19 +87,26 @@ impl Unpinnable {
 }
 
 impl Pinner {
-    /// Pins every job that is due.
+    /// Pins every job that is due. All of them ask at once; they are recorded in their order, so
+    /// that of builds that were asked for together the newer one has the higher release, as the
+    /// tags that move to the newest build will tell.
     pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
         let due = self.store.unpinned(Utc::now(), BATCH).await?;
-        let pinning = due.iter().map(|job| self.pin(job));
-        for pinned in futures_util::future::join_all(pinning).await {
-            pinned?;
+        let facts = futures_util::future::join_all(due.iter().map(|job| self.facts(job))).await;
+        for (job, facts) in due.iter().zip(facts) {
+            self.settle(job, facts).await?;
         }
         Ok(if due.is_empty() { Turn::Idle } else { Turn::Busy })
     }
 
-    async fn pin(&self, job: &UnpinnedJob) -> Result<(), StoreError> {
+    /// Records what was found out about a job, or why it was not.
+    async fn settle(
+        &self,
+        job: &UnpinnedJob,
+        facts: Result<(&ReleasePolicy, Facts), Unpinnable>,
+    ) -> Result<(), StoreError> {
         let now = Utc::now();
-        let recorded = match self.facts(job).await {
+        let recorded = match facts {
             Ok((release, facts)) => self.record(job, release, &facts, now).await,
             Err(unpinnable) => Err(unpinnable),
         };
