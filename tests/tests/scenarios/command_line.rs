@@ -205,6 +205,13 @@ fn help_tells_of_every_verb() {
         "lint",
         "decode",
         "status",
+        "clone",
+        "switch-branch",
+        "build",
+        "scratch-build",
+        "local",
+        "verrel",
+        "watch",
     ] {
         let is_told = text(&help).lines().any(|line| line.trim_start().starts_with(verb));
         assert!(is_told, "{verb} in {}", text(&help));

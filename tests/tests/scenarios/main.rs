@@ -19,4 +19,5 @@ mod rewriting;
 mod sandbox;
 mod schedule;
 mod tidy;
+mod verbs;
 mod workflow_files;
