@@ -135,7 +135,7 @@ async fn the_files_of_a_repository_shape_its_build() {
     assert_eq!(spec.limits.timeout_seconds, 600);
     let build = build(&spec);
     assert_eq!(build.stage_env["REL"], "1.fc43");
-    assert_eq!(build.notes, ["container.yaml: go has no effect here"]);
+    assert_eq!(build.notes, ["container.yaml:4: go has no effect here"]);
     assert_eq!(build.tags.primary.as_ref().map(Tag::as_str), Some("2.4-1.fc43"));
     assert_eq!(build.tags.floating.iter().map(Tag::as_str).collect::<Vec<_>>(), ["stable"]);
     assert_eq!(build.labels["build-date"], "2023-11-14T22:13:20Z");
