@@ -8,8 +8,10 @@ mod answer;
 mod challenge;
 mod host;
 mod manifest;
+mod referrers;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::config::{ConfigError, RegistryConfig, read_secret};
 use answer::Answer;
 use host::{Access, Host, Request};
 pub(crate) use manifest::ImageFacts;
+pub(crate) use referrers::Artifact;
 
 /// How long one request to a registry may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
