@@ -5,6 +5,7 @@
 //! The answers are the types of [`crate::views`]; every other answer is
 //! [`crate::views::ErrorBody`].
 
+mod asked;
 mod asker;
 mod builds;
 mod error;
@@ -49,10 +50,12 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/deliveries/{id}", get(delivery))
         .route("/deliveries/{id}/body", get(delivery_body))
         .route("/deliveries/{id}/replay", post(replay))
-        .route("/builds", post(builds::ask).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
-        .route("/events/{id}", get(builds::event))
-        .route("/rules", get(builds::rules))
-        .route("/next-nvr", get(builds::next_nvr))
+        .route("/builds", post(asked::ask).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
+        .route("/events/{id}", get(asked::event))
+        .route("/rules", get(asked::rules))
+        .route("/next-nvr", get(asked::next_nvr))
+        .route("/builds/{key}", get(builds::build))
+        .route("/builds/{key}/{form}", get(builds::exported))
         .route("/images", get(images))
         .route("/runners", get(runners))
         .fallback(async || ApiError::NotFound("there is no such call".to_owned()))

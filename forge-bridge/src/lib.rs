@@ -6,6 +6,7 @@
 
 pub mod api;
 mod app;
+mod attach;
 pub mod config;
 pub mod explain;
 mod forge;

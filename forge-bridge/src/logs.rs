@@ -10,6 +10,7 @@
 
 mod clean;
 mod follow;
+mod seal;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -5,6 +5,7 @@
 //! script or style, and logs are text before they get here.
 
 mod assets;
+mod builds;
 mod details;
 mod frame;
 mod links;
@@ -48,6 +49,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/runs/{id}/jobs/{job}/log/stream", get(live::follow))
         .route("/deliveries", get(lists::deliveries))
         .route("/deliveries/{id}", get(details::delivery))
+        .route("/builds/{key}", get(builds::build))
         .route("/images", get(lists::images))
         .route("/runners", get(lists::runners))
         .route("/assets/strata.css", assets::style())

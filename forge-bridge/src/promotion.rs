@@ -44,7 +44,7 @@ impl Promotion {
     async fn publish(&self, publication: &Publication) -> Result<(), StoreError> {
         let now = Utc::now();
         if publication.overtaken {
-            self.store.forgo_floating_tags(publication.image).await?;
+            self.store.forgo_floating_tags(publication.image, now).await?;
         }
         let unique = publication.source.tagged(&publication.unique);
         if let Err(error) = self.registries.verify(&unique, &publication.digest).await {

@@ -218,8 +218,16 @@ async fn finish(
     State(app): State<AppState>,
     RunnerIdentity(runner): RunnerIdentity,
     Path(job): Path<JobId>,
-    Json(report): Json<JobReport>,
+    Json(mut report): Json<JobReport>,
 ) -> Result<StatusCode, Refuse> {
+    if let Some(Err(error)) = report.evidence.as_ref().map(workflows::record::check) {
+        tracing::error!(job.id = %job, %error, "job {job}: recorded without its evidence: {error}");
+        report.evidence = None;
+    }
+    // The log is complete: its runner ships it before it reports.
+    if let Ok(held) = app.store.held(runner, job, report.fence).await {
+        app.logs.seal_into(&app.store, job, held.attempt).await?;
+    }
     app.store.finish(runner, job, &report, Utc::now()).await?;
     tracing::info!(
         job.id = %job, runner.id = %runner, outcome = %report.outcome,

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{AppState, MAX_FOLLOWERS};
+use crate::attach::Attacher;
 use crate::config::{Config, ConfigError, read_secret};
 use crate::forge::Forge;
 use crate::intake::{Intake, Planner};
@@ -197,11 +198,24 @@ impl Parts {
             }
         );
         spawn!(
+            attacher,
+            "attacher",
+            Attacher {
+                config: self.app.config.clone(),
+                store: store.clone(),
+                registries: self.registries.clone(),
+            }
+        );
+        spawn!(
             scheduler,
             "scheduler",
             Scheduler { store: store.clone(), planner: self.planner.clone(), wakes: wakes.clone() }
         );
-        spawn!(reaper, "reaper", Reaper { store: store.clone(), wakes: wakes.clone() });
+        spawn!(
+            reaper,
+            "reaper",
+            Reaper { store: store.clone(), logs: self.app.logs.clone(), wakes: wakes.clone() }
+        );
     }
 }
 

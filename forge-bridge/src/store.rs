@@ -14,6 +14,7 @@ pub(crate) mod leases;
 mod migrations;
 pub(crate) mod pinning;
 pub(crate) mod planning;
+pub(crate) mod record;
 mod row;
 mod runners;
 pub(crate) mod schedules;

@@ -5,6 +5,7 @@
 //! meaning. Times are RFC 3339 in UTC, sizes are bytes. Words that a newer bridge may add to
 //! (`kind`, `cause`, `class`, …) are text; the states of [`workflows::state`] are fixed.
 
+mod asked;
 mod builds;
 mod deliveries;
 mod jobs;
@@ -15,7 +16,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use workflows::ids::{ImageId, RunId, RunnerId};
 
-pub use builds::{BranchRules, BuildRequest, NextNvr, NvrQuery, RegistryRules, RulesQuery};
+pub use asked::{BranchRules, BuildRequest, NextNvr, NvrQuery, RegistryRules, RulesQuery};
+pub use builds::{Attachment, BuildChoice, BuildDetail, RecordEvent};
 pub use deliveries::{
     Deliveries, DeliveryDetail, DeliveryFilter, DeliverySummary, EventSummary, Replayed,
 };

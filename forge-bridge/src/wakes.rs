@@ -17,6 +17,8 @@ pub(crate) struct Wakes {
     pub(crate) queue: Arc<Notify>,
     /// Images want their tags.
     pub(crate) promotion: Arc<Notify>,
+    /// Images want their documents.
+    pub(crate) attacher: Arc<Notify>,
     /// Statuses changed.
     pub(crate) reporter: Arc<Notify>,
     /// Schedules changed.
@@ -43,6 +45,7 @@ impl Wakes {
     /// A job ended or was built.
     pub(crate) fn after_job(&self) {
         self.promotion.notify_one();
+        self.attacher.notify_one();
         self.queue.notify_waiters();
         self.reporter.notify_one();
     }

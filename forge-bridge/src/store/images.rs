@@ -11,7 +11,7 @@ use workflows::status::{self, Sentence};
 use super::jobs::{self, Ending};
 use super::leases::Leased;
 use super::row::{column, json, parsed};
-use super::{Store, StoreError, seconds};
+use super::{Store, StoreError, record, seconds};
 
 /// A built image that still wants tags.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ pub(super) async fn record_built(
     let id = ImageId(column(&row, "id")?);
     if let Some(tag) = &image.reference.tag {
         insert_tag(tx, id, TagClass::Unique, tag, Some(now)).await?;
+        record::tag_put(tx, id, tag.as_str(), now).await?;
     }
     if let Some(tag) = &build.tags.primary {
         insert_tag(tx, id, TagClass::Primary, tag, None).await?;
@@ -175,18 +176,28 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        sqlx::query("UPDATE image_tags SET put_at = $3 WHERE image_id = $1 AND tag = $2")
-            .bind(image.0)
-            .bind(tag.as_str())
-            .bind(seconds(now))
-            .execute(&mut *tx)
-            .await?;
+        let put = sqlx::query(
+            "UPDATE image_tags SET put_at = $3 WHERE image_id = $1 AND tag = $2 AND put_at IS NULL",
+        )
+        .bind(image.0)
+        .bind(tag.as_str())
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
+        if put.rows_affected() == 1 {
+            record::tag_put(&mut tx, image, tag.as_str(), now).await?;
+        }
         Ok(tx.commit().await?)
     }
 
     /// Gives up the floating tags of an image that a newer one overtook.
-    pub(crate) async fn forgo_floating_tags(&self, image: ImageId) -> Result<(), StoreError> {
+    pub(crate) async fn forgo_floating_tags(
+        &self,
+        image: ImageId,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        record::tags_forgone(&mut tx, image, now).await?;
         sqlx::query(
             "DELETE FROM image_tags WHERE image_id = $1 AND class = 'floating' AND put_at IS NULL",
         )

@@ -8,7 +8,7 @@ use workflows::state::{Fault, JobState, Outcome, RunState};
 use workflows::status::{self, Sentence};
 
 use super::row::{column, json, parsed, parsed_option};
-use super::{Store, StoreError, desired, seconds};
+use super::{Store, StoreError, desired, record, seconds};
 
 /// How a job ends, with the words for its status.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl Store {
     }
 }
 
-/// Ends a job, once: settles its NVR, its status, the jobs that need it and its run.
+/// Ends a job, once: settles its NVR, its record, its status, the jobs that need it and its run.
 pub(super) async fn end(
     tx: &mut SqliteConnection,
     job: JobId,
@@ -84,6 +84,7 @@ pub(super) async fn end(
         .bind(nvr_state)
         .execute(&mut *tx)
         .await?;
+    record::write(tx, job, now).await?;
     desired::desire_for_job(tx, job, &ending.sentence, now).await?;
     settle_run(tx, RunId(column(&row, "run_id")?), now).await
 }

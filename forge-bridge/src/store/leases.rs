@@ -12,7 +12,7 @@ use workflows::status;
 use super::images;
 use super::jobs::{self, Ending};
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, at, desired, seconds};
+use super::{Store, StoreError, at, desired, record, seconds};
 
 /// How often a job is tried again after a fault of ours.
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
@@ -74,7 +74,7 @@ impl Store {
         let mut tx = self.write().await?;
         let row = sqlx::query(
             "UPDATE jobs SET state = 'leased', runner_id = $1, lease_request = $2, \
-             fence = fence + 1, attempt = attempt + 1, lease_expires_at = $3, \
+             fence = fence + 1, attempt = attempt + 1, lease_expires_at = $3, leased_at = $4, \
              started_at = COALESCE(started_at, $4) \
              WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND due_at <= $4 AND NOT EXISTS \
                (SELECT 1 FROM json_each(jobs.runs_on) AS need WHERE need.value NOT IN \
@@ -243,7 +243,11 @@ impl Store {
                 return Err(LeaseError::Stale);
             }
         }
-        conclude(&mut tx, &leased(&row)?, report, now).await?;
+        let lease = leased(&row)?;
+        if let Some(evidence) = &report.evidence {
+            record::note_evidence(&mut tx, job, lease.attempt, evidence).await?;
+        }
+        conclude(&mut tx, &lease, report, now).await?;
         tx.commit().await?;
         Ok(())
     }

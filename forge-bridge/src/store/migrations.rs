@@ -7,8 +7,9 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Number, description and text of every change, oldest first; append only.
-const CHANGES: [(i64, &str, &str); 2] = [
+const CHANGES: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (3, "record", include_str!("../../migrations/0003_record.sql")),
     (6, "decoding", include_str!("../../migrations/0006_decoding.sql")),
 ];
 

@@ -19,6 +19,7 @@ use super::{Decoded, Store};
 
 mod asked;
 mod numbers;
+mod records;
 
 const RUNNER: RunnerId = RunnerId(1);
 

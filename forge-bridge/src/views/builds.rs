@@ -1,82 +1,55 @@
-//! What maintainers ask and hear.
+//! A build's record, with what happened to its image beside it.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use workflows::image::BuildMode;
-use workflows::names::{CommitId, RefName, RepositoryName, RequestId};
-use workflows::release::ReleasePolicy;
+use workflows::record::{BuildRecord, ExportForm};
 
-/// A request for builds of the head of a branch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BuildRequest {
-    /// The asker's own key; the same request with the same key is one request.
-    pub id: RequestId,
-    /// The forge's configured name; may be left out when there is one forge.
-    #[serde(default)]
-    pub forge: Option<String>,
-    /// The repository's path on it.
-    pub repository: RepositoryName,
-    /// The branch, as a full ref.
-    #[serde(rename = "ref")]
-    pub ref_name: RefName,
-    /// Its head.
-    pub commit: CommitId,
-    /// Which kind of build.
-    pub mode: BuildMode,
-    /// A release to use as it is; an isolated build needs one.
-    #[serde(default)]
-    pub release: Option<String>,
+/// A build that is over.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BuildDetail {
+    /// As it was written when the build ended; it never changes.
+    pub record: BuildRecord,
+    /// What happened to the image, oldest first; rows only come.
+    pub events: Vec<RecordEvent>,
+    /// Documents that the image has, or is to have, beside it in its registry.
+    pub attachments: Vec<Attachment>,
 }
 
-/// Whose rules are asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RulesQuery {
-    /// A branch, as a full ref.
-    #[serde(rename = "ref")]
-    pub ref_name: RefName,
+/// Something that happened to an image.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecordEvent {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// `tag_put`, `tag_forgone` (a newer build has it) or `attached`.
+    pub kind: String,
+    /// The tag, or the document's form.
+    pub subject: String,
+    /// The image's digest, or the attached manifest's.
+    pub digest: String,
 }
 
-/// What the release of a branch lets its builds do, so that a maintainer's machine can look at a
-/// repository as the bridge will.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct BranchRules {
-    /// The release; nothing in it is secret.
-    pub release: ReleasePolicy,
-    /// Registries that images may come from.
-    pub registries: Vec<RegistryRules>,
+/// A document beside an image, as an OCI referrer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Which document.
+    pub form: ExportForm,
+    /// Digest of its manifest; `null` while the registry has not got it.
+    pub digest: Option<String>,
+    /// When the registry got it.
+    pub attached_at: Option<DateTime<Utc>>,
+    /// Tries that did not succeed.
+    pub tries: u32,
+    /// Why the last of them did not; empty when none failed.
+    pub message: String,
+    /// Why nobody tries any more; `null` while somebody does.
+    pub refusal: Option<String>,
 }
 
-/// A registry that images may come from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RegistryRules {
-    /// Host, with a port where it has one.
-    pub host: String,
-    /// Whether it is spoken to without TLS.
-    pub plain_http: bool,
-}
-
-/// Whose next NVR is asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NvrQuery {
-    /// The component, which is the N.
-    pub component: String,
-    /// The version.
-    pub version: String,
-    /// A release that the repository gives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub release: Option<String>,
-    /// The branch, as a full ref.
-    #[serde(rename = "ref")]
-    pub ref_name: RefName,
-}
-
-/// What a build would be called if it began now.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NextNvr {
-    /// All of it.
-    pub nvr: String,
-    /// The R.
-    pub release: String,
+/// Which build of several.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuildChoice {
+    /// The job, for a run that has more than one layered build.
+    #[serde(deserialize_with = "super::blank_is_none", skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
