@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::failure::Failure;
 use crate::{
     bench, branches, build, build_image, decode, deliveries, explain, hook, images, lint, local,
-    logging, logs, lookaside, rebuild, roles, runs, settings, status, verrel, wait, watch,
+    logging, logs, lookaside, rebuild, roles, runs, settings, show, status, verrel, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -15,6 +15,7 @@ Examples:
   strata up --config strata.toml         bridge and one runner on this machine
   strata runs --repository containers/httpd --state failure
   strata status 42                       one run: jobs, steps, image, what did not fire and why
+  strata show httpd-container-2.4-1.fc43 --sbom  a build's record, or its packages as SPDX
   strata logs 42 --follow                until it ends; exits with 1 when it does not end well
   strata clone containers/httpd          then, inside of the clone, by branch and commit:
   strata switch-branch f43
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// List images, newest first.
     Images(images::ImagesArgs),
+    /// Show the record of one build: what went in, what was done, what came out.
+    Show(show::ShowArgs),
     /// Tell what happens until nothing is under way.
     Wait(wait::WaitArgs),
     /// Print the log of a run's jobs.

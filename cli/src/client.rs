@@ -59,6 +59,15 @@ impl Bridge {
         self.parsed(self.request(Method::GET, path).query(query)).await
     }
 
+    /// Reads a document byte by byte, as it is stored elsewhere too.
+    pub(crate) async fn get_document(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Result<Vec<u8>, Failure> {
+        self.answered(self.request(Method::GET, path).query(query)).await
+    }
+
     /// Reads bytes that only the operator may have.
     pub(crate) async fn get_bytes(
         &self,

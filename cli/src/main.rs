@@ -26,6 +26,7 @@ mod rebuild;
 mod roles;
 mod runs;
 mod settings;
+mod show;
 mod status;
 mod verrel;
 mod wait;
@@ -78,6 +79,7 @@ async fn perform(cli: Cli) -> Result<(), Failure> {
         Command::Runs(args) => runs::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Images(args) => images::run(args).await,
+        Command::Show(args) => show::run(args).await,
         Command::Wait(args) => wait::run(args).await,
         Command::Logs(args) => logs::run(args).await,
         Command::Deliveries(command) => deliveries::run(command).await,
