@@ -77,15 +77,42 @@ impl Registry {
         answer.status().is_success().then_some(digest)
     }
 
-    /// Every tag of a repository, sorted.
+    /// Every tag of a repository that names an image, sorted; a list of referrers is none.
     pub async fn tags(&self, repository: &str) -> Vec<String> {
         let url = format!("http://{}/v2/{repository}/tags/list", self.host());
         let Ok(answer) = reqwest::get(url).await else { return Vec::new() };
         let list: serde_json::Value = answer.json().await.unwrap_or_default();
         let mut tags: Vec<String> =
             serde_json::from_value(list["tags"].clone()).unwrap_or_default();
+        tags.retain(|tag| !tag.starts_with("sha256-"));
         tags.sort();
         tags
+    }
+
+    /// The manifests that are listed under the fallback tag of an image, each with its document.
+    pub async fn referrers(
+        &self,
+        repository: &str,
+        digest: &str,
+    ) -> Vec<(serde_json::Value, serde_json::Value)> {
+        let base = format!("http://{}/v2/{repository}", self.host());
+        let get = async |path: String| -> serde_json::Value {
+            let request = reqwest::Client::new().get(format!("{base}/{path}")).header(
+                "accept",
+                "application/vnd.oci.image.index.v1+json,application/vnd.oci.image.manifest.v1+json",
+            );
+            request.send().await.expect("the registry answers").json().await.expect("JSON")
+        };
+        let index = get(format!("manifests/{}", digest.replacen(':', "-", 1))).await;
+        let mut found = Vec::new();
+        for entry in index["manifests"].as_array().expect("a list of referrers") {
+            let manifest =
+                get(format!("manifests/{}", entry["digest"].as_str().expect("a digest"))).await;
+            let blob = manifest["layers"][0]["digest"].as_str().expect("a layer").to_owned();
+            let document = get(format!("blobs/{blob}")).await;
+            found.push((manifest, document));
+        }
+        found
     }
 
     /// The configuration of the image behind a tag.

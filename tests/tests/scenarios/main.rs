@@ -13,6 +13,7 @@ mod forges;
 mod hooks;
 mod lookaside;
 mod push;
+mod record;
 mod refs;
 mod registries;
 mod rewriting;
