@@ -10,6 +10,7 @@ mod asker;
 mod builds;
 mod error;
 mod operator;
+mod rebuilds;
 
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header;
@@ -58,6 +59,12 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/builds/{key}/{form}", get(builds::exported))
         .route("/images", get(images))
         .route("/runners", get(runners))
+        .route("/stale", get(rebuilds::stale))
+        .route("/references/history", get(rebuilds::history))
+        .route("/rebuilds/plan", get(rebuilds::plan))
+        .route("/rebuilds/start", post(rebuilds::start))
+        .route("/rebuilds/stop", post(rebuilds::stop))
+        .route("/rebuilds/retry", post(rebuilds::retry))
         .fallback(async || ApiError::NotFound("there is no such call".to_owned()))
         .method_not_allowed_fallback(async || ApiError::Method)
         .with_state(state);

@@ -12,12 +12,17 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde::Deserialize;
 use workflows::names::RepositoryName;
+use workflows::rebuild::Budget;
 use workflows::release::ReleasePolicy;
+use workflows::schedule::Schedule;
 
 pub use maintainer::MaintainerConfig;
 
 /// Largest webhook body that is read unless configured: GitHub stops at 25 MB.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
+
+/// The name below `/hooks` that is no forge's.
+const REGISTRY_HOOK: &str = "registry";
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +68,9 @@ pub struct Config {
     /// Who may ask for builds, beside the operator.
     #[serde(rename = "maintainer", default)]
     pub maintainers: Vec<MaintainerConfig>,
+    /// File with the token with which registries tell that a tag moved, at `/hooks/registry`.
+    #[serde(default)]
+    pub registry_hook_token_file: Option<PathBuf>,
     /// Where the operator's default workflows come from.
     #[serde(default)]
     pub workflows: WorkflowSources,
@@ -178,6 +186,9 @@ pub struct RegistryConfig {
     /// File with the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// How many rebuilds may read from it or push to it; none of its own unless given.
+    #[serde(default)]
+    pub rebuild_budget: Option<Budget>,
 }
 
 /// The bridge's own lookaside cache, below `/lookaside`.
@@ -245,6 +256,11 @@ impl Config {
             if !names.insert(&forge.name) {
                 return refuse(format!("two forges are named `{}`", forge.name));
             }
+            if forge.name == REGISTRY_HOOK {
+                return refuse(format!(
+                    "a forge cannot be named `{REGISTRY_HOOK}`: registries send to /hooks/{REGISTRY_HOOK}"
+                ));
+            }
             forge.check()?;
         }
         self.maintainers.iter().try_for_each(MaintainerConfig::check)?;
@@ -258,6 +274,15 @@ impl Config {
             return refuse(format!(
                 "release `{name}` pushes to registry `{}`, which no [[registry]] allows",
                 release.registry
+            ));
+        }
+        if let Err(error) = Schedule::parse(release.rebuild.check(), &release.timezone) {
+            return refuse(format!("release `{name}`: rebuild.check: {error}"));
+        }
+        if let Some(freeze) = release.rebuild.freezes.iter().find(|one| one.until <= one.from) {
+            return refuse(format!(
+                "release `{name}` has a freeze from {} until {}: it ends before it begins",
+                freeze.from, freeze.until
             ));
         }
         if let Err(why) = release.check() {

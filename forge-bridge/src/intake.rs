@@ -124,10 +124,13 @@ impl Planner {
         let mut candidates = selection::read(files);
         let schedules =
             target.sets_schedules.then(|| self.schedule_entries(&candidates, release, now));
-        if let Some((origin, path)) = &target.only {
-            candidates.retain(|c| c.file.origin == *origin && c.file.path == *path);
+        if let Some(only) = &target.only {
+            let named = |c: &Candidate| {
+                only.iter().any(|file| file.origin == c.file.origin && file.path == c.file.path)
+            };
+            candidates.retain(named);
         }
-        let selection = if target.is_schedule_of(release) {
+        let selection = if target.fires_all(release) {
             selection::select_all(candidates)
         } else if target.asked.is_some() {
             selection::select_asked(candidates, target.ref_name.short())

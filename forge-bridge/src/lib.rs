@@ -19,6 +19,7 @@ mod pages;
 mod pinner;
 mod promotion;
 mod reaper;
+mod rebuilds;
 mod registry;
 mod reporter;
 mod runner_api;

@@ -11,13 +11,15 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::app::AppState;
+use crate::rebuilds::show::Staleness;
+use crate::store::StoreError;
 use crate::views::Overview;
 
 const REQUESTS: &str = "strata_http_requests_total";
@@ -29,12 +31,18 @@ const UNPLANNED: &str = "strata_events_unplanned";
 const STATUSES_BEHIND: &str = "strata_statuses_behind";
 const STATUSES_REFUSED: &str = "strata_statuses_refused";
 const RUNNERS: &str = "strata_runners";
+const CHECK_SECONDS: &str = "strata_parent_check_seconds";
+const STALE: &str = "strata_stale_images";
+const STALEST: &str = "strata_oldest_staleness_seconds";
 const SLOTS: &str = "strata_runner_slots";
 
 /// Upper bounds in seconds: a delivery is answered in milliseconds, a page in some more, and a
 /// lease waits for half a minute.
 const REQUEST_BUCKETS: [f64; 11] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// Upper bounds in seconds, from one reference to ten thousand and a registry that is down.
+const CHECK_BUCKETS: [f64; 9] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 120.0];
 
 /// Makes the recorder of this process; at most once.
 ///
@@ -48,7 +56,8 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &REQUEST_BUCKETS)
+        .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &REQUEST_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(CHECK_SECONDS.to_owned()), &CHECK_BUCKETS)
 }
 
 fn describe() {
@@ -61,7 +70,15 @@ fn describe() {
     describe_gauge!(STATUSES_BEHIND, "Commit statuses that the forge has not heard of yet");
     describe_gauge!(STATUSES_REFUSED, "Commit statuses that a forge finally refused");
     describe_gauge!(RUNNERS, "Registered runners, by whether they were heard of lately");
+    describe_histogram!(CHECK_SECONDS, Unit::Seconds, "Time to ask for the parents that were due");
+    describe_gauge!(STALE, "Images that stand on a parent that moved");
+    describe_gauge!(STALEST, Unit::Seconds, "How long the longest stale image has been behind");
     describe_gauge!(SLOTS, "Slots of the runners that were heard of lately");
+}
+
+/// References were asked for.
+pub(crate) fn parents_checked(duration: std::time::Duration) {
+    histogram!(CHECK_SECONDS).record(duration);
 }
 
 /// `GET /metrics`.
@@ -98,8 +115,12 @@ fn method_label(method: &axum::http::Method) -> &'static str {
 
 async fn render(State(state): State<AppState>) -> Response {
     let now = Utc::now();
-    match state.store.overview(now).await {
-        Ok(overview) => {
+    let found = async {
+        Ok::<_, StoreError>((state.store.overview(now).await?, state.store.staleness().await?))
+    };
+    match found.await {
+        Ok((overview, stale)) => {
+            set_staleness(stale, now);
             let age = overview.oldest_queued_at.map_or(0, |since| (now - since).num_seconds());
             set_gauges(&overview, age);
         }
@@ -112,6 +133,13 @@ async fn render(State(state): State<AppState>) -> Response {
     state.metrics.run_upkeep();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, state.metrics.render()).into_response()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn set_staleness(stale: Staleness, now: DateTime<Utc>) {
+    gauge!(STALE).set(stale.images as f64);
+    let age = stale.since.map_or(0, |since| (now - since).num_seconds());
+    gauge!(STALEST).set(age.max(0) as f64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

@@ -11,6 +11,7 @@ mod frame;
 mod links;
 mod lists;
 mod live;
+mod rebuilds;
 
 use askama::Template;
 use axum::Router;
@@ -51,6 +52,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/deliveries/{id}", get(details::delivery))
         .route("/builds/{key}", get(builds::build))
         .route("/images", get(lists::images))
+        .route("/rebuilds", get(rebuilds::table))
+        .route("/rebuilds/graph.svg", get(rebuilds::picture))
         .route("/runners", get(lists::runners))
         .route("/assets/strata.css", assets::style())
         .route("/assets/live.js", assets::script())

@@ -200,8 +200,13 @@ impl Pinner {
             .resolve(&reference)
             .await
             .map_err(|error| Unpinnable::from_registry(error, place))?;
-        let pin =
-            ParentPin { written: written.to_owned(), reference, digest: resolved.digest.clone() };
+        let pin = ParentPin {
+            written: written.to_owned(),
+            reference,
+            digest: resolved.digest.clone(),
+            kind: None,
+            form: Some(resolved.form),
+        };
         Ok((pin, resolved))
     }
 }

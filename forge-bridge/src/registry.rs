@@ -8,6 +8,7 @@ mod answer;
 mod challenge;
 mod host;
 mod manifest;
+mod observe;
 mod referrers;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,13 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use sha2::{Digest as _, Sha256};
-use workflows::image::{Digest, Reference, Tag};
+use workflows::image::{Digest, ManifestForm, Reference, Tag};
 
 use crate::config::{ConfigError, RegistryConfig, read_secret};
 use answer::Answer;
 use host::{Access, Host, Request};
 pub(crate) use manifest::ImageFacts;
+pub(crate) use observe::Seen;
 pub(crate) use referrers::Artifact;
 
 /// How long one request to a registry may take, its body included.
@@ -86,6 +88,8 @@ pub(crate) enum RegistryError {
 pub(crate) struct ResolvedImage {
     /// Of the index when there is one, else of the manifest: what a FROM line is pinned to.
     pub(crate) digest: Digest,
+    /// Which of the two it is.
+    pub(crate) form: ManifestForm,
     /// From the configuration for linux/amd64.
     pub(crate) facts: ImageFacts,
 }
@@ -142,13 +146,13 @@ impl Registries {
     ) -> Result<ResolvedImage, RegistryError> {
         let malformed = |why: String| malformed(reference, why);
         let top = self.manifest(reference).await?;
-        let config = match manifest::read(&top.bytes).map_err(malformed)? {
-            manifest::Content::Image { config } => config,
+        let (form, config) = match manifest::read(&top.bytes).map_err(malformed)? {
+            manifest::Content::Image { config } => (ManifestForm::Manifest, config),
             manifest::Content::Index { entries } => {
                 let chosen = manifest::choose(&entries).map_err(malformed)?;
                 let child = self.manifest(&reference.at(chosen)).await?;
                 match manifest::read(&child.bytes).map_err(malformed)? {
-                    manifest::Content::Image { config } => config,
+                    manifest::Content::Image { config } => (ManifestForm::Index, config),
                     manifest::Content::Index { .. } => {
                         return Err(malformed("an index inside of an index".to_owned()));
                     }
@@ -162,7 +166,7 @@ impl Registries {
             return Err(malformed(format!("the configuration is not the one of {config}")));
         }
         let facts = manifest::facts(&bytes).map_err(malformed)?;
-        Ok(ResolvedImage { digest: top.digest, facts })
+        Ok(ResolvedImage { digest: top.digest, form, facts })
     }
 
     /// The digest that the reference names now.
@@ -253,7 +257,8 @@ impl Registries {
             .hosts
             .get(&reference.registry)
             .ok_or_else(|| RegistryError::NotAllowed { host: reference.registry.clone() })?;
-        let request = Request { method, path, repository: &reference.repository, access, body };
+        let repository = &reference.repository;
+        let request = Request { method, path, repository, access, unless: None, body };
         host.ask(&self.http, &request).await.map_err(|error| error.about(reference))
     }
 }

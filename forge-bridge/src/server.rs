@@ -26,6 +26,8 @@ use crate::logs::Logs;
 use crate::pinner::Pinner;
 use crate::promotion::Promotion;
 use crate::reaper::Reaper;
+use crate::rebuilds;
+use crate::rebuilds::watch::Watch;
 use crate::registry::Registries;
 use crate::reporter::Reporter;
 use crate::scheduler::Scheduler;
@@ -145,6 +147,7 @@ impl Parts {
             .merge(crate::api::router(app.clone()))
             .merge(crate::pages::router(app.clone()))
             .merge(crate::metrics::router(app.clone()))
+            .merge(rebuilds::hook::router(app.clone()))
             .merge(webhook::receive::router(sources, inbox))
             .layer(axum::middleware::from_fn(crate::metrics::track))
             .layer(CatchPanicLayer::new());
@@ -210,6 +213,26 @@ impl Parts {
             scheduler,
             "scheduler",
             Scheduler { store: store.clone(), planner: self.planner.clone(), wakes: wakes.clone() }
+        );
+        spawn!(
+            watch,
+            "watch",
+            Watch {
+                config: self.app.config.clone(),
+                store: store.clone(),
+                registries: self.registries.clone(),
+                wakes: wakes.clone(),
+            }
+        );
+        spawn!(
+            rebuilds,
+            "rebuilds",
+            rebuilds::planner::Planner {
+                config: self.app.config.clone(),
+                store: store.clone(),
+                sources: self.planner.sources.clone(),
+                wakes: wakes.clone(),
+            }
         );
         spawn!(
             reaper,

@@ -12,8 +12,10 @@ pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod leases;
 mod migrations;
+pub(crate) mod nodes;
 pub(crate) mod pinning;
 pub(crate) mod planning;
+pub(crate) mod rebuilds;
 pub(crate) mod record;
 mod row;
 mod runners;
@@ -23,6 +25,7 @@ pub(crate) mod statuses;
 mod stories;
 mod time;
 mod views;
+pub(crate) mod watched;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod asked;
 mod builds;
 mod deliveries;
 mod jobs;
+mod rebuilds;
 mod runs;
 pub mod times;
 
@@ -22,6 +23,11 @@ pub use deliveries::{
     Deliveries, DeliveryDetail, DeliveryFilter, DeliverySummary, EventSummary, Replayed,
 };
 pub use jobs::{Job, LogPage, Pin, Step};
+pub use rebuilds::{
+    BlockedView, ControlRequest, Controlled, History, HistoryFilter, MAX_SHOWN_IMAGES,
+    MAX_SIGHTINGS, MovedView, ParentView, PlanView, PlannedView, Planning, SightingView, Stale,
+    StaleFilter, StaleImage, UnseenView, WaveView,
+};
 pub use runs::{RunDetail, RunFilter, RunSummary, Runs, SkippedWorkflow, Standing, Status};
 
 /// Most rows of one page of a list; a caller who wants more asks for the next page.

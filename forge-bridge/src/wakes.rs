@@ -23,6 +23,10 @@ pub(crate) struct Wakes {
     pub(crate) reporter: Arc<Notify>,
     /// Schedules changed.
     pub(crate) scheduler: Arc<Notify>,
+    /// References are due to be asked for.
+    pub(crate) watch: Arc<Notify>,
+    /// Images, runs or answers of registries changed.
+    pub(crate) rebuilds: Arc<Notify>,
     /// Nothing rings it; the reaper lives by its interval.
     pub(crate) reaper: Arc<Notify>,
 }
@@ -46,6 +50,8 @@ impl Wakes {
     pub(crate) fn after_job(&self) {
         self.promotion.notify_one();
         self.attacher.notify_one();
+        self.watch.notify_one();
+        self.rebuilds.notify_one();
         self.queue.notify_waiters();
         self.reporter.notify_one();
     }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::asked::BuildAsked;
+use crate::image::Reference;
 use crate::names::{CommitId, RefName, RepositoryName};
 use crate::selection::Origin;
 
@@ -32,6 +33,8 @@ pub enum Event {
     Schedule(ScheduleDue),
     /// A person asked for a build.
     BuildAsked(BuildAsked),
+    /// A parent image changed, and an image that stands on it is built again.
+    Rebuild(Rebuild),
     /// Understood, and nothing to do.
     Ignored(Ignored),
 }
@@ -183,6 +186,35 @@ pub struct ScheduleDue {
     pub late_by_seconds: Option<u64>,
 }
 
+/// An image of a branch is built again because a parent changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// Where.
+    pub repository: RepositoryName,
+    /// The branch whose image it is.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// What is built, by the choice of the release.
+    pub commit: CommitId,
+    /// The number of the rebuild: each is one happening.
+    pub number: i64,
+    /// The parents that moved.
+    pub parents: Vec<Reference>,
+    /// The workflows that built the image the last time.
+    pub workflows: Vec<WorkflowRef>,
+    /// Which parents moved, from what to what and by which chain; in words.
+    pub because: String,
+}
+
+/// A workflow file of a repository or of the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowRef {
+    /// Whose file it is.
+    pub origin: Origin,
+    /// Where it lies.
+    pub path: String,
+}
+
 /// Understood, and nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ignored {
@@ -212,6 +244,7 @@ impl Event {
             Self::Ping(_) => "ping",
             Self::Schedule(_) => "schedule",
             Self::BuildAsked(_) => "build_asked",
+            Self::Rebuild(_) => "rebuild",
             Self::Ignored(_) => "ignored",
         }
     }
@@ -226,6 +259,7 @@ impl Event {
             Self::PullRequest(e) => Some(&e.repository),
             Self::Schedule(e) => Some(&e.repository),
             Self::BuildAsked(e) => Some(&e.repository),
+            Self::Rebuild(e) => Some(&e.repository),
             Self::Ping(e) => e.repository.as_ref(),
             Self::Ignored(e) => e.repository.as_ref(),
         }
@@ -270,6 +304,9 @@ impl Event {
                 e.due_at.timestamp()
             )),
             Self::BuildAsked(e) => Some(format!("{} asked {}", e.repository, e.id)),
+            Self::Rebuild(e) => {
+                Some(format!("{} {} rebuild {}", e.repository, e.ref_name, e.number))
+            }
             Self::BranchDeleted(_) | Self::TagDeleted(_) | Self::Ping(_) | Self::Ignored(_) => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What a runner found in an image that it built and pushed: the facts behind the build record.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::image::Digest;
 
@@ -26,6 +27,22 @@ pub struct BuildEvidence {
     pub sources: Vec<SourceFile>,
     /// What built it, such as the runner and the engine.
     pub tools: Vec<Tool>,
+}
+
+impl BuildEvidence {
+    /// What tells two images with the same files from all others: a digest over the uncompressed
+    /// layers. Times in the configuration and the compression have no part in it; an image that
+    /// tells of no layer has none.
+    #[must_use]
+    pub fn content(&self) -> Option<Digest> {
+        let mut hasher = Sha256::new();
+        for layer in &self.layers {
+            hasher.update(layer.diff_id.as_str());
+            hasher.update("\n");
+        }
+        let text = format!("sha256:{}", hex::encode(hasher.finalize()));
+        Digest::parse(&text).ok().filter(|_| !self.layers.is_empty())
+    }
 }
 
 /// One layer of a pushed image.

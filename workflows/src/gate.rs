@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use crate::dockerfile::{Dockerfile, LayeredLabels};
 use crate::image::{BuildMode, DOCKER_HUB, Reference, Tag};
 use crate::release::ReleasePolicy;
-pub use files::wanted;
+pub use files::{RebuildWishes, wanted};
 use problem::Problems;
 pub use problem::{Problem, Refusal};
 pub use report::diagnose;
@@ -131,6 +131,8 @@ pub struct Gated {
     pub time_limit_seconds: Option<u64>,
     /// What `.osbs-repo-config` says about rebuilds.
     pub autorebuild: Option<bool>,
+    /// What `container.yaml` says about them.
+    pub rebuild: RebuildWishes,
     /// What has no effect here although somebody wrote it; for the log.
     pub notes: Vec<String>,
 }
@@ -210,6 +212,7 @@ impl Inspection {
             release_env: self.wishes.release_env,
             time_limit_seconds: self.wishes.time_limit_seconds,
             autorebuild: self.wishes.autorebuild,
+            rebuild: self.wishes.rebuild,
             notes: self.wishes.notes.as_slice().iter().map(Problem::to_string).collect(),
         })
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rebuild::ParentKind;
+
 /// Longest tag that a registry takes (OCI distribution specification).
 pub const MAX_TAG_BYTES: usize = 128;
 /// Longest repository path that is accepted; registries stop at 255 with their host.
@@ -285,6 +287,24 @@ pub struct ParentPin {
     pub reference: Reference,
     /// What it named when the job was planned.
     pub digest: Digest,
+    /// Whether the image stands on it or only takes something from it; `None` for an image that
+    /// no Dockerfile names, and in records that are older than the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ParentKind>,
+    /// What the digest is of; `None` in records that are older than the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<ManifestForm>,
+}
+
+crate::state::words! {
+    /// What a digest is of. The digest of an index never equals that of one of its manifests,
+    /// although both may mean the same image.
+    ManifestForm {
+        /// A list over platforms.
+        Index = "index",
+        /// One platform's image.
+        Manifest = "manifest",
+    }
 }
 
 /// An image that a runner built and pushed.

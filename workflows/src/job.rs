@@ -139,6 +139,9 @@ pub struct BuildSpec {
     /// nothing.
     #[serde(default)]
     pub autorebuild: Option<bool>,
+    /// What else the repository says of rebuilds.
+    #[serde(default)]
+    pub rebuild: RebuildFacts,
     /// Which tags and which records.
     pub mode: BuildMode,
     /// `None` for a scratch build.
@@ -151,6 +154,17 @@ pub struct BuildSpec {
     pub push: bool,
     /// Seconds since the epoch that stand for "now" in the image: the commit's time.
     pub source_date_epoch: i64,
+}
+
+/// What a repository says of its rebuilds, for the bridge's own record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RebuildFacts {
+    /// A release that every build of the branch would have.
+    pub fixed_release: Option<String>,
+    /// Whether the head of the branch is built, or the commit that was built last; `None` for
+    /// what the release chooses.
+    pub from_latest: Option<bool>,
 }
 
 /// Bounds of a job and of each of its containers.

@@ -7,6 +7,7 @@
 //! of it in the graph, and looks again; when [`plan`] finds nothing more, the tree is current.
 
 mod admit;
+mod built;
 mod check;
 mod condition;
 mod draft;
@@ -15,6 +16,7 @@ mod graph;
 mod image;
 mod observed;
 mod order;
+mod pace;
 mod plan;
 mod policy;
 mod svg;
@@ -23,6 +25,7 @@ mod svg;
 mod tests;
 
 pub use admit::{Activity, Admission, Limit, Started, Wait, Waiting, admit};
+pub use built::Built;
 pub use check::{Problem, check};
 pub use condition::{Condition, conditions};
 pub use file::{GraphFile, MAX_GRAPH_FILE_BYTES};
@@ -32,6 +35,10 @@ pub use image::{
     Tried,
 };
 pub use observed::{Moved, Observation, Observed, Stale, Unseen, UnseenReason, stale, suppose};
+pub use pace::next_check;
 pub use plan::{Blocked, Chain, Cycle, Hindrance, Plan, Planned, plan};
-pub use policy::{Budget, Freeze, MAX_BACKOFF_SECONDS, Policy, Propagation, ReleaseRules};
+pub use policy::{
+    Budget, CommitChoice, DEFAULT_CHECK, Freeze, MAX_BACKOFF_SECONDS, Policy, Propagation,
+    ReleaseRules,
+};
 pub use svg::{MAX_DRAWN_IMAGES, svg};

@@ -11,6 +11,7 @@ use crate::job::{Limits, Network};
 use crate::labels;
 use crate::lookaside::LookasideSpec;
 use crate::names::RefName;
+use crate::rebuild::ReleaseRules;
 use crate::repositories::{self, PackageRepository};
 pub use policy::{AddUrl, BuildPolicy, OutsideImage};
 
@@ -71,6 +72,9 @@ pub struct ReleasePolicy {
     /// What its Dockerfiles may do.
     #[serde(default)]
     pub policy: BuildPolicy,
+    /// When and how its images are built again because a parent changed.
+    #[serde(default)]
+    pub rebuild: ReleaseRules,
 }
 
 fn utc() -> String {

@@ -1,7 +1,7 @@
 //! What an event asks to be built, before any file is read.
 
 use workflows::asked::BuildAsked;
-use workflows::event::{Event, PullRequestAction, Trust};
+use workflows::event::{Event, PullRequestAction, Trust, WorkflowRef};
 use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
 use workflows::names::{CommitId, RefName, RepositoryName};
@@ -32,8 +32,8 @@ pub(crate) struct Target {
     pub(crate) sets_schedules: bool,
     /// False for a schedule: a marker in an old commit message must not stop it for ever.
     pub(crate) honours_skip_marker: bool,
-    /// A schedule fires one file only.
-    pub(crate) only: Option<(Origin, String)>,
+    /// The only files that fire: that of a schedule, or those that made an image; `None` for all.
+    pub(crate) only: Option<Vec<WorkflowRef>>,
     /// What a person asked for.
     pub(crate) asked: Option<BuildAsked>,
 }
@@ -41,13 +41,21 @@ pub(crate) struct Target {
 impl Target {
     /// Whether this is the time at which the operator lets a release's default workflows run.
     pub(crate) fn is_schedule_of(&self, release: &ReleasePolicy) -> bool {
-        let by_operator = matches!(self.only, Some((Origin::Operator, _)));
+        let is_operators = |file: &WorkflowRef| file.origin == Origin::Operator;
+        let by_operator = self.only.iter().flatten().any(is_operators);
         match &self.occasion {
             OccasionKind::Schedule { cron } => {
                 by_operator && release.schedule.as_ref() == Some(cron)
             }
-            OccasionKind::Push { .. } | OccasionKind::PullRequest { .. } => false,
+            OccasionKind::Push { .. }
+            | OccasionKind::PullRequest { .. }
+            | OccasionKind::Rebuild { .. } => false,
         }
+    }
+
+    /// Whether the files fire whatever their `on` says: the decision was made elsewhere.
+    pub(crate) fn fires_all(&self, release: &ReleasePolicy) -> bool {
+        matches!(self.occasion, OccasionKind::Rebuild { .. }) || self.is_schedule_of(release)
     }
 }
 
@@ -63,9 +71,20 @@ pub(crate) enum Before {
 /// What the filters of workflows see, without the paths.
 #[derive(Debug, Clone)]
 pub(crate) enum OccasionKind {
-    Push { branch: String },
-    PullRequest { action: PullRequestAction, base_branch: String },
-    Schedule { cron: String },
+    Push {
+        branch: String,
+    },
+    PullRequest {
+        action: PullRequestAction,
+        base_branch: String,
+    },
+    Schedule {
+        cron: String,
+    },
+    /// Decided by the plan of rebuilds, which knows the filters of `on: parent-image`.
+    Rebuild {
+        image: String,
+    },
 }
 
 impl OccasionKind {
@@ -76,6 +95,7 @@ impl OccasionKind {
                 Occasion::PullRequest { action, base_branch, paths }
             }
             Self::Schedule { cron } => Occasion::Schedule { cron },
+            Self::Rebuild { image } => Occasion::ParentImage { image },
         }
     }
 }
@@ -143,8 +163,23 @@ pub(crate) fn target<'a>(
                 occasion: OccasionKind::Schedule { cron: due.cron.clone() },
                 sets_schedules: false,
                 honours_skip_marker: false,
-                only: Some((due.origin, due.workflow.clone())),
+                only: Some(vec![WorkflowRef { origin: due.origin, path: due.workflow.clone() }]),
                 ..branch_target(&due.repository, &due.ref_name, None, &due.head, None, releases)?.0
+            };
+            Ok((target, release))
+        }
+        Event::Rebuild(rebuild) => {
+            let release = release_of(releases, &rebuild.ref_name).map_err(Decision::Skip)?;
+            let (repository, ref_name) = (&rebuild.repository, &rebuild.ref_name);
+            let image = rebuild.parents.first().map(ToString::to_string).unwrap_or_default();
+            let target = Target {
+                cause: rebuild.because.clone(),
+                priority: Priority::Rebuild,
+                occasion: OccasionKind::Rebuild { image },
+                sets_schedules: false,
+                honours_skip_marker: false,
+                only: Some(rebuild.workflows.clone()),
+                ..branch_target(repository, ref_name, None, &rebuild.commit, None, releases)?.0
             };
             Ok((target, release))
         }

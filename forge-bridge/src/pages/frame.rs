@@ -14,6 +14,7 @@ use super::assets;
 pub(super) enum Section {
     Runs,
     Images,
+    Rebuilds,
     Deliveries,
     Runners,
     /// A page outside the navigation, such as an error.
@@ -42,11 +43,12 @@ impl Frame {
         Self { section, now, assets: assets::version(), version: env!("CARGO_PKG_VERSION") }
     }
 
-    pub(super) fn pages(&self) -> [Link; 4] {
+    pub(super) fn pages(&self) -> [Link; 5] {
         let link = |name, path, section| Link { name, path, current: self.section == section };
         [
             link("Runs", "/", Section::Runs),
             link("Images", "/images", Section::Images),
+            link("Rebuilds", "/rebuilds", Section::Rebuilds),
             link("Deliveries", "/deliveries", Section::Deliveries),
             link("Runners", "/runners", Section::Runners),
         ]

@@ -7,6 +7,7 @@ use workflows::event::Trust;
 use workflows::gate::{self, Asked, Gated, Inspection, ParentFacts};
 use workflows::image::{BuildMode, ParentPin, Reference};
 use workflows::plan::DraftAction;
+use workflows::rebuild::ParentKind;
 use workflows::release::ReleasePolicy;
 use workflows::state::Fault;
 
@@ -62,13 +63,19 @@ impl Pinner {
         let nvr = (mode != BuildMode::Scratch).then(|| NvrRequest {
             name: gated.labels.component.clone(),
             version: gated.labels.version.clone(),
-            release: gated.release.clone(),
+            release: release_of(job, &gated),
             place: gated.release_place.clone(),
             dist_tag: release.dist_tag.clone(),
         });
         let parent = gated.base_stage.and_then(|stage| pinned.parents.get(&stage));
         let parent = parent.map(|(pin, _)| pin.clone());
-        Ok(Some(BuildFacts { pins: pinned.pins, parent, mode, gated, nvr, commit_time }))
+        let mut pins = pinned.pins;
+        for pin in &mut pins {
+            if parent.as_ref().is_some_and(|parent| parent.reference == pin.reference) {
+                pin.kind = Some(ParentKind::Parent);
+            }
+        }
+        Ok(Some(BuildFacts { pins, parent, mode, gated, nvr, commit_time }))
     }
 
     /// Pins every image that the Dockerfile names; what is wrong with one goes to the inspection.
@@ -93,8 +100,13 @@ impl Pinner {
             match known.get(&image.reference) {
                 Some(Ok(resolved)) => {
                     let digest = resolved.digest.clone();
-                    let pin =
-                        ParentPin { written: image.written, reference: image.reference, digest };
+                    let pin = ParentPin {
+                        written: image.written,
+                        reference: image.reference,
+                        digest,
+                        kind: Some(ParentKind::Builder),
+                        form: Some(resolved.form),
+                    };
                     if let Some(stage) = image.stage {
                         let facts = ParentFacts {
                             env: resolved.facts.env.clone(),
@@ -122,6 +134,17 @@ async fn apart<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Unpinnable::Ends(Ending::error(Fault::Bug, error.to_string())))
+}
+
+/// The release that was given; of a rebuild, where the repository asks for that, with the time
+/// behind it, because the given one is taken by the build before.
+fn release_of(job: &UnpinnedJob, gated: &Gated) -> Option<String> {
+    let given = gated.release.as_ref()?;
+    Some(if job.is_rebuild && gated.rebuild.add_timestamp {
+        format!("{given}.{}", job.created_at.format("%Y%m%d%H%M%S"))
+    } else {
+        given.clone()
+    })
 }
 
 /// The layered build of a job; `workflows::plan` refuses a second one.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use workflows::event::Trust;
+use workflows::gate::Gated;
 use workflows::image::{Nvr, Reference, Tag, TagPlan};
-use workflows::job::{BuildSpec, JobSpec, Limits, Source, StepAction, StepSpec};
+use workflows::job::{BuildSpec, JobSpec, Limits, RebuildFacts, Source, StepAction, StepSpec};
 use workflows::labels::{self, LabelFacts};
 use workflows::plan::{DraftAction, StepDraft};
 use workflows::release::ReleasePolicy;
@@ -89,6 +90,7 @@ fn action(
                 repository_files: repositories::files(&release.repositories),
                 notes: build.gated.notes.clone(),
                 autorebuild: build.gated.autorebuild,
+                rebuild: rebuild_facts(&build.gated),
                 mode: build.mode,
                 nvr: nvr.cloned(),
                 target: target(release, &build.gated.labels.name),
@@ -102,6 +104,14 @@ fn action(
         }
         // A layered build without facts cannot be: the pinner gathers them for each.
         (DraftAction::Checkout | DraftAction::LayeredBuild { .. }, _) => StepAction::Checkout,
+    }
+}
+
+/// What the next rebuild of the branch has to know.
+fn rebuild_facts(gated: &Gated) -> RebuildFacts {
+    RebuildFacts {
+        fixed_release: gated.release.clone().filter(|_| !gated.rebuild.add_timestamp),
+        from_latest: gated.rebuild.from_latest,
     }
 }
 

@@ -80,6 +80,7 @@ impl Scene {
         };
         let step = StepDraft { name: "build".to_owned(), env: Default::default(), action };
         UnpinnedJob {
+            is_rebuild: false,
             id: JobId(7),
             run: RunId(1),
             draft: JobDraft {

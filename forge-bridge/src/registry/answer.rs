@@ -37,6 +37,11 @@ impl Answer {
         self.0.headers().get(name)?.to_str().ok()
     }
 
+    /// Whether the registry only says that what the caller knows still holds.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.0.status() == StatusCode::NOT_MODIFIED
+    }
+
     /// The digest that the registry names.
     pub(super) fn digest(&self) -> Option<&str> {
         self.header("docker-content-digest")
@@ -54,6 +59,14 @@ impl Answer {
         }
         Ok(body.freeze())
     }
+}
+
+/// What a status code means as the answer to a question that allows "not modified".
+pub(super) fn judge_conditional(response: Response) -> Result<Answer, Failure> {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        return Ok(Answer(response));
+    }
+    judge(response)
 }
 
 /// What a status code means.

@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use workflows::image::DOCKER_HUB;
 
-use super::answer::{Answer, Failure, judge, unavailable};
+use super::answer::{Answer, Failure, judge, judge_conditional, unavailable};
 use super::challenge::{self, Challenge};
 use super::manifest::MEDIA_TYPES;
 use crate::config::RegistryConfig;
@@ -43,6 +43,8 @@ pub(super) struct Request<'a> {
     pub(super) path: &'a str,
     pub(super) repository: &'a str,
     pub(super) access: Access,
+    /// An entity tag: what still has it need not be sent again.
+    pub(super) unless: Option<&'a str>,
     /// Media type and content.
     pub(super) body: Option<(&'static str, Bytes)>,
 }
@@ -113,8 +115,9 @@ impl Host {
             Access::Push => format!("repository:{}:pull,push", request.repository),
         };
         let first = self.send(http, request, self.known(&scope)).await?;
+        let judge_this = if request.unless.is_some() { judge_conditional } else { judge };
         if first.status() != StatusCode::UNAUTHORIZED {
-            return judge(first);
+            return judge_this(first);
         }
         let challenges = first.headers().get_all(WWW_AUTHENTICATE);
         let challenge = challenges.iter().find_map(|value| challenge::parse(value.to_str().ok()?));
@@ -125,7 +128,7 @@ impl Host {
             }
         };
         self.keep(scope, authorization.clone());
-        judge(self.send(http, request, Some(authorization)).await?)
+        judge_this(self.send(http, request, Some(authorization)).await?)
     }
 
     async fn send(
@@ -147,6 +150,9 @@ impl Host {
             }
             (Some(Authorization::Basic), None) => return Err(Failure::Unauthorised),
         };
+        if let Some(known) = request.unless {
+            builder = builder.header(IF_NONE_MATCH, known);
+        }
         if let Some((media_type, body)) = &request.body {
             builder = builder.header(CONTENT_TYPE, *media_type).body(body.clone());
         }

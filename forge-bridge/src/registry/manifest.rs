@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use workflows::image::Digest;
+use workflows::image::{Digest, ManifestForm};
 
 /// The kinds of manifest that are asked for, all at once, so that an index is never turned into
 /// one of its images on the way.
@@ -91,6 +91,14 @@ struct RawInner {
 pub(super) fn media_type(served_as: &str) -> Option<&'static str> {
     let bare = served_as.split(';').next().unwrap_or_default().trim();
     MEDIA_TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(bare))
+}
+
+/// What is served under a media type.
+pub(super) fn form(served_as: &str) -> Option<ManifestForm> {
+    media_type(served_as).map(|known| match known.contains("index") || known.contains("list") {
+        true => ManifestForm::Index,
+        false => ManifestForm::Manifest,
+    })
 }
 
 /// Reads a manifest or an index; the error is a sentence.

@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
+use workflows::evidence::BuildEvidence;
 use workflows::ids::{ImageId, JobId};
 use workflows::image::{Digest, Nvr, Reference, Tag, TagClass};
-use workflows::job::{BuildSpec, StepAction};
+use workflows::job::StepAction;
 use workflows::protocol::JobReport;
 use workflows::status::{self, Sentence};
 
 use super::jobs::{self, Ending};
 use super::leases::Leased;
 use super::row::{column, json, parsed};
-use super::{Store, StoreError, record, seconds};
+use super::{Store, StoreError, nodes, record, seconds, watched};
 
 /// A built image that still wants tags.
 #[derive(Debug)]
@@ -38,10 +39,12 @@ pub(super) async fn record_built(
     report: &JobReport,
     now: DateTime<Utc>,
 ) -> Result<Option<Sentence>, StoreError> {
-    let (Some(image), Some(build)) = (&report.image, build_of(lease)) else { return Ok(None) };
+    let build = nodes::layered_build(&lease.spec);
+    let (Some(image), Some(build)) = (&report.image, build) else { return Ok(None) };
     let row = sqlx::query(
         "INSERT INTO images (job_id, release, reference, registry, repository, digest, \
-         size_bytes, mode, nvr, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) RETURNING id",
+         size_bytes, mode, nvr, created_at, content) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) RETURNING id",
     )
     .bind(lease.job.0)
     .bind(&lease.spec.release)
@@ -53,6 +56,9 @@ pub(super) async fn record_built(
     .bind(build.mode.as_str())
     .bind(build.nvr.as_ref().map(ToString::to_string))
     .bind(seconds(now))
+    .bind(
+        report.evidence.as_ref().and_then(BuildEvidence::content).map(|digest| digest.to_string()),
+    )
     .fetch_one(&mut *tx)
     .await?;
     let id = ImageId(column(&row, "id")?);
@@ -67,14 +73,6 @@ pub(super) async fn record_built(
         insert_tag(tx, id, TagClass::Floating, tag, None).await?;
     }
     Ok(Some(status::publishing()))
-}
-
-/// The layered build of a job; the pinner allows one.
-fn build_of(lease: &Leased) -> Option<&BuildSpec> {
-    lease.spec.steps.iter().find_map(|step| match &step.action {
-        StepAction::LayeredBuild(build) => Some(build.as_ref()),
-        StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => None,
-    })
 }
 
 async fn insert_tag(
@@ -168,7 +166,7 @@ impl Store {
             .collect()
     }
 
-    /// Writes that the registry has a tag.
+    /// Writes that the registry has a tag; whoever stands on it is to look.
     pub(crate) async fn tag_put(
         &self,
         image: ImageId,
@@ -186,6 +184,12 @@ impl Store {
         .await?;
         if put.rows_affected() == 1 {
             record::tag_put(&mut tx, image, tag.as_str(), now).await?;
+            let repository: String =
+                sqlx::query_scalar("SELECT repository FROM images WHERE id = $1")
+                    .bind(image.0)
+                    .fetch_one(&mut *tx)
+                    .await?;
+            watched::hint(&mut tx, &repository, tag.as_str(), now).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -222,6 +226,7 @@ impl Store {
         };
         let mut tx = self.write().await?;
         jobs::end(&mut tx, publication.job, &ending, now).await?;
+        nodes::record(&mut tx, publication.job, now).await?;
         Ok(tx.commit().await?)
     }
 

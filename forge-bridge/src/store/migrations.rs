@@ -10,6 +10,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 const CHANGES: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (3, "record", include_str!("../../migrations/0003_record.sql")),
+    (4, "rebuilds", include_str!("../../migrations/0004_rebuilds.sql")),
     (6, "decoding", include_str!("../../migrations/0006_decoding.sql")),
 ];
 

@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use workflows::event::Trust;
 use workflows::ids::{JobId, RunId};
-use workflows::image::{Nvr, ParentPin};
+use workflows::image::{ManifestForm, Nvr, ParentPin};
 use workflows::job::JobSpec;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::nvr::{self, NvrError};
 use workflows::plan::JobDraft;
+use workflows::rebuild::ParentKind;
 use workflows::state::JobState;
 use workflows::status::{self, Sentence};
 
@@ -30,6 +31,8 @@ pub(crate) struct UnpinnedJob {
     pub(crate) trust: Trust,
     pub(crate) tries: u32,
     pub(crate) created_at: DateTime<Utc>,
+    /// Whether a parent that moved is the cause.
+    pub(crate) is_rebuild: bool,
 }
 
 /// Which NVR a job asks for.
@@ -71,9 +74,11 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<UnpinnedJob>, StoreError> {
         let rows = sqlx::query(
-            "SELECT jobs.id, run_id, draft, forge, repository, ref_name, commit_id, fetch_ref, release, \
-             trust, tries, jobs.created_at AS created_at FROM jobs JOIN runs ON runs.id = run_id \
-             WHERE jobs.state = 'unpinned' AND due_at <= $1 \
+            "SELECT jobs.id AS id, run_id, draft, runs.forge AS forge, runs.repository AS repository, \
+             ref_name, commit_id, fetch_ref, release, \
+             trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild \
+             FROM jobs JOIN runs ON runs.id = run_id JOIN events ON events.id = event_id \
+             WHERE jobs.state = 'unpinned' AND jobs.due_at <= $1 \
              ORDER BY priority DESC, jobs.id LIMIT $2",
         )
         .bind(seconds(now))
@@ -95,6 +100,7 @@ impl Store {
                     trust: parsed(row, "trust")?,
                     tries: column(row, "tries")?,
                     created_at: super::at(column(row, "created_at")?),
+                    is_rebuild: column(row, "is_rebuild")?,
                 })
             })
             .collect()
@@ -118,14 +124,16 @@ impl Store {
         let spec = complete(nvr.as_ref());
         for (position, pin) in pins.iter().enumerate() {
             sqlx::query(
-                "INSERT INTO pins (job_id, position, written, reference, digest) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                "INSERT INTO pins (job_id, position, written, reference, digest, kind, form) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
             )
             .bind(job.id.0)
             .bind(i64::try_from(position).unwrap_or(i64::MAX))
             .bind(&pin.written)
             .bind(pin.reference.to_string())
             .bind(pin.digest.as_str())
+            .bind(pin.kind.map(ParentKind::as_str))
+            .bind(pin.form.map(ManifestForm::as_str))
             .execute(&mut *tx)
             .await?;
         }

@@ -11,6 +11,9 @@ use workflows::selection::{Origin, Skipped};
 use workflows::state::{JobState, Outcome, RunState};
 use workflows::status;
 
+use super::jobs::{self, Ending};
+use super::nodes::{self, Branch, of_branch};
+use super::rebuilds::{self, SUPERSEDED};
 use super::row::{column, json, to_json};
 use super::schedules::{self, ScheduleEntry};
 use super::{Store, StoreError, at, desired, seconds};
@@ -64,6 +67,8 @@ pub(crate) struct Subject {
 /// Who goes first when runners are few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Priority {
+    /// Below everything that a person or a clock asked for.
+    Rebuild = -1,
     Scheduled = 0,
     PullRequest = 1,
     Push = 2,
@@ -145,6 +150,12 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<RunId>, StoreError> {
         let mut tx = self.write().await?;
+        let needless =
+            Decision::Skip(format!("{SUPERSEDED}: another run of the branch is under way"));
+        let decision = match decision {
+            Decision::Plan(plan) if is_overtaken(&mut tx, event, plan).await? => &needless,
+            decision => decision,
+        };
         let (state, reason) = match decision {
             Decision::Skip(reason) => ("skipped", Some(reason.clone())),
             Decision::BranchGone { ref_name, .. } => {
@@ -167,6 +178,7 @@ impl Store {
                 Decision::Skip(_) => {}
                 Decision::BranchGone { repository, ref_name } => {
                     schedules::replace(&mut tx, forge, repository, ref_name, &[], now).await?;
+                    nodes::forget(&mut tx, &Branch::of(forge, repository, ref_name)).await?;
                 }
                 Decision::Plan(plan) => runs = record_plan(&mut tx, event, plan, now).await?,
             }
@@ -174,6 +186,19 @@ impl Store {
         tx.commit().await?;
         Ok(runs)
     }
+}
+
+/// Whether this is a rebuild of a branch that something else builds: that one has the newer
+/// commit, or the same parents.
+async fn is_overtaken(
+    tx: &mut SqliteConnection,
+    event: EventId,
+    plan: &Planning,
+) -> Result<bool, StoreError> {
+    if plan.subject.priority != Priority::Rebuild {
+        return Ok(false);
+    }
+    rebuilds::is_busy(tx, &plan.subject.branch(), Some(event.0)).await
 }
 
 /// Why an event that was looked at made no run.
@@ -204,6 +229,9 @@ pub(super) async fn record_plan(
         let Subject { forge, repository, ref_name, .. } = &plan.subject;
         schedules::replace(tx, forge, repository, ref_name, entries, now).await?;
     }
+    if plan.subject.priority == Priority::Push && !plan.runs.is_empty() {
+        supersede_rebuilds(tx, &plan.subject, now).await?;
+    }
     let mut runs = Vec::new();
     for planned in &plan.runs {
         let run = insert_run(tx, event, &plan.subject, planned, now).await?;
@@ -220,6 +248,35 @@ pub(super) async fn record_plan(
         runs.push(run);
     }
     Ok(runs)
+}
+
+/// Ends the rebuilds of a branch that no runner has begun: the push builds on the same parents.
+async fn supersede_rebuilds(
+    tx: &mut SqliteConnection,
+    subject: &Subject,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let branch = subject.branch();
+    let waiting = of_branch(
+        "SELECT jobs.id AS id FROM jobs JOIN runs ON runs.id = run_id \
+         JOIN events ON events.id = event_id WHERE runs.forge = $1 AND runs.repository = $2 \
+         AND ref_name = $3 AND events.kind = 'rebuild' \
+         AND jobs.state IN ('unpinned', 'waiting', 'queued') ORDER BY jobs.id",
+        &branch,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let ending = Ending::new(Outcome::Superseded, None, "Superseded by a push to the branch");
+    for row in &waiting {
+        jobs::end(tx, JobId(column(row, "id")?), &ending, now).await?;
+    }
+    Ok(())
+}
+
+impl Subject {
+    fn branch(&self) -> Branch {
+        Branch::of(&self.forge, &self.repository, &self.ref_name)
+    }
 }
 
 async fn insert_run(

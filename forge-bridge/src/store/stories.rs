@@ -72,6 +72,7 @@ fn build(nvr: Option<&workflows::image::Nvr>) -> BuildSpec {
         repository_files: Vec::new(),
         notes: Vec::new(),
         autorebuild: None,
+        rebuild: Default::default(),
         mode: workflows::image::BuildMode::Release,
         nvr: nvr.cloned(),
         target: Reference { tag: None, ..reference() },

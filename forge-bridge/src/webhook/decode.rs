@@ -93,7 +93,8 @@ pub(crate) fn why_skipped(event: &Event) -> Option<Cow<'_, str>> {
         | Event::BranchDeleted(_)
         | Event::PullRequest(_)
         | Event::Schedule(_)
-        | Event::BuildAsked(_) => None,
+        | Event::BuildAsked(_)
+        | Event::Rebuild(_) => None,
         Event::BranchCreated(created) if created.after.is_some() => None,
         Event::BranchCreated(_) => {
             Some("the forge names no commit here; it does in the push of the new branch".into())

@@ -174,7 +174,13 @@ pub(crate) mod tests {
         BuildSpec {
             dockerfile: "Dockerfile".to_owned(),
             context: String::new(),
-            pins: vec![ParentPin { written: "base:1".to_owned(), reference, digest }],
+            pins: vec![ParentPin {
+                written: "base:1".to_owned(),
+                reference,
+                digest,
+                kind: None,
+                form: None,
+            }],
             source_registry: "r.example".to_owned(),
             sources: None,
             artifacts: None,
@@ -184,6 +190,7 @@ pub(crate) mod tests {
             repository_files: Vec::new(),
             notes: Vec::new(),
             autorebuild: None,
+            rebuild: workflows::job::RebuildFacts::default(),
             mode: BuildMode::Scratch,
             nvr: None,
             target: Reference::parse("r.example/out", "r.example").unwrap(),

@@ -31,8 +31,19 @@ pub(super) struct Wishes {
     pub(super) release_env: Option<String>,
     pub(super) time_limit_seconds: Option<u64>,
     pub(super) autorebuild: Option<bool>,
+    pub(super) rebuild: RebuildWishes,
     /// What has no effect although somebody wrote it.
     pub(super) notes: Problems,
+}
+
+/// What `container.yaml` says of rebuilds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RebuildWishes {
+    /// Build the head of the branch, or the commit that was built last; `None` for what the
+    /// release chooses.
+    pub from_latest: Option<bool>,
+    /// Put the time behind the release that the packager gives.
+    pub add_timestamp: bool,
 }
 
 /// The files to read for a build, each with the most bytes that are of use.
@@ -166,6 +177,12 @@ impl Wishes {
         }
         if let Some(platforms) = file.platforms {
             self.platforms(&platforms, line_of_key(text, "platforms"), problems);
+        }
+        if let Some(rebuild) = &file.autorebuild {
+            self.rebuild = RebuildWishes {
+                from_latest: rebuild.from_latest,
+                add_timestamp: rebuild.add_timestamp_to_release == Some(true),
+            };
         }
         self.tags = file.tags;
         self.release_env = file.set_release_env.map(|name| name.as_str().to_owned());

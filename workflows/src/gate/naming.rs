@@ -96,6 +96,9 @@ impl Inspection {
         if let Err(error) = checked {
             self.problems.add(&path, line, error.to_string());
         }
+        if let (BuildMode::Release, Some(given)) = (self.asked.mode, &given) {
+            self.refuse_second_build(given, &path, line);
+        }
         let release_bytes = match (self.asked.mode, &given) {
             (BuildMode::Scratch, _) => 0,
             (_, Some(given)) => given.len(),
@@ -109,6 +112,25 @@ impl Inspection {
         }
         let place = if line == 0 { path } else { format!("{path}:{line}") };
         (given, place)
+    }
+
+    /// A given release can be built once, so that rebuilds would fail one after the other; better
+    /// to say so at the push that configures it.
+    fn refuse_second_build(&mut self, given: &str, path: &str, line: usize) {
+        let whose = match self.wishes.autorebuild {
+            Some(true) => "the repository".to_owned(),
+            None if self.release.rebuild.autorebuild => format!("release {}", self.release.name),
+            Some(false) | None => return,
+        };
+        if self.wishes.rebuild.add_timestamp {
+            return;
+        }
+        let message = format!(
+            "release `{given}` can be built once, and {whose} asks for a rebuild whenever a parent \
+             changes: leave the release out, set `autorebuild.add_timestamp_to_release` in \
+             container.yaml, or `enabled = 0` under [autorebuild] in .osbs-repo-config"
+        );
+        self.problems.add(path, line, message);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who stands on whom.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::image::{Image, ImageId, Parent, ParentKind};
 use super::policy::{Policy, Propagation};
@@ -133,6 +133,33 @@ impl Graph {
     pub fn watched(&self, policy: &Policy) -> BTreeSet<&Reference> {
         let places = 0..self.images.len();
         places.flat_map(|place| self.followed(policy, place)).map(|f| f.reference).collect()
+    }
+
+    /// The same, each with the releases whose images follow it.
+    #[must_use]
+    pub fn watchers(&self, policy: &Policy) -> BTreeMap<&Reference, BTreeSet<&str>> {
+        let mut watchers: BTreeMap<&Reference, BTreeSet<&str>> = BTreeMap::new();
+        for (place, image) in self.images.iter().enumerate() {
+            for followed in self.followed(policy, place) {
+                watchers.entry(followed.reference).or_default().insert(&image.release);
+            }
+        }
+        watchers
+    }
+
+    /// The parents of an image that count for its rebuilds: each with the reference whose digest
+    /// decides, and the image that moves it where that is one of ours.
+    pub fn parents_of<'a>(
+        &'a self,
+        policy: &Policy,
+        id: &ImageId,
+    ) -> impl Iterator<Item = (&'a Parent, &'a Reference, Option<&'a ImageId>)> + use<'a> {
+        let followed = self.place(id).map(|place| self.followed(policy, place));
+        let name = |followed: Followed<'a>| {
+            let source = followed.source.map(|source| &self.images[source].id);
+            (followed.parent, followed.reference, source)
+        };
+        followed.into_iter().flatten().map(name)
     }
 
     pub(super) fn place(&self, id: &ImageId) -> Option<usize> {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::quoted;
-use crate::image::{BuildMode, Digest, Reference};
+use crate::image::{BuildMode, Digest, ManifestForm, Reference};
 
 /// Longest id: a repository and a branch of 255 bytes each, and what divides them.
 pub const MAX_IMAGE_ID_BYTES: usize = 512;
@@ -63,8 +63,7 @@ impl fmt::Display for ImageId {
     }
 }
 
-/// What a reference names. The two kinds are kept apart because the digest of an index never
-/// equals that of one of its manifests, although both may mean the same image.
+/// What a reference names, and of which form it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -75,6 +74,24 @@ pub enum Target {
 }
 
 impl Target {
+    /// A digest of a known form.
+    #[must_use]
+    pub fn new(form: ManifestForm, digest: Digest) -> Self {
+        match form {
+            ManifestForm::Index => Self::Index(digest),
+            ManifestForm::Manifest => Self::Manifest(digest),
+        }
+    }
+
+    /// The form, without the digest.
+    #[must_use]
+    pub fn form(&self) -> ManifestForm {
+        match self {
+            Self::Index(_) => ManifestForm::Index,
+            Self::Manifest(_) => ManifestForm::Manifest,
+        }
+    }
+
     /// The digest, whichever kind it is of.
     #[must_use]
     pub fn digest(&self) -> &Digest {
@@ -95,7 +112,7 @@ crate::state::words! {
 }
 
 /// An image that another one was built on or with.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parent {
     /// What the Dockerfile names. With a digest in it a person has pinned it, and it is never
@@ -115,7 +132,7 @@ fn last() -> ParentKind {
 }
 
 /// A name that each release build of an image moves.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// Where builds land.
@@ -126,7 +143,7 @@ pub struct Name {
 }
 
 /// What a failed rebuild had been given for one parent.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tried {
     /// The reference that was followed.

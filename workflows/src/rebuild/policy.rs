@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest pause between two attempts: whatever broke a build has had a day to be mended.
 pub const MAX_BACKOFF_SECONDS: u32 = 24 * 60 * 60;
+/// When parents are looked at unless a release says otherwise; notifications and our own builds
+/// are looked at when they come.
+pub const DEFAULT_CHECK: &str = "*/30 * * * *";
 /// First pause after a failure; a mirror that was down for a moment is back.
 const BACKOFF_SECONDS: NonZeroU32 = NonZeroU32::new(10 * 60).expect("not zero");
 /// Attempts on the same parents; the third failure in a row is not an accident.
@@ -27,6 +30,16 @@ crate::state::words! {
     }
 }
 
+crate::state::words! {
+    /// Which commit a rebuild builds.
+    CommitChoice {
+        /// The one that was built last: nothing changes but the parents.
+        LastBuilt = "last-built",
+        /// The head of the branch.
+        Head = "head",
+    }
+}
+
 /// The rules of all releases, and the budgets of registries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -38,7 +51,7 @@ pub struct Policy {
 }
 
 /// What one release wants.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReleaseRules {
     /// Whether images are rebuilt that do not say so themselves.
@@ -56,10 +69,18 @@ pub struct ReleaseRules {
     pub budget: Budget,
     /// When no rebuild starts.
     pub freezes: Vec<Freeze>,
+    /// When the registries are asked what the parents are now: five cron fields, in the release's
+    /// time zone. [`DEFAULT_CHECK`] unless given.
+    pub check: Option<String>,
+    /// Which commit is built.
+    pub commit: CommitChoice,
+    /// Whether a rebuild that has the same layers as the build before keeps its floating tags
+    /// where they are, so that nothing is built again for it.
+    pub skip_unchanged: bool,
 }
 
 /// How much at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Rebuilds under way at the same time.
@@ -69,7 +90,7 @@ pub struct Budget {
 }
 
 /// A time in which no rebuild starts. What is under way ends as usual.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {
     /// Its first moment.
@@ -99,7 +120,16 @@ impl ReleaseRules {
             backoff_seconds: BACKOFF_SECONDS,
             budget: Budget { at_once: AT_ONCE, per_hour: PER_HOUR },
             freezes: Vec::new(),
+            check: None,
+            commit: CommitChoice::LastBuilt,
+            skip_unchanged: false,
         }
+    }
+
+    /// When parents are looked at: five cron fields.
+    #[must_use]
+    pub fn check(&self) -> &str {
+        self.check.as_deref().unwrap_or(DEFAULT_CHECK)
     }
 
     /// The pause after so many failures.
@@ -110,7 +140,8 @@ impl ReleaseRules {
     }
 
     /// The freeze at this moment that ends last.
-    pub(super) fn freeze(&self, now: DateTime<Utc>) -> Option<&Freeze> {
+    #[must_use]
+    pub fn freeze(&self, now: DateTime<Utc>) -> Option<&Freeze> {
         let at_work = |freeze: &&Freeze| freeze.from <= now && now < freeze.until;
         self.freezes.iter().filter(at_work).max_by_key(|freeze| freeze.until)
     }

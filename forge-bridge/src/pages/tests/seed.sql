@@ -41,7 +41,7 @@ INSERT INTO steps (job_id, attempt, position, name, log_offset, started_at, fini
   (4, 1, 0, 'Check out sources', 0, unixepoch() - 250, NULL, NULL),
   (4, 2, 0, 'Check out sources', 0, unixepoch() - 60, unixepoch() - 58, 'success'),
   (4, 2, 1, 'Layered build', 20, unixepoch() - 58, NULL, NULL);
-INSERT INTO pins VALUES
+INSERT INTO pins (job_id, position, written, reference, digest) VALUES
   (1, 0, 'fedora:43', 'registry.example/fedora/fedora:43', 'sha256:4c7a8a2f0d1e3b5a69788796a5b4c3d2e1f00112233445566778899aabbccdde'),
   (1, 1, 'golang:1.25 AS build', 'registry.example/library/golang:1.25', 'sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08');
 INSERT INTO nvrs (job_id, name, version, release, state) VALUES (1, 'httpd-container', '2.4.66', '3.fc43', 'complete'), (4, 'httpd-container', '2.4.66', '4.rawhide', 'reserved'), (2, 'nginx-container', '1', '1', 'free');

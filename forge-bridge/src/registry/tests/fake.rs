@@ -97,6 +97,7 @@ impl Registry {
             plain_http: true,
             username: credentials.map(|(name, _)| name.to_owned()),
             password_file: credentials.map(|(_, path)| path.to_owned()),
+            rebuild_budget: None,
         }])
         .unwrap()
     }

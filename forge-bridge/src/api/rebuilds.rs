@@ -1,0 +1,136 @@
+//! The calls about rebuilds.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use chrono::Utc;
+use workflows::image::{DOCKER_HUB, Reference};
+use workflows::rebuild::ImageId;
+
+use super::Answer;
+use super::error::{ApiError, Given};
+use super::operator::Operator;
+use crate::app::AppState;
+use crate::rebuilds::world::World;
+use crate::store::nodes::Branch;
+use crate::views::{
+    ControlRequest, Controlled, History, HistoryFilter, MAX_SIGHTINGS, PlanView, SightingView,
+    Stale, StaleFilter,
+};
+
+/// Longest reason for a stop, in characters.
+const MAX_REASON_CHARS: usize = 300;
+
+pub(super) async fn plan(State(app): State<AppState>) -> Answer<PlanView> {
+    let now = Utc::now();
+    let world = World::load(&app.store, &app.config, now).await?;
+    Ok(Json(world.show_plan(now)))
+}
+
+pub(super) async fn stale(
+    State(app): State<AppState>,
+    Given(Query(filter)): Given<Query<StaleFilter>>,
+) -> Answer<Stale> {
+    let now = Utc::now();
+    let world = World::load(&app.store, &app.config, now).await?;
+    Ok(Json(world.show_stale(filter.release.as_deref(), now)))
+}
+
+pub(super) async fn history(
+    State(app): State<AppState>,
+    Given(Query(filter)): Given<Query<HistoryFilter>>,
+) -> Answer<History> {
+    let reference = Reference::parse(&filter.reference, DOCKER_HUB)
+        .map_err(|error| ApiError::Malformed(error.to_string()))?;
+    let sightings = app.store.sightings(&reference, MAX_SIGHTINGS).await?;
+    if sightings.is_empty() {
+        return Err(ApiError::NotFound(format!(
+            "{reference} was never looked at; write it with its host and tag, as a Dockerfile's \
+             parent is told by `strata stale`"
+        )));
+    }
+    let view = |one: crate::store::watched::Sighting| SightingView {
+        digest: one.target.map(|target| target.digest().clone()),
+        seen_at: one.seen_at,
+    };
+    Ok(Json(History { reference, sightings: sightings.into_iter().map(view).collect() }))
+}
+
+/// Lets rebuilds run again, and looks at all parents at once.
+pub(super) async fn start(
+    State(app): State<AppState>,
+    _operator: Operator,
+    Given(Query(request)): Given<Query<ControlRequest>>,
+) -> Answer<Controlled> {
+    let (images, branches) = chosen(&app, &request).await?;
+    if !request.dry_run {
+        for branch in &branches {
+            app.store.hold(branch, None).await?;
+        }
+        app.store.hint_all(Utc::now()).await?;
+        app.wakes.watch.notify_one();
+        app.wakes.rebuilds.notify_one();
+    }
+    Ok(Json(Controlled { images, dry_run: request.dry_run }))
+}
+
+/// Begins no rebuild of these images until they are started again. What is under way ends.
+pub(super) async fn stop(
+    State(app): State<AppState>,
+    _operator: Operator,
+    Given(Query(request)): Given<Query<ControlRequest>>,
+) -> Answer<Controlled> {
+    let reason = request.reason.clone().unwrap_or_else(|| "stopped by an operator".to_owned());
+    let reason = crate::logs::clean_line(&reason);
+    if reason.chars().count() > MAX_REASON_CHARS {
+        return Err(ApiError::Malformed(format!(
+            "a reason has at most {MAX_REASON_CHARS} characters"
+        )));
+    }
+    let (images, branches) = chosen(&app, &request).await?;
+    if !request.dry_run {
+        for branch in &branches {
+            app.store.hold(branch, Some(&reason)).await?;
+        }
+        app.wakes.rebuilds.notify_one();
+    }
+    Ok(Json(Controlled { images, dry_run: request.dry_run }))
+}
+
+/// Forgets the failures of these images, so that they are tried at once.
+pub(super) async fn retry(
+    State(app): State<AppState>,
+    _operator: Operator,
+    Given(Query(request)): Given<Query<ControlRequest>>,
+) -> Answer<Controlled> {
+    let (images, branches) = chosen(&app, &request).await?;
+    if !request.dry_run {
+        for branch in &branches {
+            app.store.forget_failures(branch).await?;
+        }
+        app.wakes.rebuilds.notify_one();
+    }
+    Ok(Json(Controlled { images, dry_run: request.dry_run }))
+}
+
+/// The images that a request speaks of.
+async fn chosen(
+    app: &AppState,
+    request: &ControlRequest,
+) -> Result<(Vec<ImageId>, Vec<Branch>), ApiError> {
+    let world = World::load(&app.store, &app.config, Utc::now()).await?;
+    let named = |id: &ImageId| request.image.as_deref().is_none_or(|name| name == id.as_str());
+    let of_release =
+        |release: &str| request.release.as_deref().is_none_or(|wanted| wanted == release);
+    let images = world.graph.images().iter();
+    let images = images.filter(|image| named(&image.id) && of_release(&image.release));
+    let images: Vec<ImageId> = images.map(|image| image.id.clone()).collect();
+    if images.is_empty() {
+        return Err(ApiError::NotFound(
+            "there is no such image; `strata stale --all` lists them as repository@branch"
+                .to_owned(),
+        ));
+    }
+    let branches = images.iter().filter_map(|id| world.branches.get(id));
+    let branches = branches.map(|standing| standing.branch.clone()).collect();
+    Ok((images, branches))
+}

@@ -1,0 +1,118 @@
+//! Asks the registries what the watched references name now.
+//!
+//! Each distinct reference is asked for once in a check, many at a time over connections that
+//! stay open, and by a question that a registry answers from memory. What a registry does not say
+//! is never a change.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use workflows::rebuild::next_check;
+use workflows::schedule::Schedule;
+
+use crate::config::Config;
+use crate::level::{Turn, retry_at};
+use crate::registry::{Registries, RegistryError, Seen};
+use crate::store::watched::{Checked, Said, Watched};
+use crate::store::{Store, StoreError};
+use crate::wakes::Wakes;
+
+/// References of one turn; what they say is written in one transaction.
+const BATCH: u32 = 1_000;
+/// Questions under way at the same time: enough to hide the way to a registry, and no burden to
+/// one that serves pulls besides.
+const MAX_AT_ONCE: usize = 32;
+
+pub(crate) struct Watch {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) registries: Arc<Registries>,
+    pub(crate) wakes: Wakes,
+}
+
+impl Watch {
+    /// Asks for every reference that is due.
+    pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
+        let due = self.store.watched_due(Utc::now(), BATCH).await?;
+        if due.is_empty() {
+            return Ok(Turn::Idle);
+        }
+        let begun = Instant::now();
+        let answers = ask_all(&self.registries, due).await;
+        let now = Utc::now();
+        let timetable = Timetable::new(&self.config);
+        let checks: Vec<Checked> = answers
+            .into_iter()
+            .map(|(watched, said)| timetable.checked(&watched, said, now))
+            .collect();
+        let moved = self.store.record_checks(&checks, now).await?;
+        crate::metrics::parents_checked(begun.elapsed());
+        tracing::debug!(
+            references = checks.len(),
+            moved,
+            duration_ms = begun.elapsed().as_millis(),
+            "parents: {} references asked for, {moved} moved",
+            checks.len()
+        );
+        self.wakes.rebuilds.notify_one();
+        Ok(Turn::Busy)
+    }
+}
+
+/// Asks for all of them, many at a time.
+async fn ask_all(registries: &Arc<Registries>, due: Vec<Watched>) -> Vec<(Watched, Said)> {
+    let questions = due.into_iter().map(|watched| {
+        let registries = Arc::clone(registries);
+        async move {
+            let said = ask(&registries, &watched).await;
+            (watched, said)
+        }
+    });
+    futures_util::stream::iter(questions).buffer_unordered(MAX_AT_ONCE).collect().await
+}
+
+/// Asks for one reference.
+async fn ask(registries: &Registries, watched: &Watched) -> Said {
+    // After any other answer than a digest there is nothing that could be unchanged.
+    let etag = watched.etag.as_deref().filter(|_| watched.known.is_some());
+    match registries.observe(&watched.reference, etag).await {
+        Ok(Seen::Unchanged) => Said::Unchanged,
+        Ok(Seen::Names(target, etag)) => Said::Names(target, etag),
+        Err(RegistryError::Unknown { .. }) => Said::Missing,
+        Err(error) => {
+            let reference = &watched.reference;
+            tracing::warn!(%reference, %error, "parents: {reference}: {error}");
+            Said::Failed(error.to_string())
+        }
+    }
+}
+
+/// When each release wants its parents looked at.
+struct Timetable<'a> {
+    schedules: Vec<(&'a str, Schedule)>,
+}
+
+impl<'a> Timetable<'a> {
+    fn new(config: &'a Config) -> Self {
+        let schedule = |release: &'a workflows::release::ReleasePolicy| {
+            // The configuration was checked when it was read.
+            let schedule = Schedule::parse(release.rebuild.check(), &release.timezone).ok()?;
+            Some((release.name.as_str(), schedule))
+        };
+        Self { schedules: config.releases.iter().filter_map(schedule).collect() }
+    }
+
+    fn checked(&self, watched: &Watched, said: Said, now: DateTime<Utc>) -> Checked {
+        let of_release = |(name, _): &&(&str, Schedule)| watched.releases.iter().any(|r| r == name);
+        let schedules: Vec<Schedule> =
+            self.schedules.iter().filter(of_release).map(|(_, one)| one.clone()).collect();
+        let regular = next_check(&watched.reference, &schedules, now);
+        // A registry that was down is asked before its next time.
+        let soon = matches!(said, Said::Failed(_)).then(|| retry_at(now, watched.tries, 0));
+        let due_at = regular.into_iter().chain(soon).min().unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let reference = watched.reference.clone();
+        Checked { reference, hints: watched.hints, said, due_at }
+    }
+}

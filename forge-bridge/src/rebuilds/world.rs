@@ -1,0 +1,204 @@
+//! The graph of the moment, as the store holds it: one image for each branch.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use workflows::event::WorkflowRef;
+use workflows::image::BuildMode;
+use workflows::names::CommitId;
+use workflows::rebuild::{
+    self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, Observed, Plan,
+    Policy, Started,
+};
+
+use crate::config::Config;
+use crate::store::nodes::{Branch, Control, Node};
+use crate::store::rebuilds::{BegunRebuild, Wave};
+use crate::store::watched::Watched;
+use crate::store::{Store, StoreError};
+
+/// Everything that a plan is made from, and what the plan does not need but its readers do.
+pub(crate) struct World {
+    pub(crate) graph: Graph,
+    pub(crate) policy: Policy,
+    pub(crate) observed: Observed,
+    pub(crate) activity: Activity,
+    /// What is behind each image of the graph.
+    pub(crate) branches: HashMap<ImageId, Standing>,
+    pub(crate) watched: Vec<Watched>,
+    pub(crate) rebuilds: Vec<BegunRebuild>,
+    pub(crate) wave: Option<Wave>,
+    /// What the graph could not take in.
+    pub(crate) problems: Vec<String>,
+}
+
+/// One branch of the graph, as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) branch: Branch,
+    pub(crate) workflows: Vec<WorkflowRef>,
+    /// The commit that was built last.
+    pub(crate) commit: CommitId,
+    /// The repository's own choice of what to build.
+    pub(crate) from_latest: Option<bool>,
+    pub(crate) built_at: DateTime<Utc>,
+}
+
+impl Standing {
+    /// Whether the head of the branch is to be built, or the commit that was built last.
+    pub(crate) fn builds_head(&self, choice: CommitChoice) -> bool {
+        self.from_latest.unwrap_or(choice == CommitChoice::Head)
+    }
+}
+
+impl World {
+    /// Reads all of it.
+    pub(crate) async fn load(
+        store: &Store,
+        config: &Config,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let nodes = store.nodes().await?;
+        let controls = store.controls().await?;
+        let watched = store.watched().await?;
+        let rebuilds = store.recent_rebuilds(now).await?;
+        let busy = store.busy_branches().await?;
+        let wave = store.open_wave().await?;
+        let mut gathered = Gathered::new(config);
+        nodes.into_iter().for_each(|node| gathered.add(node));
+        controls.into_iter().for_each(|control| gathered.control(control));
+        let ids = gathered.ids;
+        let images = gathered.images.into_values().collect();
+        let graph = Graph::new(images).map_err(unreadable)?;
+        let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
+        let activity = Activity {
+            building: busy.iter().filter_map(|branch| ids.get(branch).cloned()).collect(),
+            rebuilds: rebuilds
+                .iter()
+                .filter_map(|one| {
+                    let image = ids.get(&one.branch)?.clone();
+                    Some(Started { image, at: one.started_at })
+                })
+                .collect(),
+        };
+        Ok(Self {
+            observed: watched.iter().filter_map(observe).collect(),
+            policy: policy(config),
+            graph,
+            activity,
+            branches: gathered.branches,
+            watched,
+            rebuilds,
+            wave,
+            problems: gathered.problems,
+        })
+    }
+
+    /// What has to be built, now.
+    pub(crate) fn plan(&self, now: DateTime<Utc>) -> Plan {
+        rebuild::plan(&self.graph, &self.observed, &self.policy, now)
+    }
+
+    /// Where each image stands under a plan.
+    pub(crate) fn conditions(&self, plan: &Plan) -> HashMap<ImageId, Condition> {
+        rebuild::conditions(&self.graph, plan, &self.activity, &self.policy)
+    }
+}
+
+/// A graph that breaks a bound is nothing that trying again mends; the loop says so each time.
+fn unreadable(error: GraphError) -> StoreError {
+    StoreError::Corrupt(format!("the graph of images: {error}"))
+}
+
+/// The rules of the configured releases and registries.
+pub(crate) fn policy(config: &Config) -> Policy {
+    let rules = config.releases.iter().map(|one| (one.name.clone(), one.rebuild.clone()));
+    let budget = |registry: &crate::config::RegistryConfig| {
+        Some((registry.host.clone(), registry.rebuild_budget?))
+    };
+    Policy {
+        releases: rules.collect(),
+        registries: config.registries.iter().filter_map(budget).collect(),
+    }
+}
+
+/// The images while they are put together from the nodes of their branches.
+struct Gathered<'a> {
+    config: &'a Config,
+    images: BTreeMap<ImageId, Image>,
+    branches: HashMap<ImageId, Standing>,
+    ids: HashMap<Branch, ImageId>,
+    problems: Vec<String>,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            images: BTreeMap::new(),
+            branches: HashMap::new(),
+            ids: HashMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds what one job of a branch built; several of one branch are one image, because they are
+    /// built again together.
+    fn add(&mut self, node: Node) {
+        let Some(id) = self.id(&node.branch) else { return };
+        self.ids.insert(node.branch.clone(), id.clone());
+        let standing = self.branches.entry(id.clone()).or_insert_with(|| Standing {
+            branch: node.branch.clone(),
+            workflows: Vec::new(),
+            commit: node.commit.clone(),
+            from_latest: node.from_latest,
+            built_at: node.built_at,
+        });
+        if !standing.workflows.contains(&node.workflow) {
+            standing.workflows.push(node.workflow);
+        }
+        let image = self.images.entry(id.clone()).or_insert_with(|| Image {
+            id,
+            release: node.release.clone(),
+            mode: BuildMode::Release,
+            names: Vec::new(),
+            parents: Vec::new(),
+            autorebuild: node.built.autorebuild,
+            fixed_release: None,
+            held: None,
+            failure: None,
+        });
+        if node.built_at > standing.built_at {
+            standing.commit = node.commit;
+            standing.from_latest = node.from_latest;
+            standing.built_at = node.built_at;
+            image.release = node.release;
+            image.autorebuild = node.built.autorebuild;
+        }
+        image.names.extend(node.built.names);
+        image.parents.extend(node.built.parents);
+        image.fixed_release = node.built.fixed_release.or(image.fixed_release.take());
+    }
+
+    fn control(&mut self, control: Control) {
+        let id = self.ids.get(&control.branch);
+        if let Some(image) = id.and_then(|id| self.images.get_mut(id)) {
+            image.held = control.held;
+            image.failure = control.failure.map(Box::new);
+        }
+    }
+
+    /// `repository@branch`; with the forge before it where there are several.
+    fn id(&mut self, branch: &Branch) -> Option<ImageId> {
+        let Branch { forge, repository, ref_name } = branch;
+        let name = format!("{repository}@{}", ref_name.short());
+        let name = if self.config.forges.len() > 1 { format!("{forge}/{name}") } else { name };
+        match ImageId::parse(&name) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                self.problems.push(format!("{name} is never built again: {error}"));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The graph of current images: what the newest release build of each job of a branch left.
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use workflows::event::WorkflowRef;
+use workflows::ids::JobId;
+use workflows::image::BuildMode;
+use workflows::job::{BuildSpec, JobSpec, StepAction};
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::rebuild::{Built, Failure, Name, Parent};
+use workflows::workflow;
+
+use super::row::{column, json, parsed, to_json};
+use super::{Store, StoreError, at, seconds};
+
+/// A branch of a repository on a forge; all images that are built from it are rebuilt together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Branch {
+    pub(crate) forge: String,
+    pub(crate) repository: RepositoryName,
+    pub(crate) ref_name: RefName,
+}
+
+impl Branch {
+    pub(crate) fn of(forge: &str, repository: &RepositoryName, ref_name: &RefName) -> Self {
+        let (repository, ref_name) = (repository.clone(), ref_name.clone());
+        Self { forge: forge.to_owned(), repository, ref_name }
+    }
+
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            forge: column(row, "forge")?,
+            repository: parsed(row, "repository")?,
+            ref_name: parsed(row, "ref_name")?,
+        })
+    }
+}
+
+/// What the newest build of one job left.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) branch: Branch,
+    pub(crate) workflow: WorkflowRef,
+    pub(crate) release: String,
+    pub(crate) commit: CommitId,
+    pub(crate) built: Built,
+    pub(crate) from_latest: Option<bool>,
+    pub(crate) built_at: DateTime<Utc>,
+}
+
+/// What people and failures say of a branch's rebuilds.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    pub(crate) branch: Branch,
+    pub(crate) held: Option<String>,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Store {
+    /// The whole graph, in no order.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM image_nodes").fetch_all(&self.reader).await?;
+        rows.iter().map(node).collect()
+    }
+
+    /// Every branch of which something is to be said.
+    pub(crate) async fn controls(&self) -> Result<Vec<Control>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM rebuild_controls").fetch_all(&self.reader).await?;
+        rows.iter().map(control).collect()
+    }
+
+    /// Stops the rebuilds of a branch for a reason, or lets them run again.
+    pub(crate) async fn hold(
+        &self,
+        branch: &Branch,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        of_branch(
+            "INSERT INTO rebuild_controls (forge, repository, ref_name, held) \
+             VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (forge, repository, ref_name) DO UPDATE SET held = excluded.held",
+            branch,
+        )
+        .bind(reason)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Forgets the failures of a branch, so that its next rebuild is due at once.
+    pub(crate) async fn forget_failures(&self, branch: &Branch) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        forgive(&mut tx, branch).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes the images of a branch that is gone out of the graph.
+    pub(crate) async fn forget_branch(&self, branch: &Branch) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        forget(&mut tx, branch).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Takes the images of a branch out of the graph, inside the caller's transaction.
+pub(super) async fn forget(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM image_nodes WHERE forge = $1 AND repository = $2 AND ref_name = $3",
+        "DELETE FROM rebuild_controls WHERE forge = $1 AND repository = $2 AND ref_name = $3",
+    ] {
+        of_branch(sql, branch).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// A success: what failed before is of no account any more.
+pub(super) async fn forgive(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
+    of_branch(
+        "UPDATE rebuild_controls SET attempts = 0, failed_at = NULL, reason = '', tried = '[]' \
+         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND attempts > 0",
+        branch,
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes what a published image means for the graph. Only release builds have a place in it,
+/// and an older build that ends late does not take a newer one's.
+pub(super) async fn record(
+    tx: &mut SqliteConnection,
+    job: JobId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "SELECT forge, repository, ref_name, commit_id, release, workflow_origin, workflow_path, \
+         workflow_text, jobs.name AS job_name, jobs.spec AS spec, \
+         (SELECT content FROM images WHERE job_id = jobs.id) AS content \
+         FROM jobs JOIN runs ON runs.id = run_id WHERE jobs.id = $1 AND spec IS NOT NULL",
+    )
+    .bind(job.0)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let spec: JobSpec = json(&row, "spec")?;
+    let Some(build) = layered_build(&spec).filter(|build| build.mode == BuildMode::Release) else {
+        return Ok(());
+    };
+    let path: String = column(&row, "workflow_path")?;
+    let text: String = column(&row, "workflow_text")?;
+    let workflow = workflow::parse(&path, &text).ok();
+    let trigger = workflow.as_ref().and_then(|workflow| workflow.on.parent_image.as_ref());
+    let built = Built::of(build, trigger);
+    let branch = Branch::read(&row)?;
+    forgive(tx, &branch).await?;
+    of_branch(
+        "INSERT INTO image_nodes (forge, repository, ref_name, workflow_origin, workflow_path, \
+         job_name, release, job_id, commit_id, parents, names, autorebuild, fixed_release, \
+         from_latest, content, built_at) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) \
+         ON CONFLICT (forge, repository, ref_name, workflow_origin, workflow_path, job_name) \
+         DO UPDATE SET release = excluded.release, job_id = excluded.job_id, \
+         commit_id = excluded.commit_id, parents = excluded.parents, names = excluded.names, \
+         autorebuild = excluded.autorebuild, fixed_release = excluded.fixed_release, \
+         from_latest = excluded.from_latest, content = excluded.content, \
+         built_at = excluded.built_at WHERE excluded.job_id > image_nodes.job_id",
+        &branch,
+    )
+    .bind(column::<String>(&row, "workflow_origin")?)
+    .bind(path)
+    .bind(column::<String>(&row, "job_name")?)
+    .bind(column::<String>(&row, "release")?)
+    .bind(job.0)
+    .bind(column::<String>(&row, "commit_id")?)
+    .bind(to_json(&built.parents)?)
+    .bind(to_json(&built.names)?)
+    .bind(built.autorebuild)
+    .bind(&built.fixed_release)
+    .bind(build.rebuild.from_latest)
+    .bind(column::<Option<String>>(&row, "content")?)
+    .bind(seconds(now))
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+/// The layered build of a job; the pinner allows one.
+pub(super) fn layered_build(spec: &JobSpec) -> Option<&BuildSpec> {
+    spec.steps.iter().find_map(|step| match &step.action {
+        StepAction::LayeredBuild(build) => Some(build.as_ref()),
+        StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => None,
+    })
+}
+
+/// A statement with a branch bound to $1, $2 and $3.
+pub(super) fn of_branch<'q>(
+    sql: &'static str,
+    branch: &'q Branch,
+) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    sqlx::query(sql)
+        .bind(branch.forge.as_str())
+        .bind(branch.repository.as_str())
+        .bind(branch.ref_name.as_str())
+}
+
+fn node(row: &SqliteRow) -> Result<Node, StoreError> {
+    let parents: Vec<Parent> = json(row, "parents")?;
+    let names: Vec<Name> = json(row, "names")?;
+    Ok(Node {
+        branch: Branch::read(row)?,
+        workflow: WorkflowRef {
+            origin: parsed(row, "workflow_origin")?,
+            path: column(row, "workflow_path")?,
+        },
+        release: column(row, "release")?,
+        commit: parsed(row, "commit_id")?,
+        built: Built {
+            names,
+            parents,
+            autorebuild: column(row, "autorebuild")?,
+            fixed_release: column(row, "fixed_release")?,
+        },
+        from_latest: column(row, "from_latest")?,
+        built_at: at(column(row, "built_at")?),
+    })
+}
+
+fn control(row: &SqliteRow) -> Result<Control, StoreError> {
+    let attempts: u32 = column(row, "attempts")?;
+    let failed_at: Option<i64> = column(row, "failed_at")?;
+    let failure = match failed_at.filter(|_| attempts > 0) {
+        Some(failed_at) => Some(Failure {
+            attempts,
+            last_at: at(failed_at),
+            reason: column(row, "reason")?,
+            tried: json(row, "tried")?,
+        }),
+        None => None,
+    };
+    Ok(Control { branch: Branch::read(row)?, held: column(row, "held")?, failure })
+}

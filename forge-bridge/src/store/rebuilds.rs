@@ -1,0 +1,427 @@
+//! Waves and the rebuilds in them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::SqliteConnection;
+use workflows::event::{Event, Rebuild, WorkflowRef};
+use workflows::image::{Digest, Reference};
+use workflows::names::CommitId;
+use workflows::rebuild::Tried;
+use workflows::state::Outcome;
+
+use crate::rebuilds::show::Staleness;
+
+use super::nodes::{Branch, of_branch};
+use super::row::{column, json, parsed_option, to_json};
+use super::{Store, StoreError, at, seconds};
+
+/// How long ago a rebuild may have begun to count against a budget by the hour.
+const LATELY: TimeDelta = TimeDelta::hours(1);
+/// Longest pause between two plans when nothing changes: the clocks of pauses and freezes are
+/// known, so that this only heals what nobody thought of.
+const MAX_REST: TimeDelta = TimeDelta::minutes(10);
+
+/// A rebuild to begin.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRebuild {
+    pub(crate) branch: Branch,
+    pub(crate) commit: CommitId,
+    pub(crate) workflows: Vec<WorkflowRef>,
+    /// The parents that moved, and to what.
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) because: String,
+}
+
+/// A rebuild that began.
+#[derive(Debug, Clone)]
+pub(crate) struct BegunRebuild {
+    pub(crate) branch: Branch,
+    pub(crate) wave: i64,
+    pub(crate) because: String,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) is_open: bool,
+}
+
+/// The wave that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wave {
+    pub(crate) id: i64,
+    pub(crate) started_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// The generation to plan for; `None` when nothing changed and no clock ran out since the
+    /// last plan.
+    pub(crate) async fn plan_due(&self, now: DateTime<Utc>) -> Result<Option<i64>, StoreError> {
+        let generation = sqlx::query_scalar(
+            "SELECT generation FROM rebuild_clock WHERE generation > planned OR due_at <= $1",
+        )
+        .bind(seconds(now))
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(generation)
+    }
+
+    /// A plan was made for a generation; the next is made when something changes, or at that time.
+    pub(crate) async fn planned(
+        &self,
+        generation: i64,
+        again_at: Option<DateTime<Utc>>,
+        found: Staleness,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let latest = now + MAX_REST;
+        let again_at = again_at.map_or(latest, |again| again.clamp(now, latest));
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE rebuild_clock SET planned = max(planned, $1), due_at = $2, stale = $3, \
+             stale_since = $4",
+        )
+        .bind(generation)
+        .bind(seconds(again_at))
+        .bind(i64::try_from(found.images).unwrap_or(i64::MAX))
+        .bind(found.since.map(seconds))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What the last plan found.
+    pub(crate) async fn staleness(&self) -> Result<Staleness, StoreError> {
+        let row = sqlx::query("SELECT stale, stale_since FROM rebuild_clock")
+            .fetch_one(&self.reader)
+            .await?;
+        let images: i64 = column(&row, "stale")?;
+        let since: Option<i64> = column(&row, "stale_since")?;
+        Ok(Staleness { images: usize::try_from(images).unwrap_or(0), since: since.map(at) })
+    }
+
+    /// Branches of which a run is under way or about to be planned, whatever its cause.
+    pub(crate) async fn busy_branches(&self) -> Result<Vec<Branch>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT forge, repository, ref_name FROM runs \
+             WHERE state <> 'finished' AND fetch_ref = ref_name \
+             UNION SELECT forge, repository, ref_name FROM rebuilds WHERE finished_at IS NULL \
+             UNION SELECT forge, repository, json_extract(event, '$.ref') FROM events \
+             WHERE state = 'new' AND json_extract(event, '$.ref') IS NOT NULL \
+             AND repository IS NOT NULL",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(Branch::read).collect()
+    }
+
+    /// Rebuilds that are under way, that began lately, or that belong to the open wave.
+    pub(crate) async fn recent_rebuilds(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<BegunRebuild>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM rebuilds WHERE finished_at IS NULL OR started_at > $1 \
+             OR wave_id = (SELECT id FROM waves WHERE finished_at IS NULL) ORDER BY id",
+        )
+        .bind(seconds(now - LATELY))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let finished_at: Option<i64> = column(row, "finished_at")?;
+                Ok(BegunRebuild {
+                    branch: Branch::read(row)?,
+                    wave: column(row, "wave_id")?,
+                    because: column(row, "because")?,
+                    started_at: at(column(row, "started_at")?),
+                    is_open: finished_at.is_none(),
+                })
+            })
+            .collect()
+    }
+
+    /// The wave under way.
+    pub(crate) async fn open_wave(&self) -> Result<Option<Wave>, StoreError> {
+        let row = sqlx::query("SELECT id, started_at FROM waves WHERE finished_at IS NULL")
+            .fetch_optional(&self.reader)
+            .await?;
+        let wave = |row: sqlx::sqlite::SqliteRow| {
+            Ok(Wave { id: column(&row, "id")?, started_at: at(column(&row, "started_at")?) })
+        };
+        row.map(wave).transpose()
+    }
+
+    /// Begins a rebuild: its event, its place in the wave and the wave itself are one transaction.
+    /// False when the branch has something under way already.
+    pub(crate) async fn begin_rebuild(
+        &self,
+        new: &NewRebuild,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        if is_busy(&mut tx, &new.branch, None).await? {
+            return Ok(false);
+        }
+        let wave = wave_of(&mut tx, now).await?;
+        let number: i64 = {
+            let row = of_branch(
+                "INSERT INTO rebuilds (forge, repository, ref_name, wave_id, tried, because, \
+                 started_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+                &new.branch,
+            )
+            .bind(wave)
+            .bind(to_json(&new.tried)?)
+            .bind(&new.because)
+            .bind(seconds(now))
+            .fetch_one(&mut *tx)
+            .await?;
+            column(&row, "id")?
+        };
+        let event = Event::Rebuild(Rebuild {
+            repository: new.branch.repository.clone(),
+            ref_name: new.branch.ref_name.clone(),
+            commit: new.commit.clone(),
+            number,
+            parents: new.tried.iter().map(|tried| tried.reference.clone()).collect(),
+            workflows: new.workflows.clone(),
+            because: new.because.clone(),
+        });
+        let row = sqlx::query(
+            "INSERT INTO events (forge, kind, repository, identity, event, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(&new.branch.forge)
+        .bind(event.kind())
+        .bind(new.branch.repository.as_str())
+        .bind(event.identity())
+        .bind(to_json(&event)?)
+        .bind(seconds(now))
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query("UPDATE rebuilds SET event_id = $2 WHERE id = $1")
+            .bind(number)
+            .bind(column::<i64>(&row, "id")?)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Ends the wave, when nothing of it is under way and no answer of a registry is awaited.
+    pub(crate) async fn end_wave(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let ended = sqlx::query(
+            "UPDATE waves SET finished_at = $1 WHERE finished_at IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM rebuilds WHERE finished_at IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM watched_references WHERE due_at <= $1)",
+        )
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(ended.rows_affected() > 0)
+    }
+
+    /// Writes how the rebuilds ended whose runs are over; the answer is how many.
+    pub(crate) async fn settle_rebuilds(&self, now: DateTime<Utc>) -> Result<usize, StoreError> {
+        let over = sqlx::query(
+            "SELECT rebuilds.id AS id, rebuilds.forge AS forge, rebuilds.repository AS repository, \
+             ref_name, tried, events.id AS event, events.state AS event_state, \
+             events.reason AS event_reason \
+             FROM rebuilds JOIN events ON events.id = event_id \
+             WHERE finished_at IS NULL AND events.state <> 'new' AND NOT EXISTS \
+             (SELECT 1 FROM runs WHERE runs.event_id = events.id AND runs.state <> 'finished')",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        for row in &over {
+            let mut tx = self.write().await?;
+            settle(&mut tx, row, now).await?;
+            tx.commit().await?;
+        }
+        Ok(over.len())
+    }
+}
+
+/// Whether a branch has something under way or about to be planned, besides one event.
+pub(super) async fn is_busy(
+    tx: &mut SqliteConnection,
+    branch: &Branch,
+    besides: Option<i64>,
+) -> Result<bool, StoreError> {
+    let busy = of_branch(
+        "SELECT 1 FROM runs WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
+         AND state <> 'finished' AND fetch_ref = ref_name \
+         UNION ALL SELECT 1 FROM events WHERE state = 'new' AND forge = $1 AND repository = $2 \
+         AND json_extract(event, '$.ref') = $3 AND id IS NOT $4 \
+         UNION ALL SELECT 1 FROM rebuilds WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
+         AND finished_at IS NULL AND event_id IS NOT $4 LIMIT 1",
+        branch,
+    )
+    .bind(besides)
+    .fetch_optional(&mut *tx)
+    .await?;
+    Ok(busy.is_some())
+}
+
+/// The open wave, or a new one.
+async fn wave_of(tx: &mut SqliteConnection, now: DateTime<Utc>) -> Result<i64, StoreError> {
+    let open: Option<i64> = sqlx::query_scalar("SELECT id FROM waves WHERE finished_at IS NULL")
+        .fetch_optional(&mut *tx)
+        .await?;
+    if let Some(open) = open {
+        return Ok(open);
+    }
+    let new = sqlx::query_scalar("INSERT INTO waves (started_at) VALUES ($1) RETURNING id")
+        .bind(seconds(now))
+        .fetch_one(&mut *tx)
+        .await?;
+    Ok(new)
+}
+
+/// How one rebuild ended.
+struct End {
+    outcome: Outcome,
+    reason: String,
+}
+
+async fn settle(
+    tx: &mut SqliteConnection,
+    row: &sqlx::sqlite::SqliteRow,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let (number, event): (i64, i64) = (column(row, "id")?, column(row, "event")?);
+    let branch = Branch::read(row)?;
+    let end = if column::<&str>(row, "event_state")? == "planned" {
+        end_of_runs(tx, event).await?
+    } else {
+        let reason: Option<String> = column(row, "event_reason")?;
+        let reason = reason.unwrap_or_default();
+        let outcome = match reason.starts_with(SUPERSEDED) {
+            true => Outcome::Superseded,
+            false => Outcome::Failure,
+        };
+        End { outcome, reason }
+    };
+    let ended = sqlx::query(
+        "UPDATE rebuilds SET finished_at = $2, outcome = $3, reason = $4 \
+         WHERE id = $1 AND finished_at IS NULL",
+    )
+    .bind(number)
+    .bind(seconds(now))
+    .bind(end.outcome.as_str())
+    .bind(&end.reason)
+    .execute(&mut *tx)
+    .await?;
+    if ended.rows_affected() == 0 {
+        return Ok(());
+    }
+    match end.outcome {
+        Outcome::Success => drop_leftovers(tx, &branch, event).await,
+        Outcome::Superseded => Ok(()),
+        _ => record_failure(tx, row, &branch, event, &end.reason, now).await,
+    }
+}
+
+/// With these words begins the reason of a rebuild that something newer made needless.
+pub(super) const SUPERSEDED: &str = "superseded";
+
+/// What all runs of a rebuild together are. One that ends well and builds no image of its branch
+/// has not done what it was there for, and would be begun for ever.
+async fn end_of_runs(tx: &mut SqliteConnection, event: i64) -> Result<End, StoreError> {
+    let rows = sqlx::query(
+        "SELECT runs.outcome AS outcome, runs.message AS run_message, \
+         (SELECT message FROM jobs WHERE run_id = runs.id AND outcome NOT IN ('success', 'skipped') \
+          ORDER BY id LIMIT 1) AS message, \
+         EXISTS (SELECT 1 FROM image_nodes JOIN jobs ON jobs.id = image_nodes.job_id \
+          WHERE jobs.run_id = runs.id) AS built FROM runs WHERE event_id = $1",
+    )
+    .bind(event)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut outcomes = Vec::new();
+    let (mut reason, mut built) = (String::new(), false);
+    for row in &rows {
+        outcomes.extend(parsed_option::<Outcome>(row, "outcome")?);
+        built |= column::<bool>(row, "built")?;
+        if reason.is_empty() {
+            let message: Option<String> = column(row, "message")?;
+            reason = message.map_or_else(|| column(row, "run_message"), Ok)?;
+        }
+    }
+    let outcome = Outcome::of_all(outcomes);
+    Ok(match outcome {
+        Outcome::Success if !built => End {
+            outcome: Outcome::Failure,
+            reason: "its workflow does not build a released image any more".to_owned(),
+        },
+        _ => End { outcome, reason },
+    })
+}
+
+/// A job that the workflow does not have any more, or one that does not build any more, has left
+/// an image that nobody will build again.
+async fn drop_leftovers(
+    tx: &mut SqliteConnection,
+    branch: &Branch,
+    event: i64,
+) -> Result<(), StoreError> {
+    of_branch(
+        "DELETE FROM image_nodes WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
+         AND job_id < (SELECT min(jobs.id) FROM jobs JOIN runs ON runs.id = run_id \
+         WHERE event_id = $4)",
+        branch,
+    )
+    .bind(event)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+/// Counts a failure, anew when the parents are others than those of the failures before.
+async fn record_failure(
+    tx: &mut SqliteConnection,
+    row: &sqlx::sqlite::SqliteRow,
+    branch: &Branch,
+    event: i64,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut tried: Vec<Tried> = json(row, "tried")?;
+    for (reference, digest) in pins_of(tx, event).await? {
+        // What was built on is what the pinner found, which may be newer than what was planned.
+        if let Some(known) = tried.iter_mut().find(|tried| tried.reference == reference) {
+            known.digest = digest;
+        }
+    }
+    of_branch(
+        "INSERT INTO rebuild_controls (forge, repository, ref_name, attempts, failed_at, reason, \
+         tried) VALUES ($1, $2, $3, 1, $4, $5, $6) \
+         ON CONFLICT (forge, repository, ref_name) DO UPDATE SET \
+         attempts = CASE WHEN tried = excluded.tried THEN attempts + 1 ELSE 1 END, \
+         failed_at = excluded.failed_at, reason = excluded.reason, tried = excluded.tried",
+        branch,
+    )
+    .bind(seconds(now))
+    .bind(reason)
+    .bind(to_json(&tried)?)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+async fn pins_of(
+    tx: &mut SqliteConnection,
+    event: i64,
+) -> Result<Vec<(Reference, Digest)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT reference, digest FROM pins JOIN jobs ON jobs.id = job_id \
+         JOIN runs ON runs.id = run_id WHERE event_id = $1",
+    )
+    .bind(event)
+    .fetch_all(&mut *tx)
+    .await?;
+    let corrupt = |error| StoreError::Corrupt(format!("pins: {error}"));
+    rows.iter()
+        .map(|row| {
+            let reference = column::<String>(row, "reference")?.try_into().map_err(corrupt)?;
+            Ok((reference, Digest::parse(column(row, "digest")?).map_err(corrupt)?))
+        })
+        .collect()
+}
