@@ -10,6 +10,7 @@ pub mod dist_git;
 pub mod forge;
 pub mod held;
 mod leftovers;
+pub mod parents;
 pub mod parts;
 pub mod registry;
 pub mod wait;

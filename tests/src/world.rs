@@ -16,6 +16,8 @@ pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 const REGISTRATION_TOKEN: &str = "registration-token-of-the-tests";
 /// Token with which operators act.
 const OPERATOR_TOKEN: &str = "operator-token-of-the-tests";
+/// Token with which registries tell that a tag moved.
+pub const REGISTRY_HOOK_TOKEN: &str = "registry-hook-token-of-the-tests";
 /// The default workflow of every release, unless a story writes another.
 pub const LAYERED_IMAGE: &str = "name: layered-image\non: [push, pull_request]\njobs:\n  build:\n    \
     runs-on: docker\n    steps:\n      - uses: strata/checkout\n      - uses: strata/layered-build\n";
@@ -66,6 +68,7 @@ impl World {
         world.write("secrets/webhook", WEBHOOK_SECRET);
         world.write("secrets/registration", REGISTRATION_TOKEN);
         world.write("secrets/operator", OPERATOR_TOKEN);
+        world.write("secrets/registry-hook", REGISTRY_HOOK_TOKEN);
         world.write("workflows/layered-image.yml", LAYERED_IMAGE);
         world
     }
@@ -232,6 +235,7 @@ impl World {
             "state_dir = \"{dir}/state\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\n\
              registration_token_file = \"{dir}/secrets/registration\"\n\
              operator_token_file = \"{dir}/secrets/operator\"\n\
+             registry_hook_token_file = \"{dir}/secrets/registry-hook\"\n\
              [workflows]\noperator_directory = \"{dir}/workflows\"\n\
              [[forge]]\nname = \"dist-git\"\nkind = \"git\"\n\
              webhook_secret_file = \"{dir}/secrets/webhook\"\n\

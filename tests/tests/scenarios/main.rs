@@ -14,6 +14,7 @@ mod hooks;
 mod lookaside;
 mod push;
 mod record;
+mod rebuilds;
 mod refs;
 mod registries;
 mod rewriting;

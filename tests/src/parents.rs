@@ -1,0 +1,109 @@
+//! Images that stand on each other, and a registry that tells when a tag moves.
+
+use serde_json::{Value, json};
+
+use crate::dist_git::Repository;
+use crate::wait::{LONG, until};
+use crate::world::{REGISTRY_HOOK_TOKEN, World};
+
+/// Rebuilds for every image of both releases, looked for each minute.
+pub const REBUILDS: &str =
+    "[release.rebuild]\nautorebuild = true\ncheck = \"* * * * *\"\nbackoff_seconds = 1\n";
+
+impl World {
+    /// An installation in which a changed parent rebuilds what stands on it.
+    pub async fn with_rebuilds(rules: &str) -> Self {
+        let mut world = Self::prepare().await;
+        world.configure_releases(rules);
+        world.start_bridge().await;
+        world.start_runner();
+        world
+    }
+
+    /// A repository whose image stands on another one of release rawhide.
+    #[must_use]
+    pub fn image_on(&self, name: &str, parent: &str) -> Repository {
+        let repository = self.repository(&format!("containers/{name}"));
+        repository.write("Dockerfile", on(name, parent));
+        repository
+    }
+
+    /// Builds the first image of a repository; the answer is the commit.
+    pub async fn first_build(&self, repository: &Repository) -> String {
+        let before = self.runs().await.len();
+        let commit = repository.commit("rawhide", "Import");
+        repository.push(&["rawhide"]);
+        let runs = self.finished_runs(before + 1).await;
+        assert_eq!(runs[0]["outcome"], "success", "{:#}\n{}", runs[0], self.ends_of_logs());
+        commit
+    }
+
+    /// Moves a base image as its maintainers do; the answer is its new digest.
+    pub async fn move_base(&self, repository: &str) -> String {
+        let digest = self.registry.push_base(repository, "latest").await;
+        self.registry_tells(repository, "latest").await;
+        digest
+    }
+
+    /// What distribution sends when a tag was put.
+    pub async fn registry_tells(&self, repository: &str, tag: &str) -> Value {
+        let notice = json!({"events": [{"action": "push", "target": {
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "repository": repository, "tag": tag}}]});
+        let told = reqwest::Client::new()
+            .post(format!("{}/hooks/registry", self.url()))
+            .bearer_auth(REGISTRY_HOOK_TOKEN)
+            .json(&notice);
+        let answer = told.send().await.expect("the bridge answers");
+        assert_eq!(answer.status(), 202);
+        answer.json().await.expect("JSON")
+    }
+
+    /// Waits until no image is stale, nothing is under way and the wave is over, with so many runs
+    /// in all; the answer is the runs, newest first.
+    pub async fn all_current(&self, runs: usize) -> Vec<Value> {
+        until("all images are current", LONG, async || {
+            let stale = self.get("/api/v1/stale").await;
+            let images = stale["images"].as_array().expect("a list of images");
+            let current = images.iter().all(|image| image["condition"] == "current");
+            if current && !images.is_empty() && stale["wave"].is_null() {
+                return Ok(());
+            }
+            Err(format!("{stale:#}\n{}", self.ends_of_logs()))
+        })
+        .await;
+        let all = self.finished_runs(runs).await;
+        assert_eq!(all.len(), runs, "{all:#?}");
+        all
+    }
+
+    /// The parent that an image was built on, as its label says: what stands in the registry is
+    /// the truth.
+    pub async fn parent_of(&self, name: &str) -> String {
+        let config = self.registry.config(&format!("rawhide/{name}"), "latest").await;
+        let label = &config["config"]["Labels"]["org.opencontainers.image.base.digest"];
+        label.as_str().expect("a label with the parent's digest").to_owned()
+    }
+
+    /// What `latest` of an image names.
+    pub async fn latest(&self, name: &str) -> String {
+        self.registry.digest(&format!("rawhide/{name}"), "latest").await.expect("an image")
+    }
+}
+
+/// A Dockerfile on a parent.
+#[must_use]
+pub fn on(name: &str, parent: &str) -> String {
+    format!(
+        "FROM rawhide/{parent}:latest\nRUN echo {name} >> /etc/built\n\
+         LABEL com.redhat.component=\"{name}-container\" name=\"{name}\" version=\"1.0\"\n"
+    )
+}
+
+/// The causes of runs by the name of their repository, oldest first.
+#[must_use]
+pub fn causes(runs: &[Value]) -> Vec<(String, String)> {
+    let word = |run: &Value, key: &str| run[key].as_str().unwrap_or_default().to_owned();
+    let name = |run| word(run, "repository").replace("containers/", "");
+    runs.iter().rev().map(|run| (name(run), word(run, "cause"))).collect()
+}
