@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::failure::Failure;
 use crate::{
     bench, branches, build, build_image, decode, deliveries, explain, hook, images, lint, local,
-    logging, logs, lookaside, rebuild, roles, runs, settings, show, status, verrel, wait, watch,
+    logging, logs, lookaside, rebuild, roles, runs, settings, show, stale, status, verrel, wait,
+    watch,
 };
 
 const EXAMPLES: &str = "\
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Deliveries(deliveries::DeliveriesCommand),
     /// Say which workflows an event would run on a local repository, and why the others not.
     Explain(explain::ExplainArgs),
+    /// Show the images that stand on a parent that moved, and since when.
+    Stale(stale::StaleArgs),
     /// What stands on parent images that moved.
     #[command(subcommand)]
     Rebuild(rebuild::RebuildCommand),

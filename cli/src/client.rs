@@ -96,6 +96,17 @@ impl Bridge {
         self.parsed(authorised(self.request(Method::POST, path), token_file)?.json(body)).await
     }
 
+    /// The same, with what it is about in the query.
+    pub(crate) async fn post_query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        token_file: &Path,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path).query(query);
+        self.parsed(authorised(request, token_file)?).await
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.api.clone();
         // The base was checked to have a path.

@@ -1,7 +1,8 @@
 //! `strata images`.
 
-use clap::Args;
-use forge_bridge::views::{Image, ImageFilter, Images};
+use clap::{Args, Subcommand};
+use forge_bridge::views::{History, HistoryFilter, Image, ImageFilter, Images, SightingView};
+use workflows::image::Digest;
 
 use crate::args::{Asking, Paging};
 use crate::client::Bridge;
@@ -10,7 +11,10 @@ use crate::output::{Cell, Output};
 
 /// Which images to list.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ImagesArgs {
+    #[command(subcommand)]
+    command: Option<ImagesCommand>,
     /// Of this repository on the registry, with or without the registry's host.
     #[arg(long)]
     name: Option<String>,
@@ -23,7 +27,43 @@ pub(crate) struct ImagesArgs {
     asking: Asking,
 }
 
+/// What else to know of images.
+#[derive(Debug, Subcommand)]
+enum ImagesCommand {
+    /// Show the digests that a watched parent was seen with, newest first.
+    History(HistoryArgs),
+}
+
+/// Whose history to show.
+#[derive(Debug, Args)]
+struct HistoryArgs {
+    /// The parent, such as registry.example/f43/base:latest.
+    #[arg(value_name = "REF")]
+    reference: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+async fn history(args: HistoryArgs) -> Result<(), Failure> {
+    let output = Output::new(args.asking.shown);
+    let bridge = Bridge::at(&args.asking.bridge)?;
+    let filter = HistoryFilter { reference: args.reference };
+    let history: History = bridge.get(&["references", "history"], &filter).await?;
+    if output.is_json() {
+        return Ok(output.json(&history)?);
+    }
+    let row = |seen: &SightingView| {
+        let digest = seen.digest.as_ref().map_or("gone", Digest::as_str);
+        vec![output.ago(seen.seen_at), Cell::plain(digest)]
+    };
+    let rows: Vec<Vec<Cell>> = history.sightings.iter().map(row).collect();
+    Ok(output.table(&["SEEN", "DIGEST"], &rows)?)
+}
+
 pub(crate) async fn run(args: ImagesArgs) -> Result<(), Failure> {
+    if let Some(ImagesCommand::History(args)) = args.command {
+        return history(args).await;
+    }
     let output = Output::new(args.asking.shown);
     let bridge = Bridge::at(&args.asking.bridge)?;
     let filter = ImageFilter {

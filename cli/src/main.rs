@@ -27,6 +27,7 @@ mod roles;
 mod runs;
 mod settings;
 mod show;
+mod stale;
 mod status;
 mod verrel;
 mod wait;
@@ -84,7 +85,8 @@ async fn perform(cli: Cli) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(args).await,
         Command::Deliveries(command) => deliveries::run(command).await,
         Command::Explain(args) => explain::run(args).await,
-        Command::Rebuild(command) => rebuild::run(&command),
+        Command::Stale(args) => stale::run(args).await,
+        Command::Rebuild(command) => rebuild::run(&command).await,
         Command::BuildImage(args) => build_image::run(*args).await,
         Command::Clone(args) => branches::clone(&args),
         Command::SwitchBranch(args) => branches::switch(&args),

@@ -1,27 +1,38 @@
 //! `strata rebuild`: what stands on a parent image that moved.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use workflows::image::{DOCKER_HUB, Digest, Reference};
-use workflows::rebuild::{
-    self, Activity, Admission, GraphFile, ImageId, MAX_GRAPH_FILE_BYTES, Plan, Planned, Unseen,
-    UnseenReason, Wait,
-};
+use forge_bridge::views::{PlanView, Planning};
+use workflows::image::{DOCKER_HUB, Reference};
+use workflows::rebuild::{self, Activity, GraphFile, MAX_GRAPH_FILE_BYTES, Plan};
 
-use crate::args::Shown;
+use self::control::{ControlArgs, StopArgs};
+use crate::args::Asking;
+use crate::client::Bridge;
 use crate::failure::Failure;
 use crate::output::{Cell, Output};
+
+mod control;
+
+/// Nothing runs beside a file.
+static IDLE: Activity = Activity { building: BTreeSet::new(), rebuilds: Vec::new() };
 
 /// What to do about parent images that moved.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RebuildCommand {
-    /// Say what would be built again and in which order, from a file and without a server.
+    /// Say what is built again and in which order: by the bridge, or in a file without a server.
     Plan(PlanArgs),
+    /// Let the rebuilds of images run again, and look at all parents at once.
+    Start(ControlArgs),
+    /// Begin no rebuild of images until they are started again; what is under way ends.
+    Stop(StopArgs),
+    /// Forget the failures of images, so that they are tried at once.
+    Retry(ControlArgs),
 }
 
 /// What to plan.
@@ -29,79 +40,41 @@ pub(crate) enum RebuildCommand {
 pub(crate) struct PlanArgs {
     /// Images, their parents and the rules of their releases, as YAML or JSON.
     #[arg(long, value_name = "FILE")]
-    graph: PathBuf,
+    graph: Option<PathBuf>,
     /// Suppose that these references moved, beside what the file says was observed.
-    #[arg(long, value_name = "REF", num_args = 1..)]
+    #[arg(long, value_name = "REF", num_args = 1.., requires = "graph")]
     stale: Vec<String>,
     /// Plan as if it were this time, such as 2026-12-24T18:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", requires = "graph")]
     at: Option<DateTime<Utc>>,
     /// Write a picture of the graph to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "graph")]
     svg: Option<PathBuf>,
     #[command(flatten)]
-    shown: Shown,
+    asking: Asking,
 }
 
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct PlanView {
-    /// The time that the plan was made for.
-    at: DateTime<Utc>,
-    /// Parents before children.
-    waves: Vec<Vec<PlannedView>>,
-    /// What is stale and not built.
-    blocked: Vec<BlockedView>,
-    /// What nothing can be said of.
-    unseen: Vec<UnseenView>,
-    /// What is wrong with the graph or its rules.
-    problems: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct PlannedView {
-    image: ImageId,
-    release: String,
-    /// Parents that moved already.
-    moved: Vec<MovedView>,
-    /// Images that are built first.
-    after: Vec<ImageId>,
-    /// How the change comes down to this image.
-    because: String,
-    /// What it waits for; `None` when it would start now.
-    waits: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct MovedView {
-    reference: Reference,
-    from: Option<Digest>,
-    to: Option<Digest>,
-}
-
-#[derive(Debug, Serialize)]
-struct BlockedView {
-    image: ImageId,
-    reason: String,
-}
-
-#[derive(Debug, Serialize)]
-struct UnseenView {
-    reference: Reference,
-    reason: String,
-    images: usize,
-}
-
-pub(crate) fn run(command: &RebuildCommand) -> Result<(), Failure> {
+pub(crate) async fn run(command: &RebuildCommand) -> Result<(), Failure> {
     match command {
-        RebuildCommand::Plan(args) => plan(args),
+        RebuildCommand::Plan(args) => match &args.graph {
+            Some(graph) => plan_file(args, graph),
+            None => plan_of_bridge(args).await,
+        },
+        RebuildCommand::Start(args) => control::start(args).await,
+        RebuildCommand::Stop(args) => control::stop(args).await,
+        RebuildCommand::Retry(args) => control::retry(args).await,
     }
 }
 
-fn plan(args: &PlanArgs) -> Result<(), Failure> {
-    let output = Output::new(args.shown);
-    let text = read(&args.graph)?;
-    let mut file = GraphFile::parse(&args.graph.display().to_string(), &text)
+async fn plan_of_bridge(args: &PlanArgs) -> Result<(), Failure> {
+    let bridge = Bridge::at(&args.asking.bridge)?;
+    let view: PlanView = bridge.get(&["rebuilds", "plan"], &()).await?;
+    show(&view, &Output::new(args.asking.shown))
+}
+
+fn plan_file(args: &PlanArgs, graph: &Path) -> Result<(), Failure> {
+    let text = read(graph)?;
+    let mut file = GraphFile::parse(&graph.display().to_string(), &text)
         .map_err(|diagnostic| Failure::Negative(diagnostic.to_string()))?;
     suppose(&mut file, &args.stale)?;
     let at = args.at.unwrap_or_else(Utc::now);
@@ -109,11 +82,15 @@ fn plan(args: &PlanArgs) -> Result<(), Failure> {
     if let Some(path) = &args.svg {
         draw(&file, &plan, path)?;
     }
-    let view = PlanView::new(&file, &plan, at, !args.stale.is_empty());
+    let view = PlanView::new(planning(&file, &plan, at), !args.stale.is_empty());
+    show(&view, &Output::new(args.asking.shown))
+}
+
+fn show(view: &PlanView, output: &Output) -> Result<(), Failure> {
     if output.is_json() {
-        output.json(&view)?;
+        output.json(view)?;
     } else {
-        print(&view, &output)?;
+        print(view, output)?;
     }
     if view.problems.is_empty() { Ok(()) } else { Err(Failure::No) }
 }
@@ -148,79 +125,14 @@ fn suppose(file: &mut GraphFile, stale: &[String]) -> Result<(), Failure> {
 }
 
 fn draw(file: &GraphFile, plan: &Plan, path: &Path) -> Result<(), Failure> {
-    let states = rebuild::conditions(&file.graph, plan, &Activity::default(), &file.policy);
+    let states = rebuild::conditions(&file.graph, plan, &IDLE, &file.policy);
     fs::write(path, rebuild::svg(&file.graph, &states))
         .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))
 }
 
-impl PlanView {
-    fn new(file: &GraphFile, plan: &Plan, at: DateTime<Utc>, supposed: bool) -> Self {
-        let admission = rebuild::admit(&file.graph, plan, &Activity::default(), &file.policy, at);
-        let mut waits = Waits::new(&admission);
-        let mut wave = |wave: &Vec<Planned>| {
-            wave.iter().map(|planned| PlannedView::new(file, plan, planned, &mut waits)).collect()
-        };
-        // Whoever supposes a change has not asked any registry, and knows that.
-        let told = |unseen: &&Unseen| !(supposed && unseen.reason == UnseenReason::NotAsked);
-        Self {
-            at,
-            waves: plan.waves.iter().map(&mut wave).collect(),
-            blocked: plan
-                .blocked
-                .iter()
-                .map(|b| BlockedView { image: b.image.clone(), reason: b.hindrance.to_string() })
-                .collect(),
-            unseen: plan
-                .unseen
-                .iter()
-                .filter(told)
-                .map(|unseen| UnseenView {
-                    reference: unseen.reference.clone(),
-                    reason: unseen.reason.to_string(),
-                    images: unseen.images,
-                })
-                .collect(),
-            problems: rebuild::check(&file.graph, &file.policy)
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        }
-    }
-}
-
-/// What waits, in the order of the plan.
-#[derive(Debug)]
-struct Waits<'a> {
-    waiting: std::iter::Peekable<std::slice::Iter<'a, rebuild::Waiting>>,
-}
-
-impl<'a> Waits<'a> {
-    fn new(admission: &'a Admission) -> Self {
-        Self { waiting: admission.waiting.iter().peekable() }
-    }
-
-    fn of(&mut self, image: &ImageId) -> Option<&'a Wait> {
-        self.waiting.next_if(|waiting| waiting.image == *image).map(|waiting| &waiting.wait)
-    }
-}
-
-impl PlannedView {
-    fn new(file: &GraphFile, plan: &Plan, planned: &Planned, waits: &mut Waits<'_>) -> Self {
-        let release = file.graph.image(&planned.image).map(|image| image.release.clone());
-        let moved = planned.moved.iter().map(|moved| MovedView {
-            reference: moved.reference.clone(),
-            from: moved.from.clone(),
-            to: moved.to.clone(),
-        });
-        Self {
-            image: planned.image.clone(),
-            release: release.unwrap_or_default(),
-            moved: moved.collect(),
-            after: planned.after.clone(),
-            because: plan.chain(&planned.image).map(|c| c.to_string()).unwrap_or_default(),
-            waits: waits.of(&planned.image).map(ToString::to_string),
-        }
-    }
+/// What of a file's graph is shown.
+fn planning<'a>(file: &'a GraphFile, plan: &'a Plan, at: DateTime<Utc>) -> Planning<'a> {
+    Planning { graph: &file.graph, policy: &file.policy, activity: &IDLE, plan, at }
 }
 
 fn print(view: &PlanView, output: &Output) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! Images that stand on each other, and a registry that tells when a tag moves.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::dist_git::Repository;
@@ -75,6 +76,38 @@ impl World {
         let all = self.finished_runs(runs).await;
         assert_eq!(all.len(), runs, "{all:#?}");
         all
+    }
+
+    /// Waits until the bridge says that of an image.
+    pub async fn condition(&self, image: &str, condition: &str) {
+        until(&format!("{image} is {condition}"), LONG, async || {
+            let stale = self.get("/api/v1/stale").await;
+            let images = stale["images"].as_array().expect("a list of images");
+            let found = images.iter().find(|one| one["image"] == image);
+            match found.is_some_and(|one| one["condition"] == condition) {
+                true => Ok(()),
+                false => Err(format!("{stale:#}")),
+            }
+        })
+        .await;
+    }
+
+    /// Waits until a parent has been asked for after the last hint.
+    pub async fn looked_at(&self, reference: &str) {
+        let asked = Utc::now();
+        until(&format!("a look at {reference}"), LONG, async || {
+            let stale = self.get("/api/v1/stale").await;
+            let parents = stale["images"].as_array().into_iter().flatten();
+            let mut parents =
+                parents.flat_map(|one| one["parents"].as_array().into_iter().flatten());
+            let found = parents.find(|parent| parent["reference"] == reference);
+            let checked = found.and_then(|parent| parent["checked_at"].as_str()?.parse().ok());
+            match checked.is_some_and(|at: DateTime<Utc>| at.timestamp() >= asked.timestamp()) {
+                true => Ok(()),
+                false => Err(format!("{stale:#}")),
+            }
+        })
+        .await;
     }
 
     /// The parent that an image was built on, as its label says: what stands in the registry is

@@ -68,6 +68,19 @@ impl Registry {
         base_image::push(&self.host(), repository, tag, &format!("{} {count}", self.host())).await
     }
 
+    /// Removes the manifest that a reference of this registry names, and the tag with it.
+    ///
+    /// # Panics
+    /// When the registry refuses.
+    pub async fn delete(&self, reference: &str) {
+        let name = reference.strip_prefix(&self.host()).expect("a reference of this registry");
+        let (repository, tag) = name.trim_start_matches('/').rsplit_once(':').expect("a tag");
+        let digest = self.digest(repository, tag).await.expect("something to delete");
+        let url = format!("http://{}/v2/{repository}/manifests/{digest}", self.host());
+        let answer = reqwest::Client::new().delete(url).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{reference}: {}", answer.status());
+    }
+
     /// The digest that a tag names now.
     pub async fn digest(&self, repository: &str, tag: &str) -> Option<String> {
         let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());

@@ -165,6 +165,9 @@ pub struct RebuildFacts {
     /// Whether the head of the branch is built, or the commit that was built last; `None` for
     /// what the release chooses.
     pub from_latest: Option<bool>,
+    /// True for a rebuild whose floating tags stay where they are when its layers are those of
+    /// the build before.
+    pub skip_unchanged: bool,
 }
 
 /// Bounds of a job and of each of its containers.

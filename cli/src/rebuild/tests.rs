@@ -1,10 +1,17 @@
 use super::*;
+use crate::args::Shown;
 
 const EXAMPLE: &str = "../examples/rebuild/graph.yaml";
 
 fn args(graph: PathBuf, stale: &[&str], svg: Option<PathBuf>) -> PlanArgs {
     let stale = stale.iter().map(|text| (*text).to_owned()).collect();
-    PlanArgs { graph, stale, at: None, svg, shown: Shown { json: true } }
+    let bridge = "http://127.0.0.1:1".parse().unwrap();
+    let asking = Asking { bridge, shown: Shown { json: true } };
+    PlanArgs { graph: Some(graph), stale, at: None, svg, asking }
+}
+
+fn plan(args: &PlanArgs) -> Result<(), Failure> {
+    plan_file(args, args.graph.as_deref().unwrap())
 }
 
 fn example() -> PathBuf {
@@ -17,7 +24,7 @@ fn view(stale: &[&str], at: &str) -> PlanView {
     suppose(&mut file, &stale).unwrap();
     let at = at.parse().unwrap();
     let plan = rebuild::plan(&file.graph, &file.observed, &file.policy, at);
-    PlanView::new(&file, &plan, at, !stale.is_empty())
+    PlanView::new(planning(&file, &plan, at), !stale.is_empty())
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn action(
                 repository_files: repositories::files(&release.repositories),
                 notes: build.gated.notes.clone(),
                 autorebuild: build.gated.autorebuild,
-                rebuild: rebuild_facts(&build.gated),
+                rebuild: rebuild_facts(job, release, &build.gated),
                 mode: build.mode,
                 nvr: nvr.cloned(),
                 target: target(release, &build.gated.labels.name),
@@ -108,8 +108,9 @@ fn action(
 }
 
 /// What the next rebuild of the branch has to know.
-fn rebuild_facts(gated: &Gated) -> RebuildFacts {
+fn rebuild_facts(job: &UnpinnedJob, release: &ReleasePolicy, gated: &Gated) -> RebuildFacts {
     RebuildFacts {
+        skip_unchanged: job.is_rebuild && release.rebuild.skip_unchanged,
         fixed_release: gated.release.clone().filter(|_| !gated.rebuild.add_timestamp),
         from_latest: gated.rebuild.from_latest,
     }

@@ -69,6 +69,10 @@ pub(super) async fn record_built(
     if let Some(tag) = &build.tags.primary {
         insert_tag(tx, id, TagClass::Primary, tag, None).await?;
     }
+    if build.rebuild.skip_unchanged && nodes::is_unchanged(tx, lease.job).await? {
+        tracing::info!(job.id = %lease.job, "job {}: same layers; no floating tag moves", lease.job);
+        return Ok(Some(status::publishing()));
+    }
     for tag in &build.tags.floating {
         insert_tag(tx, id, TagClass::Floating, tag, None).await?;
     }

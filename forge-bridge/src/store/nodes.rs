@@ -186,6 +186,26 @@ pub(super) async fn record(
     Ok(())
 }
 
+/// Whether the image of a job has the layers of the one that it would take the place of. Where
+/// the runner did not tell of layers, nobody knows, and that is no.
+pub(super) async fn is_unchanged(
+    tx: &mut SqliteConnection,
+    job: JobId,
+) -> Result<bool, StoreError> {
+    let same = sqlx::query(
+        "SELECT 1 FROM images JOIN jobs ON jobs.id = images.job_id JOIN runs ON runs.id = run_id \
+         JOIN image_nodes AS node ON node.forge = runs.forge \
+         AND node.repository = runs.repository AND node.ref_name = runs.ref_name \
+         AND node.workflow_origin = runs.workflow_origin \
+         AND node.workflow_path = runs.workflow_path AND node.job_name = jobs.name \
+         WHERE jobs.id = $1 AND node.content = images.content",
+    )
+    .bind(job.0)
+    .fetch_optional(&mut *tx)
+    .await?;
+    Ok(same.is_some())
+}
+
 /// The layered build of a job; the pinner allows one.
 pub(super) fn layered_build(spec: &JobSpec) -> Option<&BuildSpec> {
     spec.steps.iter().find_map(|step| match &step.action {

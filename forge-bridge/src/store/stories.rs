@@ -18,6 +18,7 @@ use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subj
 use super::{Decoded, Store};
 
 mod asked;
+mod graph;
 mod numbers;
 mod records;
 

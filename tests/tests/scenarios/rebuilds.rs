@@ -1,7 +1,8 @@
 //! Parent images move, and what stands on them is built again, once and in order.
 
-use scenarios::parents::{REBUILDS, causes};
-use scenarios::world::World;
+use scenarios::held::HOLD;
+use scenarios::parents::{REBUILDS, causes, on};
+use scenarios::world::{World, text};
 
 #[tokio::test]
 async fn a_chain_of_three_is_built_again_from_its_base_up() {
@@ -33,5 +34,147 @@ async fn a_chain_of_three_is_built_again_from_its_base_up() {
     assert_eq!(newest["commit"], commit.as_str(), "the commit that was built last");
     assert_eq!(newest["jobs"][0]["nvr"], "upper-container-1.0-2.fc44", "a new release number");
     assert_eq!(upper.status(&commit, "layered-image / build").await["state"], "success");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_diamond_whose_parents_both_move_is_built_once() {
+    let world = World::with_rebuilds(&format!("{REBUILDS}builders = true\n")).await;
+    let left = world.image_on("left", "base");
+    let right = world.image_on("right", "base");
+    let top = world.repository("containers/top");
+    top.write(
+        "Dockerfile",
+        on("top", "left")
+            .replace("RUN ", "COPY --from=rawhide/right:latest /etc/built /right\nRUN "),
+    );
+    for repository in [&left, &right, &top] {
+        world.first_build(repository).await;
+    }
+    world.all_current(3).await;
+
+    world.move_base("rawhide/base").await;
+
+    let runs = world.all_current(6).await;
+    let causes = causes(&runs);
+    assert_eq!(causes[5].0, "top", "{causes:?}");
+    let cause = &causes[5].1;
+    assert!(cause.starts_with("parent ") && cause.contains(":latest moved"), "{cause}");
+    assert_eq!(world.parent_of("top").await, world.latest("left").await);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_builder_image_counts_where_the_release_says_so() {
+    for (rules, expected) in [(REBUILDS.to_owned() + "builders = true\n", 2), (REBUILDS.into(), 1)]
+    {
+        let world = World::with_rebuilds(&rules).await;
+        let tool = world.repository("containers/tool");
+        world.registry.push_base("rawhide/compiler", "latest").await;
+        tool.write(
+            "Dockerfile",
+            on("tool", "base")
+                .replace("FROM ", "FROM rawhide/compiler:latest AS compiler\nFROM ")
+                .replace("RUN ", "COPY --from=compiler /etc/passwd /etc/compiled\nRUN "),
+        );
+        world.first_build(&tool).await;
+        world.all_current(1).await;
+        world.registry.push_base("rawhide/compiler", "latest").await;
+        let told = world.registry_tells("rawhide/compiler", "latest").await;
+        assert_eq!(told["due"], expected - 1, "watched only where it counts");
+        world.all_current(expected).await;
+        world.nothing_left().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_registry_does_not_say_and_what_it_says_twice_is_no_change() {
+    let mut world = World::with_rebuilds(REBUILDS).await;
+    let httpd = world.image_on("httpd", "base");
+    world.first_build(&httpd).await;
+    world.all_current(1).await;
+    let base = world.registry.digest("rawhide/base", "latest").await.expect("a base image");
+    let reference = format!("{}/rawhide/base:latest", world.registry.host());
+
+    // The same digest again, told twice.
+    for _ in 0..2 {
+        world.registry_tells("rawhide/base", "latest").await;
+    }
+    world.looked_at(&reference).await;
+
+    // Nobody answers.
+    world.registry.stop();
+    world.registry_tells("rawhide/base", "latest").await;
+    world.condition("containers/httpd@rawhide", "unknown").await;
+    world.registry.resume().await;
+    world.condition("containers/httpd@rawhide", "current").await;
+
+    // The tag is gone.
+    world.registry.delete(&reference).await;
+    world.registry_tells("rawhide/base", "latest").await;
+    world.condition("containers/httpd@rawhide", "unknown").await;
+    assert_eq!(world.runs().await.len(), 1, "nothing was built again");
+    let history = world.strata(&["images", "history", &reference]);
+    let history = text(&history);
+    assert!(history.contains("gone") && history.contains(&base), "{history}");
+
+    // It is back with something else, and that is a change.
+    let moved = world.move_base("rawhide/base").await;
+    world.all_current(2).await;
+    assert_eq!(world.parent_of("httpd").await, moved);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_a_wave_loses_nothing_and_builds_nothing_twice() {
+    let mut world = World::with_rebuilds(REBUILDS).await;
+    let lower = world.image_on("lower", "base");
+    let upper = world.image_on("upper", "lower");
+    lower.write("Dockerfile", on("lower", "base").replace("RUN ", &format!("RUN {HOLD}; ")));
+    lower.commit("rawhide", "Import");
+    lower.push(&["rawhide"]);
+    world.held().await.release();
+    world.finished_runs(1).await;
+    world.first_build(&upper).await;
+    world.all_current(2).await;
+
+    world.move_base("rawhide/base").await;
+    let held = world.held().await;
+    world.kill_bridge();
+    held.release();
+    world.start_bridge().await;
+
+    let runs = world.all_current(4).await;
+    assert_eq!(runs[0]["outcome"], "success", "{:#}", runs[0]);
+    assert_eq!(world.parent_of("upper").await, world.latest("lower").await);
+    let plan = world.get("/api/v1/rebuilds/plan").await;
+    assert_eq!(plan["waves"].as_array().map(Vec::len), Some(0), "a second plan is empty");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_stopped_image_waits_for_its_start() {
+    let world = World::with_rebuilds(REBUILDS).await;
+    let httpd = world.image_on("httpd", "base");
+    world.first_build(&httpd).await;
+    world.all_current(1).await;
+    let id = "containers/httpd@rawhide";
+
+    let dry = text(&world.strata(&["rebuild", "stop", id, "--dry-run"]));
+    assert!(dry.contains("would be stopped"), "{dry}");
+    let stopped = text(&world.strata(&["rebuild", "stop", id, "--reason", "a new maintainer"]));
+    assert!(stopped.contains("stopped"), "{stopped}");
+    world.move_base("rawhide/base").await;
+    world.condition(id, "blocked").await;
+    let stale = text(&world.strata(&["stale"]));
+    assert!(stale.contains("held: a new maintainer"), "{stale}");
+    let page = world.page("/rebuilds?release=rawhide").await;
+    assert!(page.contains("held: a new maintainer") && page.contains("graph.svg"), "{page}");
+    assert!(world.page("/rebuilds/graph.svg?release=rawhide").await.starts_with("<svg"));
+    assert!(world.page("/metrics").await.contains("strata_stale_images 1"));
+
+    let started = text(&world.strata(&["rebuild", "start", id]));
+    assert!(started.contains("started"), "{started}");
+    world.all_current(2).await;
     world.nothing_left().await;
 }

@@ -1,0 +1,235 @@
+//! What builds leave in the graph, and how rebuilds end.
+
+use sqlx::Connection as _;
+use workflows::evidence::{BuildEvidence, LayerFacts};
+use workflows::rebuild::{Target, Tried};
+
+use super::*;
+use crate::store::nodes::Branch;
+use crate::store::rebuilds::NewRebuild;
+use crate::store::watched::{Checked, Said};
+
+fn digest(digit: char) -> Digest {
+    Digest::parse(&format!("sha256:{}", digit.to_string().repeat(64))).unwrap()
+}
+
+fn base() -> Reference {
+    Reference::parse("registry.example/f43/base:latest", "registry.example").unwrap()
+}
+
+fn this_branch() -> Branch {
+    Branch::of("forge", &repository(), &branch())
+}
+
+fn evidence(layer: char) -> BuildEvidence {
+    BuildEvidence {
+        config: digest('c'),
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        os: "linux".to_owned(),
+        architecture: "amd64".to_owned(),
+        layers: vec![LayerFacts {
+            digest: digest('e'),
+            diff_id: digest(layer),
+            size_bytes: 1,
+            unpacked_bytes: 1,
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+        }],
+        packages: Vec::new(),
+        sources: Vec::new(),
+        tools: Vec::new(),
+    }
+}
+
+impl Story {
+    /// Builds and publishes what waits in the queue, with one layer; the answer is the tags.
+    async fn publish(&self, request: &str, built: char, layer: char) -> Vec<String> {
+        let lease = self.lease(request).await.unwrap();
+        let image = BuiltImage { reference: reference(), digest: digest(built), size_bytes: 1 };
+        let report = JobReport {
+            image: Some(image),
+            evidence: Some(evidence(layer)),
+            ..report(lease.fence, Outcome::Success, None)
+        };
+        self.store.finish(RUNNER, lease.job, &report, self.now).await.unwrap();
+        let publications = self.store.publications(self.now, 10).await.unwrap();
+        let [publication] = publications.as_slice() else { panic!("{publications:?}") };
+        for (_, tag) in &publication.wanted {
+            self.store.tag_put(publication.image, tag, self.now).await.unwrap();
+        }
+        self.store.published(publication, self.now).await.unwrap();
+        publication.wanted.iter().map(|(_, tag)| tag.to_string()).collect()
+    }
+
+    async fn begin_rebuild(&self, to: char) -> bool {
+        let new = NewRebuild {
+            branch: this_branch(),
+            commit: commit('a'),
+            workflows: Vec::new(),
+            tried: vec![Tried { reference: base(), digest: digest(to) }],
+            because: "parent moved".to_owned(),
+        };
+        self.store.begin_rebuild(&new, self.now).await.unwrap()
+    }
+
+    async fn skip_newest(&self, reason: &str) {
+        let undone = self.store.events_due(self.now, 10).await.unwrap().pop().unwrap();
+        let skip = Decision::Skip(reason.to_owned());
+        self.store.record_decision(undone.id, "forge", &skip, self.now).await.unwrap();
+        assert_eq!(self.store.settle_rebuilds(self.now).await.unwrap(), 1);
+    }
+
+    async fn attempts(&self) -> Vec<u32> {
+        let controls = self.store.controls().await.unwrap();
+        controls.iter().map(|one| one.failure.as_ref().map_or(0, |f| f.attempts)).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_branch_is_rebuilt_once_at_a_time_and_failures_count_by_their_parents() {
+    let story = Story::begin().await;
+    assert!(story.begin_rebuild('1').await);
+    assert!(!story.begin_rebuild('1').await, "one is under way");
+    assert_eq!(story.store.settle_rebuilds(story.now).await.unwrap(), 0);
+    story.skip_newest("no workflow file").await;
+    assert_eq!(story.attempts().await, [1]);
+
+    assert!(story.begin_rebuild('1').await);
+    story.skip_newest("no workflow file").await;
+    assert_eq!(story.attempts().await, [2]);
+
+    assert!(story.begin_rebuild('2').await);
+    story.skip_newest("no workflow file").await;
+    assert_eq!(story.attempts().await, [1], "another parent may mend it");
+
+    assert!(story.begin_rebuild('3').await);
+    story.skip_newest("superseded: another run of the branch is under way").await;
+    assert_eq!(story.attempts().await, [1], "what a push does is no failure");
+    assert!(story.store.end_wave(story.now).await.unwrap());
+    assert!(!story.store.end_wave(story.now).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_push_that_waits_keeps_rebuilds_of_its_branch_from_beginning() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    assert!(!story.begin_rebuild('1').await);
+    story.pin_all().await;
+    story.publish("one", '1', '1').await;
+    assert!(story.begin_rebuild('1').await);
+    let nodes = story.store.nodes().await.unwrap();
+    assert_eq!(nodes[0].built.names[0].candidate.to_string(), "registry.example/f43/httpd:latest");
+}
+
+#[tokio::test]
+async fn a_rebuild_with_the_same_layers_moves_no_floating_tag() {
+    let story = Story::begin().await;
+    for (after, layer, expected) in [
+        ('a', '1', &["2.4-1", "latest"][..]),
+        ('b', '1', &["2.4-1"]),
+        ('c', '2', &["2.4-1", "latest"]),
+    ] {
+        story.push(after, &[draft("build", &[])]).await;
+        let job = story.store.unpinned(story.now, 1).await.unwrap().pop().unwrap();
+        let complete = |nvr: Option<&_>| {
+            let mut spec = spec(&job, nvr);
+            if let StepAction::LayeredBuild(build) = &mut spec.steps[0].action {
+                build.rebuild.skip_unchanged = true;
+            }
+            spec
+        };
+        story.store.record_pins(&job, Some(&request()), &[], complete, story.now).await.unwrap();
+        assert_eq!(story.publish(&after.to_string(), after, layer).await, expected, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn every_digest_of_a_reference_is_kept_and_a_silent_registry_adds_none() {
+    let mut story = Story::begin().await;
+    story.store.watch(&[(base(), vec!["f43".to_owned()])], &[]).await.unwrap();
+    let index = |digit| Said::Names(Target::Index(digest(digit)), Some("\"tag\"".to_owned()));
+    let failed = || Said::Failed("it answers 502".to_owned());
+    let said = [
+        index('1'),
+        Said::Unchanged,
+        failed(),
+        index('1'),
+        Said::Missing,
+        Said::Missing,
+        index('1'),
+        index('2'),
+    ];
+    let mut moved = 0;
+    for said in said {
+        story.now += TimeDelta::minutes(1);
+        let due = story.store.watched_due(story.now, 10).await.unwrap();
+        let check = Checked { reference: base(), hints: due[0].hints, said, due_at: story.now };
+        moved += story.store.record_checks(&[check], story.now).await.unwrap();
+    }
+    assert_eq!(moved, 2, "from nothing, and from one to the other");
+    let seen = story.store.sightings(&base(), 10).await.unwrap();
+    let seen: Vec<_> = seen.iter().map(|one| one.target.as_ref().map(|t| t.digest())).collect();
+    let (one, two) = (digest('1'), digest('2'));
+    assert_eq!(seen, [Some(&two), Some(&one), None, Some(&one)]);
+}
+
+#[tokio::test]
+async fn a_hint_during_a_question_is_not_lost() {
+    let story = Story::begin().await;
+    story.store.watch(&[(base(), vec!["f43".to_owned()])], &[]).await.unwrap();
+    let due = story.store.watched_due(story.now, 10).await.unwrap();
+    let name = ("f43/base".to_owned(), "latest".to_owned());
+    assert_eq!(story.store.hint(&[name], story.now).await.unwrap(), 1);
+    let check = Checked {
+        reference: base(),
+        hints: due[0].hints,
+        said: Said::Missing,
+        due_at: story.now + TimeDelta::hours(1),
+    };
+    story.store.record_checks(&[check], story.now).await.unwrap();
+    assert_eq!(story.store.watched_due(story.now, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn images_of_before_are_in_the_graph_and_never_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("strata.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    for sql in [include_str!("../../../migrations/0001_first.sql"), OLD_IMAGES] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut old).await.unwrap();
+    }
+    let new = include_str!("../../../migrations/0004_rebuilds.sql");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(new)).execute(&mut old).await.unwrap();
+    let nodes: Vec<(i64, String, String)> =
+        sqlx::query_as("SELECT job_id, parents, names FROM image_nodes")
+            .fetch_all(&mut old)
+            .await
+            .unwrap();
+    let [(job, parents, names)] = nodes.as_slice() else { panic!("{nodes:?}") };
+    assert_eq!(*job, 2, "the newest success");
+    let parents: Vec<workflows::rebuild::Parent> = serde_json::from_str(parents).unwrap();
+    assert_eq!((parents[0].reference.clone(), parents[0].pin.clone()), (base(), None));
+    let names: Vec<workflows::rebuild::Name> = serde_json::from_str(names).unwrap();
+    assert_eq!(names[0].candidate.to_string(), "registry.example/f43/httpd:latest");
+}
+
+/// Two builds of one job, an old one and a newer one.
+const OLD_IMAGES: &str = "
+    INSERT INTO events (id, forge, kind, event, created_at)
+    SELECT value, 'g', 'push', '{}', 0 FROM json_each('[1, 2]');
+    INSERT INTO runs (id, event_id, forge, repository, ref_name, commit_id, fetch_ref, release,
+        cause, trust, workflow, workflow_path, workflow_origin, workflow_blob, workflow_text,
+        state, created_at)
+    SELECT value, value, 'g', 'containers/httpd', 'refs/heads/f43', 'a', 'refs/heads/f43', 'f43', 'push',
+        'trusted', 'w', 'w.yml', 'operator', 'b', '', 'finished', 0
+        FROM json_each('[1, 2]');
+    INSERT INTO jobs (id, run_id, name, context, draft, state, outcome, created_at)
+    SELECT value, value, 'build', 'w / build', '{}', 'finished', 'success', 0
+        FROM json_each('[1, 2]');
+    INSERT INTO pins VALUES (1, 0, 'base', 'registry.example/f43/base:latest', 'sha256:1');
+    INSERT INTO pins VALUES (2, 0, 'base', 'registry.example/f43/base:latest', 'sha256:2');
+    INSERT INTO images SELECT value, value, 'f43', 'r', 'registry.example', 'f43/httpd', 'd', 1,
+        'release', NULL, value FROM json_each('[1, 2]');
+    INSERT INTO image_tags SELECT value, 'floating', 'latest', value FROM json_each('[1, 2]');
+    INSERT INTO image_tags VALUES (2, 'primary', '1.0-2', 1);
+";
