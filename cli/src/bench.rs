@@ -12,6 +12,7 @@ mod history;
 mod lease;
 mod limits;
 mod memory;
+mod observe;
 mod push;
 mod run;
 mod site;
@@ -36,6 +37,8 @@ pub(crate) enum BenchCommand {
     Status(status::Args),
     /// Memory of an idle bridge, fresh and after a thousand pushes.
     Memory(Shown),
+    /// Parents that are asked for in a second, against the same requests by a bare loop.
+    Observe(observe::Args),
     /// Time from a runner's request for a job to the job's first container.
     Lease(lease::Args),
     /// Time from `git push` to the final status, and of the same build by hand.
@@ -51,6 +54,7 @@ pub(crate) async fn run(command: BenchCommand) -> Result<(), Failure> {
         BenchCommand::Limits(shown) => (shown, limits::measure().await?),
         BenchCommand::Status(args) => (args.shown, status::measure(args.pushes).await?),
         BenchCommand::Memory(shown) => (shown, memory::measure().await?),
+        BenchCommand::Observe(args) => (args.shown, observe::measure(args.references).await?),
         BenchCommand::Lease(args) => (args.shown, lease::measure(&args.registry, args.jobs).await?),
         BenchCommand::Run(args) => (args.shown, run::measure(&args.registry, args.rounds).await?),
         BenchCommand::All(args) => (args.shown, whole::measure(&args).await?),

@@ -15,6 +15,7 @@ mod level;
 pub mod logs;
 mod lookaside;
 mod metrics;
+pub mod observing;
 mod pages;
 mod pinner;
 mod promotion;

@@ -102,6 +102,7 @@ impl Parts {
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Self, Starters)> {
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
+        store.plan_anew().await?;
         let wakes = Wakes::default();
         let clone_tokens = Arc::new(clone_tokens(&config)?);
         let forges =

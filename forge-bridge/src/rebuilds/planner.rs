@@ -106,10 +106,11 @@ impl Planner {
             tried: moved.iter().filter_map(tried).collect(),
             because: because(world, image, moved),
         };
-        if self.store.begin_rebuild(&new, now).await? {
-            tracing::info!(image = %image, "rebuild of {image}: {}", new.because);
-            self.wakes.intake.notify_one();
+        if !self.store.begin_rebuild(&new, now).await? {
+            return Ok(false);
         }
+        tracing::info!(image = %image, "rebuild of {image}: {}", new.because);
+        self.wakes.intake.notify_one();
         Ok(true)
     }
 
@@ -150,8 +151,9 @@ fn clock(plan: &Plan, admission: &Admission, now: DateTime<Utc>) -> Option<DateT
     });
     let waits = admission.waiting.iter().filter_map(|waiting| match &waiting.wait {
         Wait::Frozen { until, .. } => Some(*until),
-        Wait::Release(..) | Wait::Registry(..) => Some(now + BUDGET_PAUSE),
-        Wait::Parents(_) | Wait::Building => None,
+        // What is under way may end as an event that made no run, of which nobody tells.
+        Wait::Release(..) | Wait::Registry(..) | Wait::Building => Some(now + BUDGET_PAUSE),
+        Wait::Parents(_) => None,
     });
     pauses.chain(waits).min()
 }

@@ -23,7 +23,7 @@ use crate::wakes::Wakes;
 const BATCH: u32 = 1_000;
 /// Questions under way at the same time: enough to hide the way to a registry, and no burden to
 /// one that serves pulls besides.
-const MAX_AT_ONCE: usize = 32;
+pub(crate) const MAX_AT_ONCE: usize = 32;
 
 pub(crate) struct Watch {
     pub(crate) config: Arc<Config>,
@@ -47,6 +47,15 @@ impl Watch {
             .into_iter()
             .map(|(watched, said)| timetable.checked(&watched, said, now))
             .collect();
+        let failed: Vec<&Checked> =
+            checks.iter().filter(|check| matches!(check.said, Said::Failed(_))).collect();
+        if let Some(Said::Failed(why)) = failed.first().map(|check| &check.said) {
+            let count = failed.len();
+            tracing::warn!(
+                count,
+                "parents: {count} references cannot be asked for, such as: {why}"
+            );
+        }
         let moved = self.store.record_checks(&checks, now).await?;
         crate::metrics::parents_checked(begun.elapsed());
         tracing::debug!(
@@ -62,7 +71,10 @@ impl Watch {
 }
 
 /// Asks for all of them, many at a time.
-async fn ask_all(registries: &Arc<Registries>, due: Vec<Watched>) -> Vec<(Watched, Said)> {
+pub(crate) async fn ask_all(
+    registries: &Arc<Registries>,
+    due: Vec<Watched>,
+) -> Vec<(Watched, Said)> {
     let questions = due.into_iter().map(|watched| {
         let registries = Arc::clone(registries);
         async move {
@@ -83,7 +95,7 @@ async fn ask(registries: &Registries, watched: &Watched) -> Said {
         Err(RegistryError::Unknown { .. }) => Said::Missing,
         Err(error) => {
             let reference = &watched.reference;
-            tracing::warn!(%reference, %error, "parents: {reference}: {error}");
+            tracing::debug!(%reference, %error, "parents: {reference}: {error}");
             Said::Failed(error.to_string())
         }
     }

@@ -7,8 +7,8 @@ use workflows::event::WorkflowRef;
 use workflows::image::BuildMode;
 use workflows::names::CommitId;
 use workflows::rebuild::{
-    self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, Observed, Plan,
-    Policy, Started,
+    self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, MAX_NAMES,
+    MAX_PARENTS, Observed, Plan, Policy, Started,
 };
 
 use crate::config::Config;
@@ -177,6 +177,14 @@ impl<'a> Gathered<'a> {
         }
         image.names.extend(node.built.names);
         image.parents.extend(node.built.parents);
+        if image.names.len() > MAX_NAMES || image.parents.len() > MAX_PARENTS {
+            self.problems.push(format!(
+                "{} has more than {MAX_NAMES} names or {MAX_PARENTS} parents; the rest is left out",
+                image.id
+            ));
+            image.names.truncate(MAX_NAMES);
+            image.parents.truncate(MAX_PARENTS);
+        }
         image.fixed_release = node.built.fixed_release.or(image.fixed_release.take());
     }
 

@@ -85,6 +85,13 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// Asks for a plan although nothing changed in the store: the configuration may have.
+    pub(crate) async fn plan_anew(&self) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE rebuild_clock SET planned = 0").execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// What the last plan found.
     pub(crate) async fn staleness(&self) -> Result<Staleness, StoreError> {
         let row = sqlx::query("SELECT stale, stale_since FROM rebuild_clock")
