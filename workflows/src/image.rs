@@ -1,10 +1,12 @@
 //! References, tags, digests, NVRs and the tags of a build.
 
+mod pin;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rebuild::ParentKind;
+pub use pin::{ManifestForm, ParentPin};
 
 /// Longest tag that a registry takes (OCI distribution specification).
 pub const MAX_TAG_BYTES: usize = 128;
@@ -276,35 +278,6 @@ pub struct TagPlan {
     pub primary: Option<Tag>,
     /// Moved to each new release build, last of all.
     pub floating: Vec<Tag>,
-}
-
-/// A reference together with the digest that a build uses for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParentPin {
-    /// The image as the Dockerfile names it.
-    pub written: String,
-    /// The complete reference.
-    pub reference: Reference,
-    /// What it named when the job was planned.
-    pub digest: Digest,
-    /// Whether the image stands on it or only takes something from it; `None` for an image that
-    /// no Dockerfile names, and in records that are older than the question.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ParentKind>,
-    /// What the digest is of; `None` in records that are older than the question.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub form: Option<ManifestForm>,
-}
-
-crate::state::words! {
-    /// What a digest is of. The digest of an index never equals that of one of its manifests,
-    /// although both may mean the same image.
-    ManifestForm {
-        /// A list over platforms.
-        Index = "index",
-        /// One platform's image.
-        Manifest = "manifest",
-    }
 }
 
 /// An image that a runner built and pushed.

@@ -56,7 +56,7 @@ impl Planner {
             }
         }
         if plan.is_empty() && world.wave.is_some() {
-            match self.store.end_wave(now).await? {
+            match self.store.end_wave(generation, now).await? {
                 true => tracing::info!("rebuilds: the wave is over"),
                 // An answer of a registry is awaited.
                 false => again_at = Some(now + WAVE_PAUSE),

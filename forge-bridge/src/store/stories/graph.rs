@@ -104,8 +104,10 @@ async fn a_branch_is_rebuilt_once_at_a_time_and_failures_count_by_their_parents(
     assert!(story.begin_rebuild('3').await);
     story.skip_newest("superseded: another run of the branch is under way").await;
     assert_eq!(story.attempts().await, [1], "what a push does is no failure");
-    assert!(story.store.end_wave(story.now).await.unwrap());
-    assert!(!story.store.end_wave(story.now).await.unwrap());
+    let generation = story.store.plan_due(story.now).await.unwrap().unwrap();
+    assert!(!story.store.end_wave(generation - 1, story.now).await.unwrap(), "not yet planned for");
+    assert!(story.store.end_wave(generation, story.now).await.unwrap());
+    assert!(!story.store.end_wave(generation, story.now).await.unwrap(), "it is over");
 }
 
 #[tokio::test]
