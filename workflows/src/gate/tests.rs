@@ -393,3 +393,29 @@ fn a_scope_wider_than_the_parents_is_told_with_its_line() {
     let told = told(gated(&[("Dockerfile", &text)]));
     assert!(told.starts_with("Dockerfile:3: label `distribution-scope` is `public`"), "{told}");
 }
+
+#[test]
+fn a_release_that_can_be_built_once_does_not_go_with_rebuilds() {
+    let text = format!("{GOOD}LABEL release=5\n");
+    let with = |by_release: bool, config: &str, yaml: &str| {
+        let mut release = release();
+        release.rebuild.autorebuild = by_release;
+        let files = files(&[
+            ("Dockerfile", &text),
+            (".osbs-repo-config", config),
+            ("container.yaml", yaml),
+        ]);
+        through(asked(BuildMode::Release, None), &files, release)
+    };
+    let (yes, no) = ("[autorebuild]\nenabled = 1\n", "[autorebuild]\nenabled = 0\n");
+    let stamped = "autorebuild:\n  add_timestamp_to_release: true\n";
+    for (by_release, config, yaml) in
+        [(false, "", "{}\n"), (true, no, "{}\n"), (true, "", stamped), (false, yes, stamped)]
+    {
+        let gated = with(by_release, config, yaml).unwrap();
+        assert_eq!(gated.rebuild.add_timestamp, yaml == stamped);
+    }
+    let by_repository = told(with(false, yes, "{}\n"));
+    assert!(by_repository.starts_with("Dockerfile:3: release `5` can be built once"));
+    assert!(told(with(true, "", "{}\n")).contains("release f43 asks for a rebuild"));
+}
