@@ -9,6 +9,8 @@ use crate::{
     bench, branches, build, build_image, decode, deliveries, explain, hook, images, lint, local,
     logging, logs, lookaside, rebuild, roles, runs, settings, show, stale, status, verrel, wait,
     watch,
+    bench, build_image, decode, deliveries, eval, explain, hook, images, lint, logging, logs, lookaside,
+    rebuild, roles, runs, status, wait,
 };
 
 const EXAMPLES: &str = "\
@@ -101,6 +103,8 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     /// Check workflow files, or all files of a clone that a build looks at.
     Lint(lint::LintArgs),
+    /// Print what an expression of a workflow gives.
+    Eval(eval::EvalArgs),
     /// Bring the files that `sources` lists into the working tree.
     Sources(lookaside::sources::SourcesArgs),
     /// Upload files to the lookaside cache and list them, and no others, in `sources`.

@@ -12,6 +12,7 @@ mod client;
 mod decode;
 mod deliveries;
 mod dist_git;
+mod eval;
 mod explain;
 mod failure;
 mod hook;
@@ -96,6 +97,7 @@ async fn perform(cli: Cli) -> Result<(), Failure> {
         Command::Verrel(args) => verrel::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Lint(args) => lint::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Sources(args) => lookaside::sources::run(args).await,
         Command::NewSources(args) => lookaside::new_sources::run(args).await,
         Command::Decode(args) => decode::run(&args),

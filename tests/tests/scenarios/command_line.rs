@@ -203,6 +203,7 @@ fn help_tells_of_every_verb() {
         "deliveries",
         "explain",
         "lint",
+        "eval",
         "decode",
         "status",
         "clone",

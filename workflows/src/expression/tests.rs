@@ -37,18 +37,6 @@ struct Refusal {
     value: String,
 }
 
-/// Equal as values, where -0 is 0.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "Null",
-        Value::Bool(_) => "Boolean",
-        Value::Number(_) => "Number",
-        Value::String(_) => "String",
-        Value::Array(_) => "Array",
-        Value::Object(_) => "Object",
-    }
-}
-
 impl Case {
     /// What is wrong with the answer to this case.
     fn complaint(&self) -> Option<String> {
@@ -61,7 +49,7 @@ impl Case {
         let answer = evaluate(&self.expr, &context, &Functions::default());
         let fits = match (&answer, &self.result, &self.err) {
             (Ok(value), Some(expected), None) => {
-                *value == expected.value && kind(value) == expected.kind
+                *value == expected.value && value.kind() == expected.kind
             }
             (Err(error), None, Some(refusal)) => {
                 let place = format!(

@@ -41,6 +41,19 @@ impl Value {
         }
     }
 
+    /// What it is, as GitHub names it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "Null",
+            Self::Bool(_) => "Boolean",
+            Self::Number(_) => "Number",
+            Self::String(_) => "String",
+            Self::Array(_) => "Array",
+            Self::Object(_) => "Object",
+        }
+    }
+
     /// As text; a list or an object is only named.
     #[must_use]
     pub fn to_text(&self) -> Arc<str> {
