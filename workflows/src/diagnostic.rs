@@ -107,6 +107,16 @@ impl Report {
         self.add(at, Severity::Warning, message.into(), None);
     }
 
+    /// The same, with a proposal.
+    pub(crate) fn warning_with_hint(
+        &mut self,
+        at: Position,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(at, Severity::Warning, message.into(), Some(hint.into()));
+    }
+
     /// Whether anything stops the file from being used.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0

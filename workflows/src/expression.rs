@@ -14,11 +14,13 @@ mod number;
 mod parser;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod value;
 
+pub use budget::Budget;
+pub use uses::{Call, Part, Reference, Uses, uses};
 pub use value::Value;
 
-use budget::Budget;
 use evaluate::Evaluation;
 use node::Node;
 
@@ -49,6 +51,8 @@ pub enum Status {
     Failure,
     /// The run was stopped.
     Cancelled,
+    /// None failed, and one that was needed did not run.
+    Skipped,
 }
 
 /// Finds the hash of the files that match the patterns.
@@ -101,7 +105,9 @@ impl Context {
         self.values.push((name.to_owned(), value));
     }
 
-    fn get(&self, name: &str) -> Option<&Value> {
+    /// The value of a name, in any case of letters.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
 }
@@ -134,8 +140,21 @@ pub fn evaluate(
     context: &Context,
     functions: &Functions<'_>,
 ) -> Result<Value, ExpressionError> {
+    evaluate_within(text, context, functions, &mut Budget::default())
+}
+
+/// The same, at the cost of a budget that several expressions share.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_within(
+    text: &str,
+    context: &Context,
+    functions: &Functions<'_>,
+    budget: &mut Budget,
+) -> Result<Value, ExpressionError> {
     match parser::parse(text, Some((context, functions)))? {
-        Some(node) => run(&node, context, functions, &mut Budget::default()),
+        Some(node) => run(&node, context, functions, budget),
         None => Ok(Value::Null),
     }
 }
@@ -150,10 +169,22 @@ pub fn interpolate(
     context: &Context,
     functions: &Functions<'_>,
 ) -> Result<String, ExpressionError> {
+    interpolate_within(text, context, functions, &mut Budget::default())
+}
+
+/// The same, at the cost of a budget that several texts share.
+///
+/// # Errors
+/// As [`interpolate`].
+pub fn interpolate_within(
+    text: &str,
+    context: &Context,
+    functions: &Functions<'_>,
+    budget: &mut Budget,
+) -> Result<String, ExpressionError> {
     let chars_to = |byte: usize| text[..byte].chars().count();
     let found = expressions_in(text)
         .map_err(|byte| ExpressionError::syntax(chars_to(byte), "`${{` is not closed by `}}`"))?;
-    let mut budget = Budget::default();
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
     for range in found {
@@ -166,7 +197,7 @@ pub fn interpolate(
         let node =
             parser::parse(&text[inside.clone()], Some((context, functions))).map_err(shifted)?;
         if let Some(node) = node {
-            let value = run(&node, context, functions, &mut budget).map_err(shifted)?;
+            let value = run(&node, context, functions, budget).map_err(shifted)?;
             let value = value.to_text();
             budget.make(value.len(), 0).map_err(shifted)?;
             out.push_str(&value);
@@ -187,6 +218,19 @@ pub fn condition(
     text: &str,
     context: &Context,
     functions: &Functions<'_>,
+) -> Result<bool, ExpressionError> {
+    condition_within(text, context, functions, &mut Budget::default())
+}
+
+/// The same, at the cost of a budget that several conditions share.
+///
+/// # Errors
+/// As [`condition`].
+pub fn condition_within(
+    text: &str,
+    context: &Context,
+    functions: &Functions<'_>,
+    budget: &mut Budget,
 ) -> Result<bool, ExpressionError> {
     let found = expressions_in(text).unwrap_or_default();
     let inside = match found.as_slice() {
@@ -210,7 +254,7 @@ pub fn condition(
     }
     // An empty condition is none.
     let Some(node) = node else { return Ok(true) };
-    let value = run(&node, context, functions, &mut Budget::default()).map_err(shifted)?;
+    let value = run(&node, context, functions, budget).map_err(shifted)?;
     Ok(value.is_truthy())
 }
 

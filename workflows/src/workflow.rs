@@ -5,18 +5,21 @@
 //! with it at once. Expressions are kept as text with their places: what they give is known only
 //! when there is an event.
 
+mod availability;
 mod container;
 mod events;
 mod filters;
 mod graph;
 mod inputs;
 mod job;
+mod known;
 mod on;
 mod place;
 mod raw;
 mod reader;
 mod rights;
 mod scalar;
+mod sites;
 mod step;
 mod strategy;
 #[cfg(test)]
@@ -161,6 +164,9 @@ pub fn parse(path: &str, text: &str) -> Result<Workflow, Vec<Diagnostic>> {
             None
         }
     };
+    if let Some(workflow) = workflow.as_ref().filter(|_| !reader.report.has_errors()) {
+        availability::check(workflow, &mut reader.report);
+    }
     let warnings = reader.report.finish()?;
     match workflow {
         Some(workflow) => Ok(Workflow { warnings, ..workflow }),

@@ -2,8 +2,9 @@
 
 use super::{ExpressionError, MAX_STEPS, MAX_TEXT_BYTES};
 
-/// What is left of the bounds.
-pub(super) struct Budget {
+/// What is left of [`MAX_STEPS`] and [`MAX_TEXT_BYTES`].
+#[derive(Debug)]
+pub struct Budget {
     steps: usize,
     bytes: usize,
 }

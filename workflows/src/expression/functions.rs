@@ -53,6 +53,25 @@ impl Function {
         there.then_some(function)
     }
 
+    /// As GitHub spells it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Contains => "contains",
+            Self::StartsWith => "startsWith",
+            Self::EndsWith => "endsWith",
+            Self::Format => "format",
+            Self::Join => "join",
+            Self::ToJson => "toJSON",
+            Self::FromJson => "fromJSON",
+            Self::Case => "case",
+            Self::HashFiles => "hashFiles",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+            Self::Always => "always",
+        }
+    }
+
     /// Whether it tells how things went before.
     pub(super) fn asks_for_status(self) -> bool {
         matches!(self, Self::Success | Self::Failure | Self::Cancelled | Self::Always)

@@ -134,7 +134,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("if: github.ref == 'x'\nsteps: [{uses: strata/checkout}]", "5:9: `if` is not supported yet"),
     ("steps: [{uses: strata/checkout, if: always()}]", "5:41: `if` is not supported yet"),
     (
-        "env: {A: 'b ${{ c }}'}\nsteps: [{uses: strata/checkout}]",
+        "env: {A: 'b ${{ secrets.c }}'}\nsteps: [{uses: strata/checkout}]",
         "5:17: an expression in `env`.A is not supported yet",
     ),
     (
