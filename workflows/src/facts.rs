@@ -1,0 +1,305 @@
+//! What expressions can name before a job runs: the contexts `github` and `release`.
+//!
+//! Only what is true is there. A field that this event or this forge does not give is left out,
+//! and an expression that names it waits for it; see [`crate::template`].
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::event::{Event, PullRequest, PullRequestAction};
+use crate::expression::{Context, Value};
+use crate::names::{CommitId, RefName, RepositoryName};
+use crate::release::ReleasePolicy;
+
+/// What is known about an event when its runs are planned.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    github: Map<String, Json>,
+    release: Map<String, Json>,
+}
+
+impl Facts {
+    /// The facts of an event. `commit` is what is built, `server_url` is the forge's address
+    /// without a slash at its end, where it has one.
+    #[must_use]
+    pub fn new(
+        event: &Event,
+        commit: &CommitId,
+        server_url: Option<&str>,
+        release: &ReleasePolicy,
+    ) -> Self {
+        let mut facts = Self::default();
+        if let Some(repository) = event.repository() {
+            facts.repository(repository);
+        }
+        facts.fact("sha", Some(commit.as_str()));
+        facts.fact("server_url", server_url);
+        facts.event(event);
+        facts.release = [
+            ("name", &release.name),
+            ("dist_tag", &release.dist_tag),
+            ("registry", &release.registry),
+            ("namespace", &release.namespace),
+        ]
+        .map(|(key, value)| (key.to_owned(), Json::from(value.as_str())))
+        .into_iter()
+        .collect();
+        facts
+    }
+
+    /// Facts of no event, in which every field that some event has is there: with these a file can
+    /// be checked before anything happened.
+    #[must_use]
+    pub fn example() -> Self {
+        const TEXTS: [&str; 12] = [
+            "repository",
+            "repository_owner",
+            "sha",
+            "server_url",
+            "event_name",
+            "ref",
+            "ref_name",
+            "ref_type",
+            "actor",
+            "triggering_actor",
+            "base_ref",
+            "head_ref",
+        ];
+        let mut facts = Self::default();
+        for field in TEXTS {
+            facts.fact(field, Some("example"));
+        }
+        let commit = json!({"ref": "example", "sha": "example", "repo": {"full_name": "example"}});
+        let repository =
+            json!({"full_name": "example", "name": "example", "owner": {"login": "example"}});
+        let event = json!({
+            "repository": repository, "sender": {"login": "example"}, "ref": "example",
+            "before": "example", "after": "example", "forced": false, "created": false,
+            "pusher": {"name": "example"}, "schedule": "0 0 * * *", "action": "opened", "number": 1,
+            "pull_request": {"number": 1, "user": {"login": "example"}, "head": commit, "base": commit}
+        });
+        facts.github.insert("event".to_owned(), event);
+        for field in ["name", "dist_tag", "registry", "namespace"] {
+            facts.release.insert(field.to_owned(), "example".into());
+        }
+        facts
+    }
+
+    /// The contexts of one job of a workflow. `matrix` is `None` when it is not known yet.
+    /// `vars` and `inputs` are there and empty: nobody can set them yet.
+    pub(crate) fn contexts(
+        &self,
+        workflow: &str,
+        job: Option<&str>,
+        matrix: Option<&Map<String, Json>>,
+        strategy: &Json,
+    ) -> Context {
+        let mut github = self.github.clone();
+        github.insert("workflow".to_owned(), workflow.into());
+        github.extend(job.map(|job| ("job".to_owned(), job.into())));
+        let github = Value::from(&Json::Object(github));
+        let mut context = Context::default();
+        for name in ["github", "forge", "forgejo"] {
+            context.set(name, github.clone());
+        }
+        context.set("release", Value::from(&Json::Object(self.release.clone())));
+        for name in ["vars", "inputs"] {
+            context.set(name, Value::from(&json!({})));
+        }
+        if let Some(matrix) = matrix {
+            context.set("matrix", Value::from(&Json::Object(matrix.clone())));
+        }
+        context.set("strategy", Value::from(strategy));
+        context
+    }
+
+    fn fact(&mut self, name: &str, value: Option<&str>) {
+        self.github.extend(value.map(|value| (name.to_owned(), value.into())));
+    }
+
+    fn repository(&mut self, repository: &RepositoryName) {
+        self.fact("repository", Some(repository.as_str()));
+        let owner = repository.as_str().rsplit_once('/').map(|(owner, _)| owner);
+        self.fact("repository_owner", owner);
+    }
+
+    fn ref_name(&mut self, ref_name: &RefName) {
+        self.fact("ref", Some(ref_name.as_str()));
+        self.fact("ref_name", Some(ref_name.short()));
+        self.fact("ref_type", Some(if ref_name.as_tag().is_some() { "tag" } else { "branch" }));
+    }
+
+    fn event(&mut self, event: &Event) {
+        let mut payload = Map::new();
+        if let Some(repository) = event.repository() {
+            let owner = repository.as_str().rsplit_once('/').map(|(owner, _)| owner);
+            let repository = json!({
+                "full_name": repository.as_str(), "name": repository.package(),
+                "owner": {"login": owner}
+            });
+            payload.insert("repository".to_owned(), repository);
+        }
+        let (actor, fields) = match event {
+            Event::Push(push) => {
+                self.moved("push", &push.ref_name);
+                (
+                    &push.actor,
+                    json!({
+                        "ref": push.ref_name.as_str(),
+                        "before": push.before.as_ref().map_or(NO_COMMIT, CommitId::as_str),
+                        "after": push.after.as_str(), "forced": push.forced,
+                        "created": push.before.is_none()
+                    }),
+                )
+            }
+            Event::BranchCreated(made) | Event::TagCreated(made) => {
+                self.moved("push", &made.ref_name);
+                (
+                    &made.actor,
+                    json!({
+                        "ref": made.ref_name.as_str(), "before": NO_COMMIT,
+                        "after": made.after.as_ref().map(CommitId::as_str), "forced": false,
+                        "created": true
+                    }),
+                )
+            }
+            Event::Schedule(due) => {
+                self.moved("schedule", &due.ref_name);
+                (&None, json!({"schedule": due.cron}))
+            }
+            Event::PullRequest(pull) => (&pull.author, self.pull_request(pull)),
+            Event::BranchDeleted(_) | Event::TagDeleted(_) | Event::Ping(_) | Event::Ignored(_) => {
+                return;
+            }
+        };
+        self.fact("actor", actor.as_deref());
+        self.fact("triggering_actor", actor.as_deref());
+        if let Some(actor) = actor {
+            payload.insert("sender".to_owned(), json!({"login": actor}));
+            payload.insert("pusher".to_owned(), json!({"name": actor}));
+        }
+        if let Json::Object(fields) = fields {
+            payload.extend(fields);
+        }
+        self.github.insert("event".to_owned(), Json::Object(payload));
+    }
+
+    /// An event about a ref; there is no pull request, and GitHub has empty text for its refs.
+    fn moved(&mut self, name: &str, ref_name: &RefName) {
+        self.fact("event_name", Some(name));
+        self.ref_name(ref_name);
+        self.fact("base_ref", Some(""));
+        self.fact("head_ref", Some(""));
+    }
+
+    /// `ref` is the ref of the head: there is no merge commit, as the head itself is built.
+    fn pull_request(&mut self, pull: &PullRequest) -> Json {
+        self.fact("event_name", Some("pull_request"));
+        let fetched = pull.fetch_ref();
+        self.fact("ref", Some(&fetched));
+        self.fact(
+            "ref_name",
+            Some(fetched.trim_start_matches("refs/").trim_start_matches("pull/")),
+        );
+        self.fact("ref_type", Some("branch"));
+        self.fact("base_ref", Some(pull.base_ref.short()));
+        self.fact("head_ref", Some(&pull.head_branch));
+        let action = match pull.action {
+            PullRequestAction::Opened => "opened",
+            PullRequestAction::Synchronized => "synchronize",
+            PullRequestAction::Reopened => "reopened",
+        };
+        let head_repository = pull.head_repository.as_ref().map(RepositoryName::as_str);
+        json!({
+            "action": action, "number": pull.number,
+            "pull_request": {
+                "number": pull.number, "user": {"login": pull.author},
+                "head": {
+                    "ref": pull.head_branch, "sha": pull.head.as_str(),
+                    "repo": {"full_name": head_repository}
+                },
+                "base": {
+                    "ref": pull.base_ref.short(), "sha": pull.base.as_ref().map(CommitId::as_str),
+                    "repo": {"full_name": pull.repository.as_str()}
+                }
+            }
+        })
+    }
+}
+
+/// What GitHub tells as the old head of a new branch.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Push;
+    use crate::expression::{Functions, interpolate};
+
+    fn release() -> ReleasePolicy {
+        let text = r#"{"name": "f43", "branches": ["f43"], "registry": "r", "namespace": "n"}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn told(event: &Event, text: &str) -> String {
+        let commit = CommitId::parse(&"b".repeat(40)).unwrap();
+        let facts = Facts::new(event, &commit, Some("https://forge.example"), &release());
+        let context = facts.contexts("ci", Some("build"), None, &json!({}));
+        interpolate(text, &context, &Functions::default()).unwrap()
+    }
+
+    #[test]
+    fn a_push_fills_what_people_use() {
+        let push = Event::Push(Push {
+            repository: RepositoryName::parse("containers/web").unwrap(),
+            ref_name: RefName::branch("f43").unwrap(),
+            before: None,
+            after: CommitId::parse(&"b".repeat(40)).unwrap(),
+            forced: false,
+            actor: Some("rose".to_owned()),
+        });
+        for (text, expected) in [
+            (
+                "${{ github.ref }} ${{ forge.ref_name }} ${{ github.ref_type }}",
+                "refs/heads/f43 f43 branch",
+            ),
+            ("${{ github.event_name }} ${{ github.event.created }}", "push true"),
+            (
+                "${{ github.repository }} ${{ github.repository_owner }}",
+                "containers/web containers",
+            ),
+            ("${{ github.actor }} ${{ github.event.repository.name }}", "rose web"),
+            (
+                "${{ github.workflow }}/${{ github.job }} ${{ github.server_url }}",
+                "ci/build https://forge.example",
+            ),
+            ("${{ release.name }} [${{ github.head_ref }}]", "f43 []"),
+        ] {
+            assert_eq!(told(&push, text), expected, "{text}");
+        }
+        assert_eq!(told(&push, "${{ github.sha }}"), "b".repeat(40));
+    }
+
+    #[test]
+    fn a_pull_request_names_both_sides() {
+        let pull = Event::PullRequest(PullRequest {
+            repository: RepositoryName::parse("containers/web").unwrap(),
+            number: 7,
+            action: PullRequestAction::Synchronized,
+            head: CommitId::parse(&"c".repeat(40)).unwrap(),
+            head_branch: "fix".to_owned(),
+            head_repository: None,
+            head_ref: None,
+            base_ref: RefName::branch("f43").unwrap(),
+            base: None,
+            author: None,
+        });
+        for (text, expected) in [
+            ("${{ github.base_ref }} ${{ github.head_ref }}", "f43 fix"),
+            ("${{ github.event.action }} ${{ github.event.pull_request.number }}", "synchronize 7"),
+            ("${{ github.ref }} ${{ github.ref_name }}", "refs/pull/7/head 7/head"),
+            ("${{ github.event.pull_request.head.ref }}", "fix"),
+        ] {
+            assert_eq!(told(&pull, text), expected, "{text}");
+        }
+    }
+}
