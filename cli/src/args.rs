@@ -6,11 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::{
-    bench, branches, build, build_image, decode, deliveries, explain, hook, images, lint, local,
-    logging, logs, lookaside, rebuild, roles, runs, settings, show, stale, status, verrel, wait,
-    watch,
-    bench, build_image, decode, deliveries, eval, explain, hook, images, lint, logging, logs, lookaside,
-    rebuild, roles, runs, status, wait,
+    bench, branches, build, build_image, decode, deliveries, eval, explain, hook, images, lint,
+    local, logging, logs, lookaside, rebuild, roles, runs, settings, show, stale, status, verrel,
+    wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -28,6 +26,8 @@ Examples:
   strata build                           build what is pushed, and watch it
   strata scratch-build --nowait          a test build; `strata watch` finds it again
   strata build --isolated --release 2.1  a fix beside the line
+  strata lint .strata/workflows/*.yml    before the push
+  strata eval github.ref_name --context run.json  one expression, as JSON
   strata build-image -t r.example/httpd:1 --push .   a Dockerfile to a registry, in one pass
   strata deliveries list --state skipped  what came in and caused nothing, and why
   strata deliveries replay 17 --token-file token

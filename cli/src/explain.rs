@@ -77,6 +77,11 @@ fn tell(explanation: &Explanation, output: &Output) -> Result<(), Failure> {
     if !rows.is_empty() {
         output.table(&["RUNS", "JOB", "NEEDS", "RUNS ON", "STEPS"], &rows)?;
     }
+    for fires in &explanation.fires {
+        if let Some(name) = &fires.run_name {
+            output.line(&format!("{} is called {name}", fires.path))?;
+        }
+    }
     for diagnostic in explanation.fires.iter().flat_map(|fires| &fires.diagnostics) {
         output.text(&format!("{diagnostic}\n"))?;
     }

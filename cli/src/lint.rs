@@ -21,6 +21,9 @@ pub(crate) struct LintArgs {
     /// Workflow files; without one, all files of this clone that a build looks at.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Let warnings of a whole clone be faults, too, as they are in files that are named.
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     clone: CloneArgs,
     #[command(flatten)]
@@ -48,7 +51,8 @@ pub(crate) fn run(args: &LintArgs) -> Result<(), Failure> {
     }
     // A clone may keep what has no effect here, as packages of other services do; whoever names
     // files wants to hear of everything.
-    let counts = |one: &Diagnostic| !args.files.is_empty() || one.severity == Severity::Error;
+    let counts =
+        |one: &Diagnostic| args.strict || !args.files.is_empty() || one.severity == Severity::Error;
     if found.diagnostics.iter().any(counts) { Err(Failure::No) } else { Ok(()) }
 }
 
@@ -90,7 +94,8 @@ fn check(path: &str, text: &str) -> Vec<Diagnostic> {
         Err(diagnostics) => diagnostics,
         Ok(workflow) => {
             let mut diagnostics = workflow.warnings.clone();
-            diagnostics.extend(plan::drafts(path, &workflow).err().unwrap_or_default());
+            diagnostics.extend(plan::check(path, &workflow));
+            diagnostics.sort_by_key(Diagnostic::position);
             diagnostics
         }
     }

@@ -36,9 +36,11 @@ pub struct Fires {
     pub origin: &'static str,
     /// Its name.
     pub workflow: String,
+    /// The name of the run, where the workflow gives one.
+    pub run_name: Option<String>,
     /// Its jobs, each after those that it needs.
     pub jobs: Vec<ExplainedJob>,
-    /// Why it would fail at once, when it would.
+    /// Why it would fail at once, when it would; or else what its author should know.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -122,10 +124,11 @@ fn of_planning(planning: Planning) -> Explanation {
 
 fn fires(run: PlannedRun) -> Fires {
     let (jobs, diagnostics) = match run.jobs {
-        Ok(jobs) => (jobs.into_iter().map(explained).collect(), Vec::new()),
+        Ok(jobs) => (jobs.into_iter().map(explained).collect(), run.warnings),
         Err(diagnostics) => (Vec::new(), diagnostics),
     };
-    Fires { path: run.path, origin: run.origin.as_str(), workflow: run.workflow, jobs, diagnostics }
+    let (path, origin, workflow) = (run.path, run.origin.as_str(), run.workflow);
+    Fires { path, origin, workflow, run_name: run.run_name, jobs, diagnostics }
 }
 
 fn explained(job: PlannedJob) -> ExplainedJob {

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use strata_git::GitError;
 use workflows::asked::BuildAsked;
 use workflows::event::Event;
+use workflows::facts::Facts;
 use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, skip_marker};
 use workflows::names::CommitId;
@@ -130,13 +131,15 @@ impl Planner {
             };
             candidates.retain(named);
         }
+        let server_url = self.server_url(forge);
+        let facts = Facts::new(event, &target.commit, server_url.as_deref(), release);
         let selection = if target.fires_all(release) {
-            selection::select_all(candidates)
+            selection::select_all(candidates, &facts)
         } else if target.asked.is_some() {
-            selection::select_asked(candidates, target.ref_name.short())
+            selection::select_asked(candidates, target.ref_name.short(), &facts)
         } else {
             let paths = self.paths(forge, &target, &candidates).await?;
-            selection::select(candidates, &target.occasion.clone().into_occasion(paths))
+            selection::select(candidates, &target.occasion.clone().into_occasion(paths), &facts)
         };
         Ok(Decision::Plan(Box::new(planning(forge, &target, release, selection, schedules))))
     }
@@ -159,6 +162,13 @@ impl Planner {
                 target.repository
             )),
         })
+    }
+
+    /// The forge's address, as far as the place that repositories are fetched from tells it.
+    fn server_url(&self, forge: &str) -> Option<String> {
+        let forge = self.config.forges.iter().find(|known| known.name == forge)?;
+        let url = reqwest::Url::parse(&forge.clone_url).ok()?;
+        matches!(url.scheme(), "http" | "https").then(|| url.origin().ascii_serialization())
     }
 
     /// Where the definitions come from: the commit itself, or for a stranger's pull request the
@@ -302,6 +312,8 @@ fn planned_run(fired: &Fired, label: &str, asked: Option<&BuildAsked>) -> Planne
     });
     PlannedRun {
         workflow: fired.name.clone(),
+        run_name: fired.run_name.clone(),
+        warnings: fired.warnings.clone(),
         path: fired.file.path.clone(),
         origin: fired.file.origin,
         blob: fired.file.blob.clone(),

@@ -138,6 +138,10 @@ impl Facts {
             });
             payload.insert("repository".to_owned(), repository);
         }
+        let asker = match event {
+            Event::BuildAsked(asked) => Some(asked.actor.clone()),
+            _ => None,
+        };
         let (actor, fields) = match event {
             Event::Push(push) => {
                 self.moved("push", &push.ref_name);
@@ -165,6 +169,14 @@ impl Facts {
             Event::Schedule(due) => {
                 self.moved("schedule", &due.ref_name);
                 (&None, json!({"schedule": due.cron}))
+            }
+            Event::BuildAsked(asked) => {
+                self.moved("workflow_dispatch", &asked.ref_name);
+                (&asker, json!({"ref": asked.ref_name.as_str(), "inputs": {}}))
+            }
+            Event::Rebuild(rebuild) => {
+                self.moved("parent-image", &rebuild.ref_name);
+                (&None, json!({"ref": rebuild.ref_name.as_str(), "because": rebuild.because}))
             }
             Event::PullRequest(pull) => (&pull.author, self.pull_request(pull)),
             Event::BranchDeleted(_) | Event::TagDeleted(_) | Event::Ping(_) | Event::Ignored(_) => {

@@ -1,19 +1,27 @@
-//! From a workflow to the jobs that a run of it has.
+//! From a workflow and an event to the jobs that a run of it has.
+//!
+//! Expressions are evaluated here as far as they stand on what is known before a job runs. What
+//! stands on anything else is a [`Template`] that is left in the draft.
 
+mod evaluating;
+mod expand;
+mod matrix;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Position, Report, quoted};
+use crate::expression::{Budget, Context};
+use crate::facts::Facts;
 use crate::image::{BuildMode, DOCKER_HUB, Reference};
 use crate::job::Shell;
-use crate::workflow::{
-    Container, Entry, Job, JobBody, Located, Setting, StepsBody, Table, Text, Workflow, order,
-};
+use crate::template::Template;
+use crate::workflow::{Container, Job, JobBody, Setting, StepsBody, Table, Text, Workflow};
+pub use matrix::{Combination, MAX_MATRIX_JOBS};
 
 /// Longest name of an environment variable, in bytes.
 const MAX_VARIABLE_BYTES: usize = 255;
@@ -37,6 +45,53 @@ pub struct JobDraft {
     pub timeout_seconds: Option<u64>,
     /// In order; at least one.
     pub steps: Vec<StepDraft>,
+    /// Its place in a matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixPlace>,
+    /// What has to be evaluated later; the field that it belongs to holds the text as written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<Later>,
+}
+
+/// Which job of a matrix a job is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MatrixPlace {
+    /// The key that all jobs of the matrix share.
+    pub key: String,
+    /// Its values.
+    pub values: Combination,
+    /// Its number among them, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub total: usize,
+    /// Whether the first failure stops the rest.
+    pub fail_fast: bool,
+}
+
+impl Eq for MatrixPlace {}
+
+/// Something that is evaluated when more is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// The step that it belongs to, from 0 in the order of the file; `None` for the job itself.
+    pub step: Option<usize>,
+    /// The key that it gives, as messages name it.
+    pub key: String,
+    /// The first name in it that is not known yet.
+    pub waits_for: String,
+    /// The text.
+    pub template: Template,
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What people see in place of the workflow's name.
+    pub run_name: Option<String>,
+    /// Each after those that it needs.
+    pub jobs: Vec<JobDraft>,
+    /// Jobs whose `if` does not hold, and those that need them: their keys and why.
+    pub skipped: Vec<(String, String)>,
 }
 
 /// One step of a job.
@@ -96,30 +151,83 @@ fn scratch() -> BuildMode {
 }
 
 /// Gathers what a workflow asks for and Strata cannot do.
-struct Drafting {
+struct Drafting<'a> {
     report: Report,
+    facts: &'a Facts,
+    /// What expressions can name at the moment.
+    context: Context,
+    /// Shared by all expressions of the run.
+    budget: Budget,
+    /// Of the job at hand.
+    later: Vec<Later>,
+    /// The step at hand.
+    step: Option<usize>,
+    /// Whether jobs and steps are looked at although they would not run.
+    looks_at_all: bool,
 }
 
-/// The jobs of a workflow, each after those that it needs.
+/// The jobs of a workflow that an event fires, each after those that it needs.
 ///
 /// What the language knows and Strata does not do yet is refused here, never left out: a build
 /// that silently lost its condition is worse than none.
 ///
 /// # Errors
 /// Everything in the workflow that cannot be done, in the order of the file.
-pub fn drafts(path: &str, workflow: &Workflow) -> Result<Vec<JobDraft>, Vec<Diagnostic>> {
-    let mut drafting = Drafting { report: Report::new(path) };
-    if let Some(concurrency) = &workflow.concurrency {
-        drafting.unsupported(concurrency.at, "`concurrency`");
-    }
-    let order = order(&workflow.jobs, &mut drafting.report).unwrap_or_default();
-    let jobs: Vec<Option<JobDraft>> =
-        order.into_iter().map(|place| drafting.job(workflow, &workflow.jobs[place])).collect();
-    drafting.report.finish()?;
-    Ok(jobs.into_iter().flatten().collect())
+pub fn drafts(path: &str, workflow: &Workflow, facts: &Facts) -> Result<Plan, Vec<Diagnostic>> {
+    Drafting::new(path, facts).refusing(workflow)
 }
 
-impl Drafting {
+/// The same, but what has to be evaluated later is left in the drafts.
+///
+/// # Errors
+/// Everything in the workflow that can never be done, in the order of the file.
+pub fn outline(path: &str, workflow: &Workflow, facts: &Facts) -> Result<Plan, Vec<Diagnostic>> {
+    let mut drafting = Drafting::new(path, facts);
+    let plan = drafting.plan(workflow);
+    drafting.report.finish()?;
+    Ok(plan)
+}
+
+/// Everything in a workflow that cannot be done, whatever the event is.
+#[must_use]
+pub fn check(path: &str, workflow: &Workflow) -> Vec<Diagnostic> {
+    let facts = Facts::example();
+    let mut drafting = Drafting::new(path, &facts);
+    drafting.looks_at_all = true;
+    drafting.refusing(workflow).err().unwrap_or_default()
+}
+
+impl<'a> Drafting<'a> {
+    fn new(path: &str, facts: &'a Facts) -> Self {
+        Self {
+            report: Report::new(path),
+            facts,
+            context: Context::default(),
+            budget: Budget::default(),
+            later: Vec::new(),
+            step: None,
+            looks_at_all: false,
+        }
+    }
+
+    fn refusing(mut self, workflow: &Workflow) -> Result<Plan, Vec<Diagnostic>> {
+        let plan = self.plan(workflow);
+        for job in &plan.jobs {
+            // The jobs of a matrix share their templates; each is told once.
+            if job.matrix.as_ref().is_none_or(|place| place.index == 0) {
+                job.later.iter().for_each(|later| self.refuse_later(later));
+            }
+        }
+        self.report.finish()?;
+        Ok(plan)
+    }
+
+    fn refuse_later(&mut self, later: &Later) {
+        let (key, waits_for) = (&later.key, quoted(&later.waits_for));
+        let message = format!("{key} that waits for {waits_for}");
+        self.unsupported(later.template.at, &message);
+    }
+
     fn unsupported(&mut self, at: Position, what: &str) {
         self.report.error(at, format!("{what} is not supported yet"));
     }
@@ -130,50 +238,9 @@ impl Drafting {
         }
     }
 
-    /// Text in which nothing has to be evaluated.
-    fn literal(&mut self, text: &Text, what: &str) -> Option<String> {
-        if let Some(&at) = text.expressions.first() {
-            self.unsupported(at, &format!("an expression in {what}"));
-            return None;
-        }
-        Some(text.value.clone())
-    }
-
-    fn setting<T: Copy>(&mut self, setting: Option<&Setting<T>>, what: &str) -> Option<T> {
-        match setting? {
-            Setting::Literal(literal) => Some(literal.value),
-            Setting::Expression(text) => {
-                self.unsupported(text.at, &format!("an expression in {what}"));
-                None
-            }
-        }
-    }
-
     fn refuse_true(&mut self, setting: Option<&Setting<bool>>, what: &str) {
-        if self.setting(setting, what) == Some(true) {
+        if self.truth_setting(setting, what) == Some(true) {
             self.refuse_if(setting.map(Setting::at), what);
-        }
-    }
-
-    fn refuse_condition(&mut self, condition: Option<&Text>) {
-        // `if: true` changes nothing.
-        let condition = condition.filter(|text| text.value.trim() != "true");
-        self.refuse_if(condition.map(|text| text.at), "`if`");
-    }
-
-    /// Entries of a table, none of which has to be evaluated.
-    fn table<'w>(&mut self, table: &'w Table, what: &str) -> Vec<(&'w Located<String>, String)> {
-        match table {
-            Table::Expression(text) => {
-                self.unsupported(text.at, &format!("an expression in {what}"));
-                Vec::new()
-            }
-            Table::Entries(entries) => {
-                let read = |Entry { key, value }: &'w Entry| {
-                    Some((key, self.literal(value, &format!("{what}.{}", key.value))?))
-                };
-                entries.iter().filter_map(read).collect()
-            }
         }
     }
 
@@ -194,10 +261,9 @@ impl Drafting {
         env
     }
 
+    /// A draft of the job, or of one of its matrix.
     fn job(&mut self, workflow: &Workflow, job: &Job) -> Option<JobDraft> {
-        self.refuse_condition(job.condition.as_ref());
         self.refuse_if(job.concurrency.as_ref().map(|concurrency| concurrency.at), "`concurrency`");
-        self.refuse_if(job.strategy.as_ref().map(|strategy| strategy.at), "`strategy`");
         let title = match &job.name {
             Some(name) => self.literal(name, "`name`")?,
             None => job.key.value.clone(),
@@ -210,7 +276,7 @@ impl Drafting {
             }
         };
         self.refuse_what_only_others_do(body);
-        let minutes = self.setting(body.timeout_minutes.as_ref(), "`timeout-minutes`");
+        let minutes = self.minutes_setting(body.timeout_minutes.as_ref(), "`timeout-minutes`");
         let image = self.image(body.container.as_ref());
         // The nearer to the step, the stronger.
         let mut env =
@@ -227,6 +293,8 @@ impl Drafting {
             env,
             timeout_seconds: minutes.map(|minutes| minutes * 60),
             steps,
+            matrix: None,
+            later: std::mem::take(&mut self.later),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::asked::builds_an_image;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::facts::Facts;
 use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft};
 use crate::workflow::{self, Workflow};
@@ -48,6 +49,10 @@ pub struct Fired {
     pub file: WorkflowFile,
     /// The name that people see.
     pub name: String,
+    /// `run-name`, evaluated.
+    pub run_name: Option<String>,
+    /// What its author should know although it can be used.
+    pub warnings: Vec<Diagnostic>,
     /// What to do, or why it cannot be done.
     pub jobs: Result<Vec<JobDraft>, Vec<Diagnostic>>,
 }
@@ -108,18 +113,15 @@ pub fn needs_paths(candidates: &[Candidate]) -> bool {
 }
 
 /// Decides about every file. A file that cannot be read fires: nobody can know whether it would
-/// have, and its author must hear of it.
+/// have, and its author must hear of it. `facts` are what its expressions can name.
 #[must_use]
-pub fn select(candidates: Vec<Candidate>, occasion: &Occasion) -> Selection {
+pub fn select(candidates: Vec<Candidate>, occasion: &Occasion, facts: &Facts) -> Selection {
     let mut selection = Selection::default();
     for Candidate { file, workflow } in candidates {
         match workflow {
-            Err(diagnostics) => {
-                let name = file.path.clone();
-                selection.fired.push(Fired { name, file, jobs: Err(diagnostics) });
-            }
+            Err(diagnostics) => selection.refuse(file, diagnostics),
             Ok(workflow) => match matching::fires(&workflow.on, occasion) {
-                Ok(()) => selection.fired.push(fired(file, &workflow)),
+                Ok(()) => selection.fire(file, &workflow, facts),
                 Err(reason) => selection.skipped.push(Skipped { path: file.path, reason }),
             },
         }
@@ -130,19 +132,22 @@ pub fn select(candidates: Vec<Candidate>, occasion: &Occasion) -> Selection {
 /// Fires every file, whatever its `on` says: the operator's own schedule of a release does not
 /// depend on what its default workflows ask for.
 #[must_use]
-pub fn select_all(candidates: Vec<Candidate>) -> Selection {
-    let fired = candidates.into_iter().map(|Candidate { file, workflow }| match workflow {
-        Err(diagnostics) => Fired { name: file.path.clone(), file, jobs: Err(diagnostics) },
-        Ok(workflow) => fired(file, &workflow),
-    });
-    Selection { fired: fired.collect(), skipped: Vec::new() }
+pub fn select_all(candidates: Vec<Candidate>, facts: &Facts) -> Selection {
+    let mut selection = Selection::default();
+    for Candidate { file, workflow } in candidates {
+        match workflow {
+            Err(diagnostics) => selection.refuse(file, diagnostics),
+            Ok(workflow) => selection.fire(file, &workflow, facts),
+        }
+    }
+    selection
 }
 
 /// Decides about every file when a person asks for a build of a branch: the workflows fire that
 /// build an image, and that a push to the branch would fire whatever it changed, or that ask for
 /// `workflow_dispatch`. A file that cannot be read fires, as in [`select`].
 #[must_use]
-pub fn select_asked(candidates: Vec<Candidate>, branch: &str) -> Selection {
+pub fn select_asked(candidates: Vec<Candidate>, branch: &str, facts: &Facts) -> Selection {
     let reason = "a person asked for a build".to_owned();
     let paths = ChangedPaths::Everything { reason };
     let push = Occasion::Push { branch: branch.to_owned(), paths };
@@ -151,30 +156,60 @@ pub fn select_asked(candidates: Vec<Candidate>, branch: &str) -> Selection {
         let workflow = match workflow {
             Ok(workflow) => workflow,
             Err(diagnostics) => {
-                let name = file.path.clone();
-                selection.fired.push(Fired { name, file, jobs: Err(diagnostics) });
+                selection.refuse(file, diagnostics);
                 continue;
             }
         };
         let fires = matching::fires(&workflow.on, &Occasion::Dispatch)
             .or_else(|_| matching::fires(&workflow.on, &push));
-        let fired = fired(file, &workflow);
-        let builds = fired.jobs.as_ref().map_or(true, |jobs| builds_an_image(jobs));
         match fires {
-            Err(reason) => selection.skipped.push(Skipped { path: fired.file.path, reason }),
-            Ok(()) if builds => selection.fired.push(fired),
-            Ok(()) => {
-                let reason = "a build was asked for, and this workflow builds no image".to_owned();
-                selection.skipped.push(Skipped { path: fired.file.path, reason });
-            }
+            Err(reason) => selection.skipped.push(Skipped { path: file.path, reason }),
+            Ok(()) => selection.fire(file, &workflow, facts),
         }
     }
+    selection.forgo_what_builds_nothing();
     selection
 }
 
-fn fired(file: WorkflowFile, workflow: &Workflow) -> Fired {
-    let jobs = plan::drafts(&file.path, workflow);
-    Fired { file, name: workflow.title().to_owned(), jobs }
+impl Selection {
+    fn refuse(&mut self, file: WorkflowFile, diagnostics: Vec<Diagnostic>) {
+        let name = file.path.clone();
+        let (run_name, warnings) = (None, Vec::new());
+        self.fired.push(Fired { name, file, run_name, warnings, jobs: Err(diagnostics) });
+    }
+
+    /// A workflow none of whose jobs runs does not fire; each of its jobs says why.
+    fn fire(&mut self, file: WorkflowFile, workflow: &Workflow, facts: &Facts) {
+        let (name, warnings) = (workflow.title().to_owned(), workflow.warnings.clone());
+        let (run_name, jobs) = match plan::drafts(&file.path, workflow, facts) {
+            Err(diagnostics) => (None, Err(diagnostics)),
+            Ok(plan) => {
+                let path = &file.path;
+                let skipped = plan
+                    .skipped
+                    .into_iter()
+                    .map(|(job, reason)| Skipped { path: format!("{path}: job {job}"), reason });
+                self.skipped.extend(skipped);
+                if plan.jobs.is_empty() {
+                    return;
+                }
+                (plan.run_name, Ok(plan.jobs))
+            }
+        };
+        self.fired.push(Fired { name, file, run_name, warnings, jobs });
+    }
+
+    /// A person who asks for a build wants an image and nothing beside it.
+    fn forgo_what_builds_nothing(&mut self) {
+        for fired in std::mem::take(&mut self.fired) {
+            if fired.jobs.as_deref().map_or(true, builds_an_image) {
+                self.fired.push(fired);
+            } else {
+                let reason = "a build was asked for, and this workflow builds no image".to_owned();
+                self.skipped.push(Skipped { path: fired.file.path, reason });
+            }
+        }
+    }
 }
 
 /// Every `on: schedule` entry of the files that can be read.

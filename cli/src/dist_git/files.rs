@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use workflows::facts::Facts;
 use workflows::gate::{self, Asked, Content, Files};
 use workflows::image::BuildMode;
 use workflows::plan::{self, DraftAction};
@@ -39,8 +40,9 @@ pub(crate) fn asked(root: &Path, mode: BuildMode) -> Vec<Asked> {
     for path in workflow_files(root) {
         let Content::Text(text) = content(root, &path, MAX_FILE_BYTES) else { continue };
         let Ok(workflow) = workflow::parse(&path, &text) else { continue };
-        let Ok(jobs) = plan::drafts(&path, &workflow) else { continue };
-        for step in jobs.into_iter().flat_map(|job| job.steps) {
+        // Which event it will be is not known before the push.
+        let Ok(plan) = plan::outline(&path, &workflow, &Facts::example()) else { continue };
+        for step in plan.jobs.into_iter().flat_map(|job| job.steps) {
             let DraftAction::LayeredBuild { dockerfile, context, build_args, release, .. } =
                 step.action
             else {

@@ -96,6 +96,9 @@ impl Rules {
                         written: image.written,
                         reference: image.reference,
                         digest: facts.digest,
+                        // Only the bridge builds again what stands on a parent.
+                        kind: None,
+                        form: None,
                     };
                     if let Some(stage) = image.stage {
                         let inherited = ParentFacts { env: facts.env, labels: facts.labels };

@@ -65,7 +65,7 @@ async fn send(
         reason,
         dry_run: args.dry_run,
     };
-    let token_file = &args.operator.token_file;
+    let token_file = &args.operator.token_file()?;
     let answer: Controlled = bridge.post_query(&["rebuilds", call], &request, token_file).await?;
     if output.is_json() {
         return Ok(output.json(&answer)?);

@@ -84,6 +84,8 @@ impl Scene {
             id: JobId(7),
             run: RunId(1),
             draft: JobDraft {
+                matrix: None,
+                later: Vec::new(),
                 name: "build".to_owned(),
                 title: "build".to_owned(),
                 needs: Vec::new(),

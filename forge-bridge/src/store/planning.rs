@@ -78,6 +78,10 @@ pub(crate) enum Priority {
 #[derive(Debug)]
 pub(crate) struct PlannedRun {
     pub(crate) workflow: String,
+    /// Told by `strata explain`; nothing stores it.
+    pub(crate) run_name: Option<String>,
+    /// Told by `strata explain`; nothing stores them.
+    pub(crate) warnings: Vec<Diagnostic>,
     pub(crate) path: String,
     pub(crate) origin: Origin,
     pub(crate) blob: String,

@@ -44,6 +44,8 @@ fn commit(digit: char) -> CommitId {
 
 fn draft(name: &str, needs: &[&str]) -> JobDraft {
     JobDraft {
+        matrix: None,
+        later: Vec::new(),
         name: name.to_owned(),
         title: name.to_owned(),
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
@@ -165,6 +167,8 @@ impl Story {
                 priority: Priority::Push,
             },
             runs: vec![PlannedRun {
+                run_name: None,
+                warnings: Vec::new(),
                 workflow: "w".to_owned(),
                 path: "w.yml".to_owned(),
                 origin: Origin::Repository,

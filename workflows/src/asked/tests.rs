@@ -22,7 +22,8 @@ fn jobs(with: &str) -> Vec<JobDraft> {
         "on: push\njobs:\n  build:\n    runs-on: docker\n    steps:\n      - uses: strata/checkout\n      \
          - uses: strata/layered-build\n{with}"
     );
-    plan::drafts("w.yml", &workflow::parse("w.yml", &text).unwrap()).unwrap()
+    let workflow = workflow::parse("w.yml", &text).unwrap();
+    plan::drafts("w.yml", &workflow, &plan::tests::facts()).unwrap().jobs
 }
 
 #[test]

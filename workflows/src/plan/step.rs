@@ -20,7 +20,7 @@ const LAYERED_BUILD: &str = "strata/layered-build";
 /// The action that tests it.
 const TEST_IMAGE: &str = "strata/test-image";
 
-impl Drafting {
+impl Drafting<'_> {
     pub(super) fn steps(
         &mut self,
         workflow: &Workflow,
@@ -41,7 +41,11 @@ impl Drafting {
         }
         let (mut builds, mut has_image) = (0, false);
         let mut steps = Vec::with_capacity(body.steps.len());
-        for step in &body.steps {
+        for (place, step) in body.steps.iter().enumerate() {
+            self.step = Some(place);
+            if !self.holds(step.condition.as_ref()) {
+                continue;
+            }
             let action = action_name(step);
             if action == Some(TEST_IMAGE) && !has_image {
                 let message = "there is no image to test yet";
@@ -57,11 +61,11 @@ impl Drafting {
             }
             steps.push(draft);
         }
+        self.step = None;
         steps
     }
 
     fn step(&mut self, workflow: &Workflow, body: &StepsBody, step: &Step) -> Option<StepDraft> {
-        self.refuse_condition(step.condition.as_ref());
         self.refuse_true(step.continue_on_error.as_ref(), "`continue-on-error`");
         let timeout = step.timeout_minutes.as_ref().map(crate::workflow::Setting::at);
         self.refuse_if(timeout, "`timeout-minutes` of a step");
@@ -167,7 +171,7 @@ impl Drafting {
     /// The sources are always there, at the run's commit and without history; an input that asks
     /// for anything else is refused.
     fn checkout(&mut self, with: &Table) -> Option<DraftAction> {
-        for (key, value) in self.table(with, "`with`") {
+        for (key, value) in &self.table(with, "`with`") {
             let as_it_is = match key.value.as_str() {
                 "fetch-depth" => value == "1",
                 "persist-credentials" => value == "false",
@@ -189,8 +193,8 @@ impl Drafting {
         let (mut dockerfile, mut context) = ("Dockerfile".to_owned(), String::new());
         let mut build_args = BTreeMap::new();
         let (mut scratch, mut isolated, mut release) = (false, false, None);
-        for (key, value) in self.table(with, "`with`") {
-            let text = Text { value, at: key.at, expressions: Vec::new() };
+        for (key, value) in &self.table(with, "`with`") {
+            let text = Text { value: value.clone(), at: key.at, expressions: Vec::new() };
             match key.value.as_str() {
                 "dockerfile" => dockerfile = self.relative_path(&text, "`dockerfile`")?,
                 "context" => context = self.relative_path(&text, "`context`")?,
@@ -220,8 +224,8 @@ impl Drafting {
     fn test_image(&mut self, at: Position, with: &Table) -> Option<DraftAction> {
         const INPUTS: [&str; 2] = ["script", "shell"];
         let (mut script, mut shell) = (String::new(), Shell::Sh);
-        for (key, value) in self.table(with, "`with`") {
-            let text = Text { value, at: key.at, expressions: Vec::new() };
+        for (key, value) in &self.table(with, "`with`") {
+            let text = Text { value: value.clone(), at: key.at, expressions: Vec::new() };
             match key.value.as_str() {
                 "script" => script = self.relative_path(&text, "`script`")?,
                 "shell" => shell = self.shell(&text)?,

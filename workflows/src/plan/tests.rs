@@ -1,11 +1,35 @@
 //! Workflows, and the jobs that they become or the reason why they do not.
 
 use super::*;
+use crate::event::{Event, Push};
+use crate::names::{CommitId, RefName, RepositoryName};
 use crate::workflow::parse;
+
+mod evaluating;
+mod hostile;
 
 fn drafted(text: &str) -> Result<Vec<JobDraft>, Vec<String>> {
     let workflow = parse("ci.yaml", text).unwrap();
-    drafts("ci.yaml", &workflow).map_err(|found| found.iter().map(ToString::to_string).collect())
+    drafts("ci.yaml", &workflow, &facts())
+        .map(|plan| plan.jobs)
+        .map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+/// A push to branch f43.
+pub(crate) fn facts() -> Facts {
+    let commit = CommitId::parse(&"a".repeat(40)).unwrap();
+    let release = serde_json::from_str(
+        r#"{"name": "f43", "branches": ["f43"], "registry": "r", "namespace": "n"}"#,
+    );
+    let push = Event::Push(Push {
+        repository: RepositoryName::parse("containers/web").unwrap(),
+        ref_name: RefName::branch("f43").unwrap(),
+        before: None,
+        after: commit.clone(),
+        forced: false,
+        actor: None,
+    });
+    Facts::new(&push, &commit, None, &release.unwrap())
 }
 
 /// One job around `rest`, each line of which is a key of the job.
@@ -131,15 +155,21 @@ const REFUSED: &[(&str, &str)] = &[
         "5:13: job `a` has a `run` step and no `container` (hint: name an image under `container`; no command runs on the runner itself)",
     ),
     ("steps: []", "3:3: job `a` has no steps and would do nothing"),
-    ("if: github.ref == 'x'\nsteps: [{uses: strata/checkout}]", "5:9: `if` is not supported yet"),
-    ("steps: [{uses: strata/checkout, if: always()}]", "5:41: `if` is not supported yet"),
     (
-        "env: {A: 'b ${{ secrets.c }}'}\nsteps: [{uses: strata/checkout}]",
-        "5:17: an expression in `env`.A is not supported yet",
+        "if: failure()\nsteps: [{uses: strata/checkout}]",
+        "5:9: `if` that waits for `failure()` is not supported yet",
     ),
     (
-        "strategy: {matrix: {x: [1]}}\nsteps: [{uses: strata/checkout}]",
-        "5:5: `strategy` is not supported yet",
+        "steps: [{uses: strata/checkout, if: always()}]",
+        "5:41: `if` that waits for `always()` is not supported yet",
+    ),
+    (
+        "env: {A: 'b ${{ secrets.c }}'}\nsteps: [{uses: strata/checkout}]",
+        "5:17: an expression in `env`.A that waits for `secrets.c` is not supported yet",
+    ),
+    (
+        "strategy: {matrix: {x: [1]}, max-parallel: 1}\nsteps: [{uses: strata/checkout}]",
+        "5:48: `max-parallel` is not supported yet",
     ),
     (
         "services: {db: postgres}\nsteps: [{uses: strata/checkout}]",

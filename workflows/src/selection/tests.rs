@@ -26,7 +26,7 @@ fn a_request_fires_what_builds_an_image_on_that_branch() {
         candidate("check", "push", "run: 'true'"),
         WorkflowFile { text: Ok("on: [".to_owned()), ..candidate("broken", "push", BUILD) },
     ];
-    let selection = select_asked(read(files), "rawhide");
+    let selection = select_asked(read(files), "rawhide", &crate::plan::tests::facts());
     let fired: Vec<&str> = selection.fired.iter().map(|fired| fired.file.path.as_str()).collect();
     assert_eq!(fired, ["push", "paths", "dispatch", "broken"]);
     let reasons: Vec<(&str, &str)> = selection

@@ -1,0 +1,228 @@
+//! From the jobs of the file to the jobs of the run: those whose `if` holds, once for each
+//! combination of their matrix.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::matrix::{Combination, Lists, list, rows, suffix};
+use super::{Drafting, JobDraft, MatrixPlace, Plan};
+use crate::template::{Kind, Template};
+use crate::workflow::{Job, Located, MAX_JOBS, Matrix, Position, Strategy, Workflow, order};
+
+/// The combinations of a job. Without a matrix, or before it is known, there is an empty one.
+struct Combinations {
+    /// The lists' keys, in the order of the file.
+    keys: Vec<String>,
+    made: Vec<Combination>,
+    fail_fast: bool,
+}
+
+impl Default for Combinations {
+    fn default() -> Self {
+        Self { keys: Vec::new(), made: vec![Map::new()], fail_fast: true }
+    }
+}
+
+impl Drafting<'_> {
+    pub(super) fn plan(&mut self, workflow: &Workflow) -> Plan {
+        self.know(workflow, None, Some(&Map::new()), &json!({}));
+        if let Some(concurrency) = &workflow.concurrency {
+            self.unsupported(concurrency.at, "`concurrency`");
+        }
+        let mut plan = Plan::default();
+        if let Some(name) = &workflow.run_name {
+            plan.run_name = self.literal(name, "`run-name`");
+            // A name that cannot be told stops nothing: the workflow's own stands in for it.
+            if !self.later.is_empty() {
+                (plan.run_name, self.later) = (None, Vec::new());
+            }
+        }
+        // Each key of the file with the names of its jobs.
+        let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for place in order(&workflow.jobs, &mut self.report).unwrap_or_default() {
+            let job = &workflow.jobs[place];
+            let key = job.key.value.as_str();
+            if let Some(why) = self.why_skipped(workflow, job, &plan) {
+                plan.skipped.push((key.to_owned(), why));
+                continue;
+            }
+            let drafts = self.drafts_of(workflow, job, &names);
+            names.insert(key, drafts.iter().map(|draft| draft.name.clone()).collect());
+            plan.jobs.extend(drafts);
+        }
+        if let (true, Some(first)) = (plan.jobs.len() > MAX_JOBS, workflow.jobs.first()) {
+            let message = format!("the run has {} jobs; at most {MAX_JOBS}", plan.jobs.len());
+            self.report.error(first.key.at, message);
+        }
+        plan
+    }
+
+    /// Says what expressions can name from here on.
+    fn know(
+        &mut self,
+        workflow: &Workflow,
+        job: Option<&Job>,
+        matrix: Option<&Combination>,
+        strategy: &Json,
+    ) {
+        let job = job.map(|job| job.key.value.as_str());
+        self.context = self.facts.contexts(workflow.title(), job, matrix, strategy);
+    }
+
+    /// Why a job does not run, as far as that is known. A condition that is evaluated later is
+    /// left for the drafts.
+    fn why_skipped(&mut self, workflow: &Workflow, job: &Job, plan: &Plan) -> Option<String> {
+        self.know(workflow, Some(job), Some(&Map::new()), &json!({}));
+        self.later.clear();
+        let at = job.condition.as_ref().map(|condition| condition.at);
+        if !self.holds(job.condition.as_ref()) {
+            let Position { line, .. } = at.unwrap_or_default();
+            return Some(format!("its `if` in line {line} does not hold"));
+        }
+        // A condition such as `always()` may let it run nevertheless.
+        if !self.later.is_empty() {
+            return None;
+        }
+        let skipped: BTreeSet<&str> = plan.skipped.iter().map(|(key, _)| key.as_str()).collect();
+        let missing = job.needs.iter().find(|needed| skipped.contains(needed.value.as_str()))?;
+        Some(format!("it needs `{}`, which does not run", missing.value))
+    }
+
+    /// The drafts of one job of the file; what `why_skipped` left goes to each.
+    fn drafts_of(
+        &mut self,
+        workflow: &Workflow,
+        job: &Job,
+        names: &BTreeMap<&str, Vec<String>>,
+    ) -> Vec<JobDraft> {
+        let combinations = job.strategy.as_ref().and_then(|strategy| self.strategy(strategy));
+        let shared = std::mem::take(&mut self.later);
+        let needs: Vec<String> = job
+            .needs
+            .iter()
+            .filter_map(|needed| names.get(&*needed.value))
+            .flatten()
+            .cloned()
+            .collect();
+        let mut drafts = Vec::new();
+        let has_matrix = job.strategy.as_ref().is_some_and(|strategy| strategy.matrix.is_some());
+        let is_made = combinations.is_some();
+        let Combinations { keys, made, fail_fast } = combinations.unwrap_or_default();
+        let total = made.len();
+        for (index, values) in made.into_iter().enumerate() {
+            let strategy = json!({"fail-fast": fail_fast, "job-index": index, "job-total": total});
+            let known = (is_made || !has_matrix).then_some(&values);
+            self.know(workflow, Some(job), known, &strategy);
+            self.later.clone_from(&shared);
+            let Some(mut draft) = self.job(workflow, job) else { continue };
+            draft.needs.clone_from(&needs);
+            if is_made {
+                let suffix = suffix(&values, &keys);
+                draft.name = format!("{} ({suffix})", job.key.value);
+                // As on GitHub: a name that tells the jobs apart by itself stays as it is.
+                if job.name.as_ref().is_none_or(|name| !name.has_expression()) {
+                    draft.title = format!("{} ({suffix})", draft.title);
+                }
+                let key = job.key.value.clone();
+                draft.matrix = Some(MatrixPlace { key, values, index, total, fail_fast });
+            }
+            drafts.push(draft);
+        }
+        self.tell_apart(job, &mut drafts);
+        drafts
+    }
+
+    /// Two jobs of one name or one title would overwrite each other's statuses.
+    fn tell_apart(&mut self, job: &Job, drafts: &mut [JobDraft]) {
+        let (mut names, mut titles) = (BTreeSet::new(), BTreeSet::new());
+        for (number, draft) in drafts.iter_mut().enumerate() {
+            if !names.insert(draft.name.clone()) {
+                let message = format!("two jobs of the matrix of `{}` are the same", job.key.value);
+                self.report.error(job.key.at, message);
+            }
+            if !titles.insert(draft.title.clone()) {
+                draft.title = format!("{} ({})", draft.title, number + 1);
+                titles.insert(draft.title.clone());
+            }
+        }
+    }
+
+    fn strategy(&mut self, strategy: &Strategy) -> Option<Combinations> {
+        let at = strategy.max_parallel.as_ref().map(crate::workflow::Setting::at);
+        self.refuse_if(at, "`max-parallel`");
+        let fail_fast = self.truth_setting(strategy.fail_fast.as_ref(), "`fail-fast`");
+        let matrix = strategy.matrix.as_ref()?;
+        let lists = self.lists(matrix, strategy.at)?;
+        let keys = lists.axes.iter().map(|(key, _)| key.clone()).collect();
+        match lists.combinations() {
+            Ok(made) if made.is_empty() => {
+                self.report.error(strategy.at, "the matrix makes no job at all");
+                None
+            }
+            Ok(made) => Some(Combinations { keys, made, fail_fast: fail_fast.unwrap_or(true) }),
+            Err(why) => {
+                self.report.error(strategy.at, why);
+                None
+            }
+        }
+    }
+
+    /// The lists of a matrix, evaluated; `None` when that is done later or cannot be.
+    fn lists(&mut self, matrix: &Matrix, at: Position) -> Option<Lists> {
+        let read = match matrix {
+            Matrix::Expression(text) => {
+                let value = self.evaluated(text, Kind::Value, "`matrix`")?;
+                Lists::of_value(&value.to_json())
+            }
+            Matrix::Written { axes, include, exclude } => {
+                let mut lists = Lists::default();
+                for axis in axes {
+                    let values = self.json(&axis.values)?;
+                    match list(&axis.name.value, &values) {
+                        Ok(values) => lists.axes.push((axis.name.value.clone(), values)),
+                        Err(why) => {
+                            self.report.error(axis.values.at, why);
+                            return None;
+                        }
+                    }
+                }
+                let mut rows_of = |key, written: &Option<Located<Json>>| match written {
+                    Some(written) => Some(rows(key, &self.json(written)?)),
+                    None => Some(Ok(Vec::new())),
+                };
+                match (rows_of("include", include)?, rows_of("exclude", exclude)?) {
+                    (Ok(include), Ok(exclude)) => Ok(Lists { include, exclude, ..lists }),
+                    (Err(why), _) | (_, Err(why)) => Err(why),
+                }
+            }
+        };
+        read.map_err(|why| self.report.error(at, why)).ok()
+    }
+
+    /// A written value with each text in it evaluated.
+    fn json(&mut self, written: &Located<Json>) -> Option<Json> {
+        self.json_at(&written.value, written.at)
+    }
+
+    /// Recursion is bounded by the depth of the file.
+    fn json_at(&mut self, json: &Json, at: Position) -> Option<Json> {
+        match json {
+            Json::String(text) if text.contains("${{") => {
+                let template = Template { text: text.clone(), at, kind: Kind::Value };
+                self.value_of(template, "`matrix`").as_ref().map(crate::expression::Value::to_json)
+            }
+            Json::Array(items) => {
+                let items: Vec<Option<Json>> =
+                    items.iter().map(|item| self.json_at(item, at)).collect();
+                items.into_iter().collect()
+            }
+            Json::Object(map) => {
+                let entry =
+                    |(key, value): (&String, &Json)| Some((key.clone(), self.json_at(value, at)?));
+                map.iter().map(entry).collect::<Option<Map<_, _>>>().map(Json::Object)
+            }
+            other => Some(other.clone()),
+        }
+    }
+}
