@@ -10,6 +10,7 @@ mod container;
 mod events;
 mod filters;
 mod graph;
+mod habits;
 mod inputs;
 mod job;
 mod known;
@@ -166,6 +167,7 @@ pub fn parse(path: &str, text: &str) -> Result<Workflow, Vec<Diagnostic>> {
     };
     if let Some(workflow) = workflow.as_ref().filter(|_| !reader.report.has_errors()) {
         availability::check(workflow, &mut reader.report);
+        habits::check(workflow, &mut reader.report);
     }
     let warnings = reader.report.finish()?;
     match workflow {

@@ -81,6 +81,12 @@ impl Pattern {
         self.at
     }
 
+    /// Whether it is about `name`, also when it takes it back.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name.as_bytes())
+    }
+
     /// Whether it begins with `!`.
     #[must_use]
     pub fn takes_back(&self) -> bool {
@@ -121,7 +127,7 @@ impl Filter {
         self.patterns
             .iter()
             .rev()
-            .find(|pattern| pattern.regex.is_match(name.as_bytes()))
+            .find(|pattern| pattern.matches(name))
             .is_some_and(|pattern| !pattern.takes_back)
     }
 }

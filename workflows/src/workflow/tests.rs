@@ -40,7 +40,7 @@ jobs:
     container: fedora:43
     steps:
       - uses: strata/checkout@v1
-      - id: check
+      - name: check
         run: |
           make lint
           echo ${{ github.sha }}

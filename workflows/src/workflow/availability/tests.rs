@@ -6,7 +6,7 @@ use crate::workflow::parse;
 fn around(rest: &str) -> String {
     let rest = rest.replace('\n', "\n    ");
     format!(
-        "on: {{workflow_dispatch: {{inputs: {{level: }}}}}}\njobs:\n  a:\n    runs-on: x\n    outputs: {{tag: x}}\n    steps: [{{id: one, run: x}}]\n  c: {{runs-on: x}}\n  b:\n    needs: a\n    runs-on: x\n    strategy: {{matrix: {{os: [f42, f43], include: [{{os: f42, extra: 1}}]}}}}\n    {rest}\n"
+        "on: {{workflow_dispatch: {{inputs: {{level: }}}}}}\njobs:\n  a:\n    runs-on: x\n    outputs: {{tag: x}}\n    steps: [{{run: x}}]\n  c: {{runs-on: x}}\n  b:\n    needs: a\n    runs-on: x\n    strategy: {{matrix: {{os: [f42, f43], include: [{{os: f42, extra: 1}}]}}}}\n    {rest}\n"
     )
 }
 

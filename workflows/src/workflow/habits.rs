@@ -1,0 +1,258 @@
+//! What is right as written and probably wrong as meant: untrusted text in scripts, filters that
+//! nothing reaches.
+
+use std::collections::BTreeSet;
+
+use super::availability::Key;
+use super::sites::{Site, sites};
+use super::{JobBody, On, Workflow};
+use crate::diagnostic::{Report, quoted};
+use crate::expression::{self, Part, Reference};
+use crate::matching::{Filter, FilterKind};
+
+/// Values that a stranger can choose, as GitHub's page on script injections lists them
+/// (<https://docs.github.com/en/actions/concepts/security/script-injections>); `*` is any part.
+const UNTRUSTED: [&str; 24] = [
+    "head_ref",
+    "event.issue.title",
+    "event.issue.body",
+    "event.pull_request.title",
+    "event.pull_request.body",
+    "event.pull_request.head.ref",
+    "event.pull_request.head.label",
+    "event.pull_request.head.repo.default_branch",
+    "event.comment.body",
+    "event.review.body",
+    "event.review_comment.body",
+    "event.discussion.title",
+    "event.discussion.body",
+    "event.pages.*.page_name",
+    "event.commits.*.message",
+    "event.commits.*.author.email",
+    "event.commits.*.author.name",
+    "event.head_commit.message",
+    "event.head_commit.author.email",
+    "event.head_commit.author.name",
+    "event.workflow_run.head_branch",
+    "event.workflow_run.head_commit.message",
+    "event.workflow_run.head_commit.author.email",
+    "event.workflow_run.head_commit.author.name",
+];
+
+/// Reports what the author should look at again.
+pub(super) fn check(workflow: &Workflow, report: &mut Report) {
+    scripts(workflow, report);
+    ids(workflow, report);
+    filters(&workflow.on, report);
+}
+
+/// Text of a stranger that becomes part of a script is a command of a stranger.
+fn scripts(workflow: &Workflow, report: &mut Report) {
+    for site in sites(workflow).iter().filter(|site| site.key == Key::StepRun) {
+        for (at, inside) in site.expressions() {
+            let uses = expression::uses(inside).unwrap_or_default();
+            let Some(name) = uses.references.iter().find_map(untrusted) else { continue };
+            let message =
+                format!("`github.{name}` is a stranger's text, and here it is part of a script");
+            let hint =
+                "give it to the script as a variable: `env: {VALUE: ${{ … }}}` and \"$VALUE\"";
+            report.warning_with_hint(at, message, hint);
+        }
+    }
+}
+
+/// An `id` that no expression of its job names has no effect; most often the name in the
+/// expression is the one that is misspelt.
+fn ids(workflow: &Workflow, report: &mut Report) {
+    let sites = sites(workflow);
+    for job in &workflow.jobs {
+        let JobBody::Steps(body) = &job.body else { continue };
+        let own = sites.iter().filter(|site| site.job.is_some_and(|of| of.key == job.key));
+        let (mut used, mut all) = (BTreeSet::new(), false);
+        for (_, inside) in own.flat_map(Site::expressions) {
+            let uses = expression::uses(inside).unwrap_or_default();
+            for of_steps in
+                uses.references.iter().filter(|one| one.context.eq_ignore_ascii_case("steps"))
+            {
+                match of_steps.path.first() {
+                    Some(Part::Name(name)) => drop(used.insert(name.to_ascii_lowercase())),
+                    Some(Part::Any) | None => all = true,
+                }
+            }
+        }
+        let known: Vec<String> = body
+            .steps
+            .iter()
+            .filter_map(|step| Some(step.id.as_ref()?.value.to_ascii_lowercase()))
+            .collect();
+        // A name that no step has was told already, and is probably this one.
+        if all || used.iter().any(|name| !known.contains(name)) {
+            continue;
+        }
+        // Steps in the background are named by others without an expression.
+        let sequential = body.steps.iter().filter(|step| step.background.is_none());
+        for id in sequential.filter_map(|step| step.id.as_ref()) {
+            if !used.contains(&id.value.to_ascii_lowercase()) {
+                let message = format!(
+                    "no expression of job `{}` names the step {}",
+                    job.key.value,
+                    quoted(&id.value)
+                );
+                report.warning(id.at, message);
+            }
+        }
+    }
+}
+
+/// The untrusted value that a reference puts into a text, if it does.
+fn untrusted(reference: &Reference) -> Option<&'static str> {
+    let is_github = ["github", "forge", "forgejo"]
+        .iter()
+        .any(|name| reference.context.eq_ignore_ascii_case(name));
+    if !is_github || !reference.is_output {
+        return None;
+    }
+    UNTRUSTED.into_iter().find(|path| {
+        let wanted: Vec<&str> = path.split('.').collect();
+        wanted.len() == reference.path.len()
+            && wanted.iter().zip(&reference.path).all(|(wanted, part)| match part {
+                Part::Any => true,
+                Part::Name(name) => *wanted == "*" || name.eq_ignore_ascii_case(wanted),
+            })
+    })
+}
+
+fn filters(on: &On, report: &mut Report) {
+    let push = on.push.iter().flat_map(|push| {
+        [("branches", &push.branches), ("tags", &push.tags), ("paths", &push.paths)]
+    });
+    let pulls = on
+        .pull_request
+        .iter()
+        .flat_map(|pull| [("branches", &pull.branches), ("paths", &pull.paths)]);
+    for (key, filter) in push.chain(pulls) {
+        filter.iter().for_each(|filter| unreachable(key, filter, report));
+    }
+}
+
+/// A name that is written out and that a later pattern decides otherwise changes nothing. Only
+/// names without special characters are looked at: of patterns it cannot be told.
+fn unreachable(key: &str, filter: &Filter, report: &mut Report) {
+    let patterns = filter.patterns();
+    for (place, pattern) in patterns.iter().enumerate() {
+        let name = pattern.as_str().trim_start_matches('!');
+        let later = &patterns[place + 1..];
+        let shown = quoted(pattern.as_str());
+        if place == 0 && pattern.takes_back() {
+            let message = format!("{shown} in `{key}` takes back what no pattern before it gave");
+            report.warning(pattern.at(), message);
+            continue;
+        }
+        if let Some(same) = later.iter().find(|other| other.as_str() == pattern.as_str()) {
+            let message = format!("{shown} stands in `{key}` twice");
+            report.warning(same.at(), message);
+            continue;
+        }
+        let is_plain = !name.contains(['*', '?', '+', '[', '\\']);
+        let decided = later.iter().rev().find(|other| other.matches(name));
+        if let (true, Some(other)) = (is_plain, decided)
+            && other.takes_back() != pattern.takes_back()
+        {
+            let other = quoted(other.as_str());
+            let message = format!("{shown} in `{key}` changes nothing: {other} comes later");
+            let hint = match filter.kind() {
+                FilterKind::Only => "the last pattern that matches decides; change the order",
+                FilterKind::Except => "the last pattern that matches decides what is ignored",
+            };
+            report.warning_with_hint(pattern.at(), message, hint);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::workflow::parse;
+
+    fn warnings(text: &str) -> Vec<String> {
+        parse("w", text).unwrap().warnings.iter().map(ToString::to_string).collect()
+    }
+
+    fn script(script: &str) -> Vec<String> {
+        warnings(&format!(
+            "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: {script}\n"
+        ))
+    }
+
+    #[test]
+    fn a_strangers_text_in_a_script_is_told() {
+        for dangerous in [
+            "echo ${{ github.event.pull_request.title }}",
+            "echo ${{ GITHUB.Head_Ref }}",
+            "echo ${{ github.event.commits[0].message }}",
+            "echo ${{ toJSON(github.event.commits.*.author.name) }}",
+            "echo ${{ format('{0}', forge.event.issue.body) }}",
+            "echo ${{ github.event['comment'].body || 'x' }}",
+        ] {
+            let found = script(dangerous);
+            assert_eq!(found.len(), 1, "{dangerous}: {found:?}");
+            assert!(found[0].starts_with("w:6:19: warning: `github."), "{found:?}");
+            assert!(found[0].contains("is a stranger's text"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_carry_a_command_is_passed() {
+        for harmless in [
+            "echo ${{ github.sha }}",
+            "echo ${{ contains(github.event.pull_request.title, 'fix') }}",
+            "echo ${{ github.head_ref == 'main' }}",
+            "echo ${{ github.event.pull_request.number }}",
+        ] {
+            assert_eq!(script(harmless), [""; 0], "{harmless}");
+        }
+        let text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: 'echo \"$T\"', env: {T: '${{ github.head_ref }}'}}]\n";
+        assert_eq!(warnings(text), [""; 0]);
+    }
+
+    #[test]
+    fn ids_that_nothing_names_are_told() {
+        let steps = |rest: &str| {
+            warnings(&format!(
+                "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - {{id: one, run: x}}\n      - run: {rest}\n"
+            ))
+        };
+        let unused = "w:6:14: warning: no expression of job `a` names the step `one`";
+        assert_eq!(steps("x"), [unused]);
+        assert_eq!(steps("x ${{ steps.ONE.outcome }}"), [""; 0]);
+        assert_eq!(steps("x ${{ toJSON(steps) }}"), [""; 0]);
+    }
+
+    #[test]
+    fn patterns_that_change_nothing_are_told() {
+        let branches = |list: &str| {
+            warnings(&format!(
+                "on: {{push: {{branches: [{list}]}}}}\njobs:\n  a:\n    runs-on: x\n"
+            ))
+        };
+        for (list, expected) in [
+            (
+                "main, '!**'",
+                "w:1:24: warning: `main` in `branches` changes nothing: `!**` comes later (hint: the last pattern that matches decides; change the order)",
+            ),
+            (
+                "'f*', '!f42', 'f4*'",
+                "w:1:30: warning: `!f42` in `branches` changes nothing: `f4*` comes later (hint: the last pattern that matches decides; change the order)",
+            ),
+            (
+                "'!x', main",
+                "w:1:24: warning: `!x` in `branches` takes back what no pattern before it gave",
+            ),
+            ("main, main", "w:1:30: warning: `main` stands in `branches` twice"),
+        ] {
+            assert_eq!(branches(list), [expected], "{list}");
+        }
+        for fine in ["'f*', '!f42'", "main, 'm*'", "'**', '!docs', 'docs/x'"] {
+            assert_eq!(branches(fine), [""; 0], "{fine}");
+        }
+    }
+}
