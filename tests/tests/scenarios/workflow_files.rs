@@ -122,6 +122,34 @@ async fn steps_run_in_order_with_their_environment_and_stop_at_the_first_failure
 }
 
 #[tokio::test]
+async fn a_matrix_runs_a_job_for_each_combination_with_its_expressions_evaluated() {
+    let world = World::start().await;
+
+    let run = run_of(
+        &world,
+        "name: own\non: push\nenv: {BRANCH: '${{ github.ref_name }}'}\njobs:\n  check:\n\
+         \x20   runs-on: docker\n    container: rawhide/base:latest\n\
+         \x20   strategy:\n      matrix: {arch: [one, two], exclude: [{arch: two}], include: [{arch: three}]}\n\
+         \x20   steps:\n      - run: echo \"${{ matrix.arch }} on $BRANCH of ${{ release.name }}\"\n\
+         \x20     - run: echo never\n        if: github.event_name == 'schedule'\n\
+         \x20 late:\n    if: github.event_name == 'schedule'\n    runs-on: docker\n\
+         \x20   steps:\n      - uses: strata/checkout\n",
+    )
+    .await;
+
+    assert_eq!(run["outcome"], "success", "{run:#}");
+    let jobs = run["jobs"].as_array().expect("jobs");
+    let names: Vec<&str> = jobs.iter().filter_map(|job| job["name"].as_str()).collect();
+    assert_eq!(names, ["check (one)", "check (three)"]);
+    for arch in ["one", "three"] {
+        let log = world.log(&run, &format!("check ({arch})")).await;
+        assert!(log.contains(&format!("{arch} on rawhide of rawhide")), "{log}");
+        assert!(!log.contains("\nnever"), "{log}");
+    }
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn path_filters_look_at_what_git_says_has_changed() {
     let world = World::without_runner().await;
     let httpd = world.repository("containers/httpd");
