@@ -164,6 +164,8 @@ struct Drafting<'a> {
     step: Option<usize>,
     /// Whether jobs and steps are looked at although they would not run.
     looks_at_all: bool,
+    /// Text of the drafts made so far.
+    bytes: usize,
 }
 
 /// The jobs of a workflow that an event fires, each after those that it needs.
@@ -207,6 +209,7 @@ impl<'a> Drafting<'a> {
             later: Vec::new(),
             step: None,
             looks_at_all: false,
+            bytes: 0,
         }
     }
 
@@ -324,7 +327,11 @@ impl<'a> Drafting<'a> {
         self.refuse_if(place(&container.volumes), "`volumes` of a container");
         let options = container.options.as_ref();
         self.refuse_if(options.map(|options| options.at), "`options` of a container");
+        let before = self.later.len();
         let image = self.literal(&container.image, "`container`")?.trim().to_owned();
+        if self.later.len() > before {
+            return Some(image);
+        }
         // Which registry a short name belongs to is decided when it is pinned.
         if let Err(error) = Reference::parse(&image, DOCKER_HUB) {
             self.report.error(container.image.at, format!("in `container`: {error}"));

@@ -6,9 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json, json};
 
 use super::matrix::{Combination, Lists, list, rows, suffix};
-use super::{Drafting, JobDraft, MatrixPlace, Plan};
+use super::{DraftAction, Drafting, JobDraft, MatrixPlace, Plan, StepDraft};
 use crate::template::{Kind, Template};
 use crate::workflow::{Job, Located, MAX_JOBS, Matrix, Position, Strategy, Workflow, order};
+
+/// Longest name of a job of the run, in characters; it becomes a line of pages and statuses.
+const MAX_NAME_CHARS: usize = 120;
+/// Most text of all jobs of a run, in bytes; a matrix repeats the text of its job.
+const MAX_PLAN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The combinations of a job. Without a matrix, or before it is known, there is an empty one.
 struct Combinations {
@@ -119,7 +124,7 @@ impl Drafting<'_> {
             draft.needs.clone_from(&needs);
             if is_made {
                 let suffix = suffix(&values, &keys);
-                draft.name = format!("{} ({suffix})", job.key.value);
+                draft.name = one_line(&format!("{} ({suffix})", job.key.value));
                 // As on GitHub: a name that tells the jobs apart by itself stays as it is.
                 if job.name.as_ref().is_none_or(|name| !name.has_expression()) {
                     draft.title = format!("{} ({suffix})", draft.title);
@@ -127,25 +132,18 @@ impl Drafting<'_> {
                 let key = job.key.value.clone();
                 draft.matrix = Some(MatrixPlace { key, values, index, total, fail_fast });
             }
+            draft.title = one_line(&draft.title);
+            self.bytes += bytes_of(&draft);
+            if self.bytes > MAX_PLAN_BYTES {
+                let message =
+                    format!("the jobs of the run have more than {MAX_PLAN_BYTES} bytes of text");
+                self.report.error(job.key.at, message);
+                break;
+            }
             drafts.push(draft);
         }
-        self.tell_apart(job, &mut drafts);
+        tell_apart(&mut drafts);
         drafts
-    }
-
-    /// Two jobs of one name or one title would overwrite each other's statuses.
-    fn tell_apart(&mut self, job: &Job, drafts: &mut [JobDraft]) {
-        let (mut names, mut titles) = (BTreeSet::new(), BTreeSet::new());
-        for (number, draft) in drafts.iter_mut().enumerate() {
-            if !names.insert(draft.name.clone()) {
-                let message = format!("two jobs of the matrix of `{}` are the same", job.key.value);
-                self.report.error(job.key.at, message);
-            }
-            if !titles.insert(draft.title.clone()) {
-                draft.title = format!("{} ({})", draft.title, number + 1);
-                titles.insert(draft.title.clone());
-            }
-        }
     }
 
     fn strategy(&mut self, strategy: &Strategy) -> Option<Combinations> {
@@ -225,4 +223,45 @@ impl Drafting<'_> {
             other => Some(other.clone()),
         }
     }
+}
+
+/// Two jobs of one name or one title would overwrite each other's statuses; those that come later
+/// are numbered.
+fn tell_apart(drafts: &mut [JobDraft]) {
+    let (mut names, mut titles) = (BTreeSet::new(), BTreeSet::new());
+    for (number, draft) in drafts.iter_mut().enumerate() {
+        for (taken, name) in [(&mut names, &mut draft.name), (&mut titles, &mut draft.title)] {
+            if taken.contains(name) {
+                name.push_str(&format!(" #{}", number + 1));
+            }
+            taken.insert(name.clone());
+        }
+    }
+}
+
+/// A name that values became part of, fit to be shown.
+fn one_line(name: &str) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let mut shown: String = name.chars().take(MAX_NAME_CHARS).map(line).collect();
+    if name.chars().nth(MAX_NAME_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// How much text a draft holds.
+fn bytes_of(draft: &JobDraft) -> usize {
+    let table = |table: &BTreeMap<String, String>| -> usize {
+        table.iter().map(|(key, value)| key.len() + value.len()).sum()
+    };
+    let step = |step: &StepDraft| {
+        let action = match &step.action {
+            DraftAction::Run { script, .. } => script.len(),
+            DraftAction::LayeredBuild { build_args, .. } => table(build_args),
+            DraftAction::Checkout => 0,
+        };
+        action + table(&step.env) + step.name.len()
+    };
+    let later: usize = draft.later.iter().map(|later| later.template.text.len()).sum();
+    table(&draft.env) + later + draft.steps.iter().map(step).sum::<usize>()
 }

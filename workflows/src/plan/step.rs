@@ -62,6 +62,12 @@ impl Drafting<'_> {
             steps.push(draft);
         }
         self.step = None;
+        let is_empty = steps.is_empty() && !body.steps.is_empty() && !self.report.has_errors();
+        if is_empty {
+            let message = format!("no step of job `{}` has an `if` that holds", job.key.value);
+            let hint = "put the condition on the job, which then does not run";
+            self.report.error_with_hint(job.key.at, message, hint);
+        }
         steps
     }
 
@@ -133,7 +139,11 @@ impl Drafting<'_> {
 
     /// A path below the workspace; `.` is the workspace itself.
     fn relative_path(&mut self, text: &Text, what: &str) -> Option<String> {
+        let before = self.later.len();
         let path = self.literal(text, what)?;
+        if self.later.len() > before {
+            return Some(path);
+        }
         let parts: Vec<&str> =
             path.trim().split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if path.trim_start().starts_with('/')

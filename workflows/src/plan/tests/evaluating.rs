@@ -69,12 +69,40 @@ fn jobs_of_a_matrix_have_titles_of_their_own() {
     for (name, expected) in [
         ("Same", ["Same (1)", "Same (2)"]),
         ("'V${{ matrix.v }}'", ["V1", "V2"]),
-        ("'${{ release.name }}'", ["f43", "f43 (2)"]),
+        ("'${{ release.name }}'", ["f43", "f43 #2"]),
     ] {
         let text = job(&format!("name: {name}\nstrategy: {{matrix: {{v: [1, 2]}}}}\n{STEPS}"));
         let titles: Vec<String> = planned(&text).jobs.into_iter().map(|job| job.title).collect();
         assert_eq!(titles, expected, "{name}");
     }
+}
+
+#[test]
+fn names_that_values_make_are_short_and_one_line() {
+    let values = format!("[\"a\\nb\", \"{}\", same, same]", "é".repeat(500));
+    let plan = planned(&job(&format!("strategy: {{matrix: {{v: {values}}}}}\n{STEPS}")));
+    let names: Vec<&str> = plan.jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!((names[0], names[2], names[3]), ("a (a b)", "a (same)", "a (same) #4"));
+    assert_eq!(names[1].chars().count(), 121);
+}
+
+#[test]
+fn a_matrix_does_not_repeat_a_large_script_without_bound() {
+    let values: Vec<String> = (0..256).map(|n| n.to_string()).collect();
+    let text = job(&format!(
+        "container: x\nstrategy: {{matrix: {{v: [{}]}}}}\nsteps: [{{run: {}}}]",
+        values.join(", "),
+        "x".repeat(100_000)
+    ));
+    let found = drafted(&text).unwrap_err();
+    assert_eq!(found, ["ci.yaml:3:3: the jobs of the run have more than 4194304 bytes of text"]);
+}
+
+#[test]
+fn a_job_of_which_nothing_runs_is_refused() {
+    let text = job("steps: [{uses: strata/checkout, if: github.event_name == 'schedule'}]");
+    let expected = "ci.yaml:3:3: no step of job `a` has an `if` that holds (hint: put the condition on the job, which then does not run)";
+    assert_eq!(drafted(&text).unwrap_err(), [expected]);
 }
 
 #[test]
