@@ -256,7 +256,7 @@ fn bytes_of(draft: &JobDraft) -> usize {
     };
     let step = |step: &StepDraft| {
         let action = match &step.action {
-            DraftAction::Run { script, .. } => script.len(),
+            DraftAction::Run { script, .. } | DraftAction::TestImage { script, .. } => script.len(),
             DraftAction::LayeredBuild { build_args, .. } => table(build_args),
             DraftAction::Checkout => 0,
         };
