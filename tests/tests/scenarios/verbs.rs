@@ -193,6 +193,7 @@ async fn a_scratch_and_an_isolated_build_leave_the_floating_tags_alone() {
     let scratch = well(&verb(&world, &httpd, &["scratch-build"]));
     assert!(scratch.contains("scratch build asked by operator"), "{scratch}");
     assert_eq!(world.registry.tags("rawhide/httpd").await.len(), 1, "the unique tag only");
+    world.finished_runs(1).await;
     let status = httpd.status(&commit, "layered-image / build (scratch)").await;
     assert_eq!(status["state"], "success", "{status}");
 
