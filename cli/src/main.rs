@@ -41,10 +41,6 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
-/// glibc's allocator keeps what a burst of work needed, once for each thread that took part.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = prepare(&cli).and_then(|runtime| runtime.block_on(perform(cli)));
