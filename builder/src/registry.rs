@@ -3,7 +3,6 @@
 //! Whatever comes from a registry is read up to a bound and compared with its digest, so that a
 //! registry or a proxy in between can be wrong but not deceive.
 
-mod challenge;
 mod error;
 mod facts;
 mod host;

@@ -5,7 +5,6 @@
 //! wrong but not deceive.
 
 mod answer;
-mod challenge;
 mod host;
 mod manifest;
 mod observe;

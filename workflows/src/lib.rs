@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 pub mod asked;
+pub mod challenge;
 pub mod container_yaml;
 pub mod diagnostic;
 pub mod dist_git;

@@ -13,9 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use workflows::image::DOCKER_HUB;
 
-use super::challenge::{self, Challenge};
 use super::error::Failure;
 use super::{RegistryAccess, SILENCE_TIMEOUT};
+use workflows::challenge::{self, Challenge};
 
 /// Where Docker Hub's API is; its name is not its address.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use workflows::image::DOCKER_HUB;
 
 use super::answer::{Answer, Failure, judge, judge_conditional, unavailable};
-use super::challenge::{self, Challenge};
 use super::manifest::MEDIA_TYPES;
 use crate::config::RegistryConfig;
+use workflows::challenge::{self, Challenge};
 
 /// Where Docker Hub's API is; its name is not its address.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";

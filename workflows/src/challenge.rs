@@ -5,7 +5,7 @@ const MAX_CHALLENGE_BYTES: usize = 4096;
 
 /// What a registry asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// Name and password with each request.
     Basic,
     /// A token from the realm.
@@ -18,7 +18,8 @@ pub(super) enum Challenge {
 }
 
 /// Reads a challenge; `None` for a scheme that is not known here or a malformed header.
-pub(super) fn parse(header: &str) -> Option<Challenge> {
+#[must_use]
+pub fn parse(header: &str) -> Option<Challenge> {
     if header.len() > MAX_CHALLENGE_BYTES {
         return None;
     }
