@@ -82,6 +82,17 @@ pub struct ArtifactsError {
 }
 
 impl ArtifactSpec {
+    /// Exactly the places of these files, with the usual bounds.
+    #[must_use]
+    pub fn listed(artifacts: &[Artifact]) -> Self {
+        Self {
+            allowed: artifacts.iter().map(|artifact| artifact.url.clone()).collect(),
+            redirect_hosts: Vec::new(),
+            max_file_bytes: DEFAULT_MAX_FILE_BYTES,
+            max_total_bytes: DEFAULT_MAX_TOTAL_BYTES,
+        }
+    }
+
     /// Checks the places.
     ///
     /// # Errors

@@ -87,6 +87,15 @@ pub fn builds_an_image(jobs: &[JobDraft]) -> bool {
     steps.any(|step| matches!(step.action, DraftAction::LayeredBuild { .. }))
 }
 
+/// Whether any of these jobs builds an image that is released.
+#[must_use]
+pub fn releases_an_image(jobs: &[JobDraft]) -> bool {
+    let mut steps = jobs.iter().flat_map(|job| &job.steps);
+    steps.any(|step| {
+        matches!(step.action, DraftAction::LayeredBuild { mode: BuildMode::Release, .. })
+    })
+}
+
 /// The mode that publishes less.
 fn narrower(one: BuildMode, other: BuildMode) -> BuildMode {
     match (one, other) {

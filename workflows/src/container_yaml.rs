@@ -2,8 +2,9 @@
 //!
 //! The keys and their forms are those of osbs-client's schema, strictly: an unknown key is an
 //! error with its line, because a misspelt wish must never be silently none. Keys of features
-//! that ended with OSBS are accepted and listed in [`ContainerYaml::without_effect`].
+//! that ended with OSBS are checked, accepted and listed in [`ContainerYaml::without_effect`].
 
+mod past;
 mod values;
 
 #[cfg(test)]
@@ -12,15 +13,16 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{MessageFormatter as _, UserMessageFormatter};
 
 use crate::image::Tag;
+use past::{BuildMethod, Compose, Flatpak, Go, Ignored, Version, checked, nullable};
 pub use values::{
-    CommitHash, EnvName, PackageManager, RelativePath, RemoteSourceName, RemoteSourcesVersion,
+    CommitHash, EnvName, Nullable, PackageManager, PackagePlace, RelativePath, RemoteSourceName,
+    RemoteSourcesVersion,
 };
-use values::{given, one_or_many, some};
+use values::{given, one_or_many, present, some};
 
 /// Longest file that is read, in bytes.
 pub const MAX_CONTAINER_YAML_BYTES: usize = 128 * 1024;
@@ -64,34 +66,24 @@ pub struct ContainerYaml {
     #[serde(default, deserialize_with = "given")]
     pub operator_manifests: Option<OperatorManifests>,
     /// Sources that are fetched before the build.
-    #[serde(default)]
-    pub remote_source: Option<RemoteSource>,
+    #[serde(default, deserialize_with = "present")]
+    pub remote_source: Option<Nullable<RemoteSource>>,
     /// The same, several of them by name.
     #[serde(default, deserialize_with = "some")]
     pub remote_sources: Option<Vec<NamedRemoteSource>>,
     /// Which of two ways to lay out fetched sources: 1 or 2.
     #[serde(default, deserialize_with = "given")]
     pub remote_sources_version: Option<RemoteSourcesVersion>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable::<Compose, _>")]
     compose: Option<Ignored>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable::<Flatpak, _>")]
     flatpak: Option<Ignored>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "checked::<BuildMethod, _>")]
     image_build_method: Option<Ignored>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "checked::<Go, _>")]
     go: Option<Ignored>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "checked::<Version, _>")]
     version: Option<Ignored>,
-}
-
-/// Something that is accepted and not looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ignored;
-
-impl<'de> Deserialize<'de> for Ignored {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
 }
 
 /// Which platforms to build for.
@@ -156,11 +148,6 @@ pub struct OperatorManifests {
     pub skip_all: bool,
 }
 
-/// A value for a key that may be null.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ignored>, D::Error> {
-    Ignored::deserialize(deserializer).map(Some)
-}
-
 fn yes() -> bool {
     true
 }
@@ -192,7 +179,7 @@ pub struct RemoteSource {
     pub flags: Option<Vec<String>>,
     /// Where in the repository each package manager finds packages.
     #[serde(default)]
-    pub packages: Option<BTreeMap<String, Vec<BTreeMap<String, serde_json::Value>>>>,
+    pub packages: Option<BTreeMap<String, Vec<PackagePlace>>>,
 }
 
 /// One of several remote sources.
@@ -248,6 +235,8 @@ impl ContainerYaml {
 fn options() -> serde_yaml::Options {
     serde_yaml::options! {
         strict_booleans: true,
+        // A number is no text: of `1.10` written without quotes nobody knows what was meant.
+        no_schema: true,
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
         with_snippet: false,

@@ -1,5 +1,6 @@
 //! The small files that a dist-git repository may hold beside its Dockerfile.
 
+use crate::artifacts::ARTIFACTS_FILE;
 use crate::image::Tag;
 
 /// Longest of these files that is read, in bytes.
@@ -11,8 +12,13 @@ const MAX_ADDITIONAL_TAG_BYTES: usize = 127;
 #[must_use]
 pub fn misspelt(file_name: &str) -> Option<&'static str> {
     /// Names that nothing else bears, so that a near one is a slip.
-    const KNOWN: [&str; 4] =
-        ["container.yaml", "content_sets.yml", "additional-tags", ".osbs-repo-config"];
+    const KNOWN: [&str; 5] = [
+        "container.yaml",
+        "content_sets.yml",
+        "additional-tags",
+        ".osbs-repo-config",
+        ARTIFACTS_FILE,
+    ];
     let same = |known: &&str| plain(known) == plain(file_name);
     KNOWN.into_iter().find(same).filter(|known| *known != file_name)
 }
@@ -123,6 +129,9 @@ mod tests {
             ("content-sets.yaml", Some("content_sets.yml")),
             ("additional_tags", Some("additional-tags")),
             (".osbs_repo_config", Some(".osbs-repo-config")),
+            ("fetch-artifacts-url.yml", Some("fetch-artifacts-url.yaml")),
+            ("fetch_artifacts_url.yaml", Some("fetch-artifacts-url.yaml")),
+            ("fetch-artifacts-koji.yml", None),
             ("container.yaml", None),
             ("content_sets.yml", None),
             ("additional-tags", None),

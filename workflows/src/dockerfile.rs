@@ -27,13 +27,14 @@ mod pattern;
 mod pin;
 mod quote;
 mod run;
+mod signal;
 mod stage;
 #[cfg(test)]
 mod tests;
 pub mod tree;
 mod typed;
 
-pub use args::ArgScope;
+pub use args::{ArgScope, DOCKER_ARCHITECTURE, platform_args};
 pub use config::ImageConfig;
 pub use error::DockerfileError;
 pub(crate) use error::shown;
@@ -44,8 +45,9 @@ pub use instruction::{
 };
 pub(crate) use labels::old_spelling;
 pub use labels::{Fallback, LabelError, LayeredLabels, final_labels};
-pub use pin::pinned;
+pub use pin::{pinned, with_stage_env};
 pub use run::{InlineScript, RunCommand, run_command};
+pub(crate) use stage::SCRATCH;
 pub use stage::{Dockerfile, GlobalArg, Stage, StageBase, parse, parse_trigger};
 
 /// Largest Dockerfile that is read, in bytes; the longest known real ones have a few ten thousand.

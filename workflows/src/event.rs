@@ -3,13 +3,17 @@
 //! A delivery, a due schedule and a person's request all become an [`Event`]; to ignore one is a
 //! variant with its reason, not an error, so that it stays listable.
 
+mod pull;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::asked::BuildAsked;
+use crate::dispatch::Dispatch;
 use crate::image::Reference;
 use crate::names::{CommitId, RefName, RepositoryName};
 use crate::selection::Origin;
+pub use pull::{PullRequestClosed, PullRequestCommented};
 
 /// What a delivery, a tick or a person means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +31,18 @@ pub enum Event {
     TagDeleted(RefDeleted),
     /// A pull request has a new head to check.
     PullRequest(PullRequest),
+    /// A pull request is closed or merged.
+    PullRequestClosed(PullRequestClosed),
+    /// A comment on a pull request asks for something.
+    PullRequestCommented(PullRequestCommented),
     /// The forge tests its webhook.
     Ping(Ping),
     /// A workflow's schedule came due.
     Schedule(ScheduleDue),
     /// A person asked for a build.
     BuildAsked(BuildAsked),
+    /// A person asked for a run of a workflow.
+    Dispatch(Dispatch),
     /// A parent image changed, and an image that stands on it is built again.
     Rebuild(Rebuild),
     /// Understood, and nothing to do.
@@ -241,9 +251,12 @@ impl Event {
             Self::TagCreated(_) => "tag_created",
             Self::TagDeleted(_) => "tag_deleted",
             Self::PullRequest(_) => "pull_request",
+            Self::PullRequestClosed(_) => "pull_request_closed",
+            Self::PullRequestCommented(_) => "pull_request_commented",
             Self::Ping(_) => "ping",
             Self::Schedule(_) => "schedule",
             Self::BuildAsked(_) => "build_asked",
+            Self::Dispatch(_) => "workflow_dispatch",
             Self::Rebuild(_) => "rebuild",
             Self::Ignored(_) => "ignored",
         }
@@ -257,8 +270,11 @@ impl Event {
             Self::BranchCreated(e) | Self::TagCreated(e) => Some(&e.repository),
             Self::BranchDeleted(e) | Self::TagDeleted(e) => Some(&e.repository),
             Self::PullRequest(e) => Some(&e.repository),
+            Self::PullRequestClosed(e) => Some(&e.repository),
+            Self::PullRequestCommented(e) => Some(&e.repository),
             Self::Schedule(e) => Some(&e.repository),
             Self::BuildAsked(e) => Some(&e.repository),
+            Self::Dispatch(e) => Some(&e.repository),
             Self::Rebuild(e) => Some(&e.repository),
             Self::Ping(e) => e.repository.as_ref(),
             Self::Ignored(e) => e.repository.as_ref(),
@@ -294,6 +310,12 @@ impl Event {
                     format!("{} pull {} {} {}", e.repository, e.number, e.head, e.base_ref)
                 }
             }),
+            Self::PullRequestClosed(e) => {
+                Some(format!("{} pull {} closed {}", e.repository, e.number, e.moment))
+            }
+            Self::PullRequestCommented(e) => {
+                Some(format!("{} pull {} comment {}", e.repository, e.number, e.comment))
+            }
             Self::Schedule(e) => Some(format!(
                 "{} {} schedule {} {} {} {}",
                 e.repository,
@@ -304,6 +326,7 @@ impl Event {
                 e.due_at.timestamp()
             )),
             Self::BuildAsked(e) => Some(format!("{} asked {}", e.repository, e.id)),
+            Self::Dispatch(e) => Some(format!("{} dispatch {}", e.repository, e.id)),
             Self::Rebuild(e) => {
                 Some(format!("{} {} rebuild {}", e.repository, e.ref_name, e.number))
             }

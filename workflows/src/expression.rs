@@ -112,6 +112,14 @@ impl Context {
     }
 }
 
+impl Context {
+    /// All names with their values, as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> std::collections::BTreeMap<String, serde_json::Value> {
+        self.values.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()
+    }
+}
+
 impl FromIterator<(String, Value)> for Context {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
         let mut context = Self::default();

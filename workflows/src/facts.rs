@@ -3,6 +3,9 @@
 //! Only what is true is there. A field that this event or this forge does not give is left out,
 //! and an expression that names it waits for it; see [`crate::template`].
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::event::{Event, PullRequest, PullRequestAction};
@@ -11,10 +14,25 @@ use crate::names::{CommitId, RefName, RepositoryName};
 use crate::release::ReleasePolicy;
 
 /// What is known about an event when its runs are planned.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     github: Map<String, Json>,
     release: Map<String, Json>,
+    #[serde(default)]
+    vars: Map<String, Json>,
+    #[serde(default)]
+    inputs: Map<String, Json>,
+}
+
+/// The numbers of a run, which it has only once it is recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunNumbers {
+    /// The run itself; of an attempt that a person asked for again, the first one.
+    pub id: i64,
+    /// Counts the runs of one workflow of a repository, from 1.
+    pub number: i64,
+    /// 1, and one more for each time that a person asked again.
+    pub attempt: i64,
 }
 
 impl Facts {
@@ -44,6 +62,45 @@ impl Facts {
         .into_iter()
         .collect();
         facts
+    }
+
+    /// The same with the variables of the repository and its branch.
+    #[must_use]
+    pub fn with_vars(mut self, vars: &BTreeMap<String, String>) -> Self {
+        let vars = vars.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+        self.vars = vars.collect();
+        self
+    }
+
+    /// The same with what a person or a calling workflow said.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: Map<String, Json>) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// The same with the numbers of the run. As on GitHub they are text.
+    #[must_use]
+    pub fn with_run(mut self, run: RunNumbers) -> Self {
+        let numbers =
+            [("run_id", run.id), ("run_number", run.number), ("run_attempt", run.attempt)];
+        for (name, number) in numbers {
+            self.fact(name, Some(&number.to_string()));
+        }
+        self
+    }
+
+    /// The same for a run that a person asks for again.
+    #[must_use]
+    pub fn asked_again_by(mut self, name: &str) -> Self {
+        self.fact("triggering_actor", Some(name));
+        self
+    }
+
+    /// The ref of the pull request that the event is about.
+    pub(crate) fn pull_request_ref(&self) -> Option<&str> {
+        let is_pull = self.github.get("event_name")? == "pull_request";
+        self.github.get("ref").and_then(Json::as_str).filter(|_| is_pull)
     }
 
     /// Facts of no event, in which every field that some event has is there: with these a file can
@@ -85,7 +142,6 @@ impl Facts {
     }
 
     /// The contexts of one job of a workflow. `matrix` is `None` when it is not known yet.
-    /// `vars` and `inputs` are there and empty: nobody can set them yet.
     pub(crate) fn contexts(
         &self,
         workflow: &str,
@@ -93,23 +149,47 @@ impl Facts {
         matrix: Option<&Map<String, Json>>,
         strategy: &Json,
     ) -> Context {
+        let mut context = Context::default();
+        for (name, json) in self.values(workflow, job, matrix, strategy) {
+            let value = Value::from(&json);
+            if name == "github" {
+                context.set("forge", value.clone());
+                context.set("forgejo", value.clone());
+            }
+            context.set(&name, value);
+        }
+        context
+    }
+
+    /// What the `if` of a job can name beside `needs`; its matrix is not made yet.
+    #[must_use]
+    pub fn context_of_condition(&self, workflow: &str, job: &str) -> Context {
+        self.contexts(workflow, Some(job), Some(&Map::new()), &json!({}))
+    }
+
+    /// The same as JSON, by name: `github` (which `forge` and `forgejo` are too), `release`,
+    /// `vars`, `inputs`, `strategy` and, where it is known, `matrix`.
+    #[must_use]
+    pub fn values(
+        &self,
+        workflow: &str,
+        job: Option<&str>,
+        matrix: Option<&Map<String, Json>>,
+        strategy: &Json,
+    ) -> BTreeMap<String, Json> {
         let mut github = self.github.clone();
         github.insert("workflow".to_owned(), workflow.into());
         github.extend(job.map(|job| ("job".to_owned(), job.into())));
-        let github = Value::from(&Json::Object(github));
-        let mut context = Context::default();
-        for name in ["github", "forge", "forgejo"] {
-            context.set(name, github.clone());
-        }
-        context.set("release", Value::from(&Json::Object(self.release.clone())));
-        for name in ["vars", "inputs"] {
-            context.set(name, Value::from(&json!({})));
-        }
-        if let Some(matrix) = matrix {
-            context.set("matrix", Value::from(&Json::Object(matrix.clone())));
-        }
-        context.set("strategy", Value::from(strategy));
-        context
+        let object = |map: &Map<String, Json>| Json::Object(map.clone());
+        let mut values = BTreeMap::from([
+            ("github".to_owned(), Json::Object(github)),
+            ("release".to_owned(), object(&self.release)),
+            ("vars".to_owned(), object(&self.vars)),
+            ("inputs".to_owned(), object(&self.inputs)),
+            ("strategy".to_owned(), strategy.clone()),
+        ]);
+        values.extend(matrix.map(|matrix| ("matrix".to_owned(), object(matrix))));
+        values
     }
 
     fn fact(&mut self, name: &str, value: Option<&str>) {
@@ -140,6 +220,7 @@ impl Facts {
         }
         let asker = match event {
             Event::BuildAsked(asked) => Some(asked.actor.clone()),
+            Event::Dispatch(dispatch) => Some(dispatch.actor.clone()),
             _ => None,
         };
         let (actor, fields) = match event {
@@ -174,11 +255,17 @@ impl Facts {
                 self.moved("workflow_dispatch", &asked.ref_name);
                 (&asker, json!({"ref": asked.ref_name.as_str(), "inputs": {}}))
             }
+            Event::Dispatch(dispatch) => {
+                self.moved("workflow_dispatch", &dispatch.ref_name);
+                (&asker, json!({"ref": dispatch.ref_name.as_str(), "inputs": dispatch.inputs}))
+            }
             Event::Rebuild(rebuild) => {
                 self.moved("parent-image", &rebuild.ref_name);
                 (&None, json!({"ref": rebuild.ref_name.as_str(), "because": rebuild.because}))
             }
             Event::PullRequest(pull) => (&pull.author, self.pull_request(pull)),
+            // A comment becomes runs as the pull request that it is on.
+            Event::PullRequestClosed(_) | Event::PullRequestCommented(_) => return,
             Event::BranchDeleted(_) | Event::TagDeleted(_) | Event::Ping(_) | Event::Ignored(_) => {
                 return;
             }
@@ -203,7 +290,7 @@ impl Facts {
         self.fact("head_ref", Some(""));
     }
 
-    /// `ref` is the ref of the head: there is no merge commit, as the head itself is built.
+    /// `ref` is where the commit that is built is found: the head, or its merge with the base.
     fn pull_request(&mut self, pull: &PullRequest) -> Json {
         self.fact("event_name", Some("pull_request"));
         let fetched = pull.fetch_ref();

@@ -7,11 +7,13 @@
 
 mod files;
 mod images;
+mod instructions;
 mod naming;
 mod problem;
 mod report;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +21,7 @@ use crate::dockerfile::{Dockerfile, LayeredLabels};
 use crate::image::{BuildMode, DOCKER_HUB, Reference, Tag};
 use crate::release::ReleasePolicy;
 pub use files::{RebuildWishes, wanted};
+pub use images::admit;
 use problem::Problems;
 pub use problem::{Problem, Refusal};
 pub use report::diagnose;
@@ -66,11 +69,22 @@ pub enum Content {
     NotAFile,
 }
 
+/// What a repository's files are judged by beyond their form.
+#[derive(Debug, Clone, Copy)]
+pub enum Admission<'a> {
+    /// The rules of the release, and the registries that the operator allows.
+    ByRelease(&'a [String]),
+    /// Nothing: nobody could be asked for the rules, and a guess would refuse what they allow.
+    FormOnly,
+}
+
 /// The files that the gate reads.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     /// Names in the repository's root.
     pub root: Vec<String>,
+    /// Whether there are more of them than are looked at.
+    pub root_is_cut: bool,
     /// What stands at each path of [`wanted`]; a path that is left out is missing.
     pub contents: BTreeMap<String, Content>,
 }
@@ -82,6 +96,8 @@ pub struct ParentFacts {
     pub env: BTreeMap<String, String>,
     /// The labels.
     pub labels: BTreeMap<String, String>,
+    /// Instructions that it keeps for those that stand on it (ONBUILD).
+    pub on_build: Vec<String>,
 }
 
 /// An image to be pinned: allowed, and named in the file.
@@ -137,19 +153,19 @@ pub struct Gated {
     pub notes: Vec<String>,
 }
 
-/// Looks at a repository's files. `registries` are the hosts that the operator allows.
+/// Looks at a repository's files.
 #[must_use]
 pub fn inspect(
     asked: Asked,
     files: &Files,
     release: ReleasePolicy,
-    registries: &[String],
+    admission: Admission<'_>,
 ) -> Inspection {
     let mut problems = Problems::default();
-    let wishes = files::read(&asked, files, &release, &mut problems);
+    let wishes = files::read(&asked, files, &release, admission, &mut problems);
     let mut inspection =
         Inspection { asked, release, problems, file: None, images: Vec::new(), wishes };
-    inspection.look_at_dockerfile(files, registries);
+    inspection.look_at_dockerfile(files, admission);
     inspection
 }
 
@@ -171,6 +187,11 @@ impl Inspection {
         self.problems.add(&self.asked.dockerfile, line, message);
     }
 
+    /// Adds a word for the log about what a line of the Dockerfile names.
+    pub fn add_note(&mut self, line: usize, message: impl Into<String>) {
+        self.wishes.notes.add(&self.asked.dockerfile, line, message);
+    }
+
     /// What has no effect although somebody wrote it.
     #[must_use]
     pub fn notes(&self) -> &[Problem] {
@@ -189,10 +210,13 @@ impl Inspection {
     /// # Errors
     /// [`Refusal`] with every problem.
     pub fn finish(mut self, parents: &BTreeMap<usize, ParentFacts>) -> Result<Gated, Refusal> {
-        let named = self.file.take().and_then(|file| {
-            let urls = images::UrlCheck { asked: &self.asked, policy: &self.release.policy };
-            urls.look(&file, parents, &mut self.problems);
-            self.name_image(&file, parents)
+        let mut parents = parents.clone();
+        let named = self.file.take().and_then(|mut file| {
+            self.carry_out_triggers(&mut file, &mut parents);
+            let policy = &self.release.policy;
+            let check = instructions::Check { asked: &self.asked, policy };
+            check.look(&file, &parents, &mut self.problems);
+            self.name_image(&file, &parents)
         });
         let Some(named) = named.filter(|_| self.problems.is_empty()) else {
             return Err(self.problems.refusal(&self.asked.dockerfile));
@@ -229,8 +253,10 @@ impl Inspection {
             own.iter().cloned().for_each(add);
             return tags;
         }
+        let is_stable = |text: &&str| self.release.stable_tags.iter().any(|t| t.as_str() == *text);
         let defaults =
             std::iter::once(version).chain(self.release.floating_tags.iter().map(String::as_str));
+        let defaults = defaults.filter(|text| !is_stable(text));
         defaults.filter_map(|text| Tag::parse(text).ok()).for_each(&mut add);
         self.wishes.additional_tags.iter().cloned().for_each(add);
         tags

@@ -3,8 +3,11 @@
 #[cfg(test)]
 mod tests;
 
+use chrono::{DateTime, Utc};
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 use roff::{Inline, Roff, bold, italic, line_break, roman};
+
+use crate::dockerfile::ImageConfig;
 
 /// Where the page stands in the image.
 pub const HELP_PAGE: &str = "/help.1";
@@ -60,6 +63,30 @@ pub fn man_page(markdown: &str, facts: &HelpFacts<'_>) -> Option<String> {
         page.roff.control("SH", ["AUTHOR"]).text([roman(one_line(&author))]);
     }
     Some(page.roff.to_roff())
+}
+
+/// The manual page of an image with this configuration, of a commit made at a time. `repository`
+/// stands in for a `name` that the image does not have.
+///
+/// # Errors
+/// One word on what keeps the file from becoming a page.
+pub fn page_of(
+    markdown: &str,
+    config: &ImageConfig,
+    repository: &str,
+    commit_time: i64,
+) -> Result<String, &'static str> {
+    if markdown.len() > MAX_HELP_BYTES {
+        return Err("too long");
+    }
+    let date = DateTime::<Utc>::from_timestamp(commit_time, 0).unwrap_or_default();
+    let label = |name: &str| config.labels.get(name).filter(|value| !value.is_empty());
+    let facts = HelpFacts {
+        name: label("name").map_or(repository, String::as_str),
+        maintainer: label("maintainer").unwrap_or(&config.author),
+        date: &date.format("%Y-%m-%d").to_string(),
+    };
+    man_page(markdown, &facts).ok_or("empty")
 }
 
 /// The page so far.

@@ -266,6 +266,8 @@ crate::state::words! {
         Primary = "primary",
         /// Moves to each new release build.
         Floating = "floating",
+        /// Moves to a build that a person promotes.
+        Stable = "stable",
     }
 }
 

@@ -1,15 +1,31 @@
 //! What a runner is asked to do: a job, its steps, its build and its bounds.
 
+mod container;
+mod step;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+pub use container::{
+    ContainerError, ContainerOptions, HealthCheck, MAX_SERVICES, PortSpec, ServiceSpec, VolumeSpec,
+};
+pub use step::{ActionPins, ActionSource, RepositoryPin, StepPart, StepTemplate};
 
 use crate::artifacts::ArtifactSpec;
+use crate::cache::{self, CacheSpec};
+use crate::compression::Compression;
+use crate::dockerfile;
+use crate::egress::Place;
 use crate::event::Trust;
 use crate::image::{BuildMode, Nvr, ParentPin, Reference, TagPlan};
 use crate::lookaside::LookasideSpec;
 use crate::names::{CommitId, RefName, RepositoryName};
+use crate::rebuild::Sameness;
+use crate::release::AddUrl;
 use crate::repositories::RepositoryFile;
+use crate::template::Template;
 
 /// Everything that a runner needs to execute one job; complete, so that it asks nobody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +48,40 @@ pub struct JobSpec {
     pub limits: Limits,
     /// What its containers can reach.
     pub network: Network,
+    /// What the network `egress` reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<Place>,
     /// Labels that a runner must offer, all of them.
     pub runs_on: Vec<String>,
+    /// What expressions can name that the bridge knows: `github`, `release`, `image`, `parents`,
+    /// `vars`, `inputs`, `needs`, `strategy` and `matrix`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contexts: BTreeMap<String, Json>,
+    /// Variables of every step that are evaluated when the job begins; those that stand on
+    /// `secrets`.
+    #[serde(default)]
+    pub env_templates: BTreeMap<String, Template>,
+    /// What other jobs may read, evaluated when the steps have ended.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Template>,
+    /// What runs beside it.
+    #[serde(default)]
+    pub services: Vec<ServiceSpec>,
+    /// What its own container gets beyond the ordinary.
+    #[serde(default)]
+    pub container: ContainerOptions,
+    /// What the actions of its steps stand on.
+    #[serde(default, skip_serializing_if = "ActionPins::is_empty")]
+    pub actions: ActionPins,
+}
+
+impl JobSpec {
+    /// Whose caches the job may write: those of its repository, or of one stranger's change
+    /// alone. That change may read what trusted ones of the repository wrote.
+    #[must_use]
+    pub fn cache_domain(&self) -> String {
+        cache::domain(self.trust, &self.source)
+    }
 }
 
 /// The sources of a job: one commit of one repository.
@@ -64,6 +112,21 @@ pub struct StepSpec {
     pub env: BTreeMap<String, String>,
     /// What to do.
     pub action: StepAction,
+    /// How expressions name it.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// `if`; without one all before must have gone well.
+    #[serde(default)]
+    pub condition: Option<Template>,
+    /// Whether its failure leaves the job as it is.
+    #[serde(default)]
+    pub continue_on_error: Option<Template>,
+    /// Wall time, in minutes.
+    #[serde(default)]
+    pub timeout_minutes: Option<Template>,
+    /// What is evaluated when the step begins; the fields above hold the text as written.
+    #[serde(default)]
+    pub later: Vec<StepTemplate>,
 }
 
 /// What a step does.
@@ -90,6 +153,13 @@ pub enum StepAction {
         script: String,
         /// What reads it; the image has it.
         shell: Shell,
+    },
+    /// An action that is a file of a repository, or an image.
+    Action {
+        /// Where it is.
+        source: ActionSource,
+        /// Its inputs.
+        with: BTreeMap<String, String>,
     },
 }
 
@@ -122,6 +192,15 @@ pub struct BuildSpec {
     /// Where the files of `fetch-artifacts-url.yaml` may come from.
     #[serde(default)]
     pub artifacts: Option<ArtifactSpec>,
+    /// What ADD may fetch.
+    #[serde(default)]
+    pub add_url: AddUrl,
+    /// What the image was named after; `None` of a build that nobody named.
+    #[serde(default)]
+    pub names: Option<ImageNames>,
+    /// What the FROM lines name, stages left out, in their order.
+    #[serde(default)]
+    pub parent_images: Vec<String>,
     /// Build arguments.
     pub build_args: BTreeMap<String, String>,
     /// Labels put on the image, over those of the Dockerfile.
@@ -154,6 +233,49 @@ pub struct BuildSpec {
     pub push: bool,
     /// Seconds since the epoch that stand for "now" in the image: the commit's time.
     pub source_date_epoch: i64,
+    /// What it takes from earlier builds and leaves to later ones.
+    #[serde(default)]
+    pub cache: CacheSpec,
+    /// How its layers are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+}
+
+/// The labels by which the bridge named an image, before it was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageNames {
+    /// `com.redhat.component`.
+    pub component: String,
+    /// `name`.
+    pub name: String,
+    /// `version`.
+    pub version: String,
+}
+
+impl ImageNames {
+    /// Whether the image that was built calls itself so, in both spellings.
+    ///
+    /// # Errors
+    /// Which label says otherwise, in words for the packager.
+    pub fn check(&self, labels: &BTreeMap<String, String>) -> Result<(), String> {
+        let wanted = [
+            ("com.redhat.component", &self.component),
+            ("name", &self.name),
+            ("version", &self.version),
+        ];
+        for (label, wanted) in wanted {
+            let spellings = [Some(label), dockerfile::old_spelling(label)];
+            let mut said = spellings.into_iter().flatten().filter_map(|name| labels.get(name));
+            if let Some(said) = said.find(|said| *said != wanted) {
+                return Err(format!(
+                    "label `{label}` of the image that was built is `{}`, and the build was begun \
+                     for `{wanted}`; write the label without variables",
+                    dockerfile::shown(said)
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a repository says of its rebuilds, for the bridge's own record.
@@ -165,9 +287,11 @@ pub struct RebuildFacts {
     /// Whether the head of the branch is built, or the commit that was built last; `None` for
     /// what the release chooses.
     pub from_latest: Option<bool>,
-    /// True for a rebuild whose floating tags stay where they are when its layers are those of
-    /// the build before.
+    /// True for a rebuild whose floating tags stay where they are when its content is that of the
+    /// build before.
     pub skip_unchanged: bool,
+    /// What the same content is, for this build and for the one after it.
+    pub unchanged_by: Sameness,
 }
 
 /// Bounds of a job and of each of its containers.
@@ -210,6 +334,9 @@ pub enum Network {
     /// Nothing, not even the host.
     #[default]
     None,
+    /// The places on a list, and nothing else: no other address has a route and no other name is
+    /// known.
+    Egress,
     /// What Docker's default bridge reaches; the operator grants it by release.
     Bridge,
 }

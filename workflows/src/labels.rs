@@ -56,7 +56,7 @@ pub enum ConfiguredLabelError {
 const PLACES: [&str; 7] = ["component", "name", "version", "release", "commit", "url", "date"];
 
 /// Labels that name the image.
-const IDENTITY: [&str; 8] = [
+pub(crate) const IDENTITY: [&str; 8] = [
     "com.redhat.component",
     "BZComponent",
     "name",

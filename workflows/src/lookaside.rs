@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifacts::ARTIFACTS_FILE;
+use crate::help::HELP_FILE;
 use crate::names::RepositoryName;
 
 pub use checksum::Checksum;
@@ -20,14 +22,18 @@ pub const MAX_SOURCES: usize = 1000;
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Files whose content was decided upon before the download and must not be replaced by it.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 8] = [
     "Dockerfile",
     "Containerfile",
     "container.yaml",
     "sources",
     "additional-tags",
-    ".dockerignore",
+    ".osbs-repo-config",
+    HELP_FILE,
+    ARTIFACTS_FILE,
 ];
+/// How the names of files end that say what a build with one Dockerfile does not see.
+const RESERVED_END: &str = ".dockerignore";
 
 /// What is wrong with a `sources` file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -191,7 +197,7 @@ impl Source {
     /// of another length.
     pub fn new(file_name: &str, hash_type: HashType, hash: &str) -> Result<Self, String> {
         let source = Self::well_formed(file_name, hash_type, hash)?;
-        if RESERVED.contains(&file_name) {
+        if RESERVED.contains(&file_name) || file_name.ends_with(RESERVED_END) {
             return Err(format!("`{file_name}` must stand in the repository itself"));
         }
         Ok(source)

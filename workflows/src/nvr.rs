@@ -89,7 +89,8 @@ pub fn free_release(proposed: &str, existing: &BTreeSet<String>) -> Result<Strin
 }
 
 /// The next free release with a dist tag behind its number (`fc43`; empty for none): it counts on
-/// from `latest`, the newest build of the same name, version and dist tag.
+/// from `latest`, the newest build of the same name, version and dist tag. After a release that
+/// was given without the tag, `7` or `2.1`, the tag is there again.
 ///
 /// # Errors
 /// [`NvrError::NotCountable`] when `latest` has no number that could be raised.
@@ -98,21 +99,26 @@ pub fn next_free_release(
     dist_tag: &str,
     existing: &BTreeSet<String>,
 ) -> Result<String, NvrError> {
-    let proposed = match (latest, dist_tag.trim_start_matches('.')) {
-        (None, "") => "1".to_owned(),
-        (None, dist) => format!("1.{dist}"),
+    let proposed = match latest {
+        None => "1".to_owned(),
         // The second number of an isolated build is no number to raise.
-        (Some(latest), _) => match free_release(latest, &BTreeSet::new()) {
+        Some(latest) => match free_release(latest, &BTreeSet::new()) {
             Ok(plain) => next_release(Some(&plain))?,
             Err(_) => next_release(Some(latest))?,
         },
     };
-    free_release(&proposed, existing)
+    match dist_tag.trim_start_matches('.') {
+        dist if !dist.is_empty() && is_number(&proposed) => {
+            free_release(&format!("{proposed}.{dist}"), existing)
+        }
+        _ => free_release(&proposed, existing),
+    }
 }
 
 /// The release of the next build of one name and version: the given one, or the next free one.
 /// `held` has the releases that exist or are reserved, each with the dist tag that was put behind
-/// its number, the newest first.
+/// its number, the newest first. A release that was given and cannot be counted on from, such as
+/// `3rc1`, is stepped over as long as an older one can.
 ///
 /// # Errors
 /// As [`given_release`] and [`next_free_release`].
@@ -123,8 +129,15 @@ pub fn release_for(
 ) -> Result<String, NvrError> {
     let existing: BTreeSet<String> = held.iter().map(|(release, _)| release.clone()).collect();
     let Some(given) = given else {
-        let newest = held.iter().find(|(_, of)| of == dist_tag).map(|(release, _)| release);
-        return next_free_release(newest.map(String::as_str), dist_tag, &existing);
+        let next = |latest| next_free_release(latest, dist_tag, &existing);
+        let of_line = held.iter().filter(|(_, of)| of == dist_tag);
+        let mut counted = of_line.map(|(release, _)| next(Some(release.as_str())));
+        return match counted.next() {
+            None => next(None),
+            Some(Ok(release)) => Ok(release),
+            // What the newest one says is told when no older one helps.
+            Some(Err(of_newest)) => counted.find_map(Result::ok).ok_or(of_newest),
+        };
     };
     given_release(given, &existing).map(|()| given.to_owned())
 }
@@ -245,6 +258,10 @@ mod tests {
             (Some("3.fc43"), "fc43", &["3.fc43"], "4.fc43"),
             (Some("3.1.fc43"), "fc43", &["3.fc43", "3.1.fc43"], "4.fc43"),
             (Some("2.1"), "", &["2", "2.1"], "3"),
+            (Some("2.1"), "fc43", &["2.fc43", "2.1"], "3.fc43"),
+            (Some("7"), "fc43", &["2.fc43", "7"], "8.fc43"),
+            (Some("7"), ".fc43", &["8.fc43", "7"], "9.fc43"),
+            (Some("20211105.nightly.7"), "fc43", &[], "20211105.nightly.8"),
         ] {
             let found = next_free_release(latest, dist, &set(existing));
             assert_eq!(found.as_deref(), Ok(expected), "{latest:?} {dist}");
@@ -267,6 +284,20 @@ mod tests {
             let found = release_for(given, dist, &held);
             assert_eq!(found.as_deref(), expected.as_ref().copied(), "{given:?} {dist}");
         }
+    }
+
+    #[test]
+    fn a_release_that_cannot_be_counted_on_is_stepped_over() {
+        let held = |releases: &[&str]| {
+            releases.iter().map(|release| ((*release).to_owned(), "fc43".to_owned())).collect()
+        };
+        let next = |releases: &[&str]| {
+            let held: Vec<(String, String)> = held(releases);
+            release_for(None, "fc43", &held)
+        };
+        assert_eq!(next(&["3rc1", "2.fc43", "1.fc43"]).as_deref(), Ok("3.fc43"));
+        assert_eq!(next(&["x", "3rc1", "2.1"]).as_deref(), Ok("3.fc43"));
+        assert_eq!(next(&["3rc1"]), Err(NvrError::NotCountable("3rc1".to_owned())));
     }
 
     #[test]

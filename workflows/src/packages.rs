@@ -31,6 +31,9 @@ pub const RPM_DIRECTORIES: [&str; 2] = ["var/lib/rpm", "usr/lib/sysimage/rpm"];
 const DPKG_STATUS: &str = "var/lib/dpkg/status";
 /// Where images without dpkg keep a file for each of its packages.
 const DPKG_PARTS: &str = "var/lib/dpkg/status.d";
+/// Every directory that holds files of databases.
+pub const DATABASE_DIRECTORIES: [&str; 4] =
+    ["var/lib/dpkg", DPKG_PARTS, RPM_DIRECTORIES[0], RPM_DIRECTORIES[1]];
 /// What files beside those parts end in; they hold checksums.
 const CHECKSUMS: &str = ".md5sums";
 

@@ -3,9 +3,16 @@
 //! Expressions are evaluated here as far as they stand on what is known before a job runs. What
 //! stands on anything else is a [`Template`] that is left in the draft.
 
+mod composite;
 mod evaluating;
 mod expand;
+mod later;
 mod matrix;
+mod named;
+mod place;
+mod run;
+mod services;
+mod spec;
 mod step;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,28 +20,45 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::{Diagnostic, Position, Report, quoted};
 use crate::expression::{Budget, Context};
 use crate::facts::Facts;
-use crate::image::{BuildMode, DOCKER_HUB, Reference};
-use crate::job::Shell;
+use crate::image::BuildMode;
+use crate::job::{ActionSource, ContainerOptions, Shell, StepTemplate};
 use crate::template::Template;
 use crate::workflow::{Container, Job, JobBody, Setting, StepsBody, Table, Text, Workflow};
+pub(crate) use composite::composite_steps;
+pub use expand::drafts_of_key;
 pub use matrix::{Combination, MAX_MATRIX_JOBS};
+pub use named::SecretNames;
+pub use place::MatrixPlace;
+pub use run::{Group, MAX_GROUP_CHARS, RunHead, RunTexts};
+pub use services::ServiceDraft;
 
 /// Longest name of an environment variable, in bytes.
 const MAX_VARIABLE_BYTES: usize = 255;
 
 /// One job of a run, before its images are pinned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobDraft {
-    /// Its key in the workflow.
+    /// Its key in the workflow; with the values behind it, for a job of a matrix.
     pub name: String,
+    /// Its key in the workflow, which the jobs of a matrix share.
+    #[serde(default)]
+    pub key: String,
     /// What people see.
     pub title: String,
-    /// Keys of the jobs that must have succeeded.
+    /// Keys of the jobs that must be over before it.
     pub needs: Vec<String>,
+    /// What decides whether it runs once they are; without it all of them must have gone well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Template>,
+    /// True while it names what is known only when the run has its numbers and the needed jobs
+    /// are over: it is then drafted again, see [`drafts_of_key`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_provisional: bool,
     /// Labels that its runner must offer, all of them.
     pub runs_on: Vec<String>,
     /// The image that `run` steps execute in, as written; `None` when no step needs one.
@@ -45,30 +69,34 @@ pub struct JobDraft {
     pub timeout_seconds: Option<u64>,
     /// In order; at least one.
     pub steps: Vec<StepDraft>,
+    /// What other jobs may read of it, evaluated by the runner when its steps are over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Template>,
+    /// Whether its failure counts for nothing in its run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continue_on_error: bool,
+    /// Which others it excludes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Group>,
+    /// The secrets that it names.
+    #[serde(default, skip_serializing_if = "SecretNames::is_empty")]
+    pub secrets: SecretNames,
     /// Its place in a matrix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixPlace>,
     /// What has to be evaluated later; the field that it belongs to holds the text as written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later: Vec<Later>,
+    /// Variables that are evaluated at the runner; those that stand on `secrets`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_templates: BTreeMap<String, Template>,
+    /// What runs beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceDraft>,
+    /// What its own container gets beyond the ordinary.
+    #[serde(default)]
+    pub container: ContainerOptions,
 }
-
-/// Which job of a matrix a job is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MatrixPlace {
-    /// The key that all jobs of the matrix share.
-    pub key: String,
-    /// Its values.
-    pub values: Combination,
-    /// Its number among them, from 0.
-    pub index: usize,
-    /// How many there are.
-    pub total: usize,
-    /// Whether the first failure stops the rest.
-    pub fail_fast: bool,
-}
-
-impl Eq for MatrixPlace {}
 
 /// Something that is evaluated when more is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +114,10 @@ pub struct Later {
 /// What a run does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What people see in place of the workflow's name.
+    /// What people see in place of the workflow's name, as far as it is known without a run.
     pub run_name: Option<String>,
+    /// What the run says of itself as soon as it has its numbers.
+    pub texts: RunTexts,
     /// Each after those that it needs.
     pub jobs: Vec<JobDraft>,
     /// Jobs whose `if` does not hold, and those that need them: their keys and why.
@@ -103,6 +133,21 @@ pub struct StepDraft {
     pub env: BTreeMap<String, String>,
     /// What it does.
     pub action: DraftAction,
+    /// How expressions name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `if`, where it is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Template>,
+    /// Whether its failure leaves the job as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continue_on_error: Option<Template>,
+    /// Wall time, in minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_minutes: Option<Template>,
+    /// What is evaluated when it begins; the fields above hold the text as written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<StepTemplate>,
 }
 
 /// What a step does.
@@ -143,6 +188,13 @@ pub enum DraftAction {
         /// What reads it.
         shell: Shell,
     },
+    /// An action that is a file of a repository, or an image.
+    Action {
+        /// Where it is.
+        source: ActionSource,
+        /// Its inputs.
+        with: BTreeMap<String, String>,
+    },
 }
 
 /// The mode of a draft that was stored before drafts had one: the harmless one.
@@ -158,6 +210,8 @@ struct Drafting<'a> {
     context: Context,
     /// Shared by all expressions of the run.
     budget: Budget,
+    /// The context `needs` of the job at hand; `None` as long as its jobs are not over.
+    needs: Option<Map<String, Json>>,
     /// Of the job at hand.
     later: Vec<Later>,
     /// The step at hand.
@@ -206,6 +260,7 @@ impl<'a> Drafting<'a> {
             facts,
             context: Context::default(),
             budget: Budget::default(),
+            needs: None,
             later: Vec::new(),
             step: None,
             looks_at_all: false,
@@ -218,11 +273,20 @@ impl<'a> Drafting<'a> {
         for job in &plan.jobs {
             // The jobs of a matrix share their templates; each is told once.
             if job.matrix.as_ref().is_none_or(|place| place.index == 0) {
-                job.later.iter().for_each(|later| self.refuse_later(later));
+                self.refuse_what_stays(job);
             }
         }
         self.report.finish()?;
         Ok(plan)
+    }
+
+    /// Refuses what no later moment would know either. A provisional draft is looked at again.
+    fn refuse_what_stays(&mut self, job: &JobDraft) {
+        let known_soon =
+            |later: &Later| job.is_provisional && named::is_known_when_ready(&later.waits_for);
+        for later in job.later.iter().filter(|later| !known_soon(later)) {
+            self.refuse_later(later);
+        }
     }
 
     fn refuse_later(&mut self, later: &Later) {
@@ -266,7 +330,7 @@ impl<'a> Drafting<'a> {
 
     /// A draft of the job, or of one of its matrix.
     fn job(&mut self, workflow: &Workflow, job: &Job) -> Option<JobDraft> {
-        self.refuse_if(job.concurrency.as_ref().map(|concurrency| concurrency.at), "`concurrency`");
+        let concurrency = job.concurrency.as_ref().and_then(|one| self.group(one));
         let title = match &job.name {
             Some(name) => self.literal(name, "`name`")?,
             None => job.key.value.clone(),
@@ -286,9 +350,15 @@ impl<'a> Drafting<'a> {
             body.container.as_ref().map(|container| self.env(&container.env)).unwrap_or_default();
         env.extend(self.env(&workflow.env));
         env.extend(self.env(&body.env));
+        let continue_on_error =
+            self.truth_setting(body.continue_on_error.as_ref(), "`continue-on-error`");
+        let env_templates = self.secret_env();
+        let services = self.services(&body.services);
+        let container = self.job_options(body.container.as_ref());
         let steps = self.steps(workflow, job, body);
         Some(JobDraft {
             name: job.key.value.clone(),
+            key: job.key.value.clone(),
             title,
             needs: job.needs.iter().map(|needed| needed.value.clone()).collect(),
             runs_on: self.labels(body),
@@ -296,17 +366,20 @@ impl<'a> Drafting<'a> {
             env,
             timeout_seconds: minutes.map(|minutes| minutes * 60),
             steps,
-            matrix: None,
+            outputs: evaluating::outputs(body),
+            continue_on_error: continue_on_error.unwrap_or(false),
+            concurrency,
             later: std::mem::take(&mut self.later),
+            env_templates,
+            services,
+            container,
+            ..JobDraft::default()
         })
     }
 
     fn refuse_what_only_others_do(&mut self, body: &StepsBody) {
-        self.refuse_if(body.services.first().map(|service| service.name.at), "`services`");
-        self.refuse_if(body.outputs.first().map(|output| output.key.at), "`outputs`");
         self.refuse_if(body.environment.as_ref().map(|env| env.at), "`environment`");
         self.refuse_if(body.snapshot, "`snapshot`");
-        self.refuse_true(body.continue_on_error.as_ref(), "`continue-on-error`");
         let grace = body.cancel_timeout_minutes.as_ref().map(Setting::at);
         self.refuse_if(grace, "`cancel-timeout-minutes`");
     }
@@ -319,22 +392,12 @@ impl<'a> Drafting<'a> {
 
     fn image(&mut self, container: Option<&Container>) -> Option<String> {
         let container = container?;
+        self.refuse_credentials(container);
         let place = |texts: &[Text]| texts.first().map(|text| text.at);
-        let credentials = container.credentials.as_ref();
-        let credentials = credentials.map(|credentials| credentials.username.at);
-        self.refuse_if(credentials, "`credentials` of a container");
-        self.refuse_if(place(&container.ports), "`ports` of a container");
-        self.refuse_if(place(&container.volumes), "`volumes` of a container");
-        let options = container.options.as_ref();
-        self.refuse_if(options.map(|options| options.at), "`options` of a container");
-        let before = self.later.len();
-        let image = self.literal(&container.image, "`container`")?.trim().to_owned();
-        if self.later.len() > before {
-            return Some(image);
-        }
-        // Which registry a short name belongs to is decided when it is pinned.
-        if let Err(error) = Reference::parse(&image, DOCKER_HUB) {
-            self.report.error(container.image.at, format!("in `container`: {error}"));
+        self.refuse_if(place(&container.ports), "`ports` of a job's own container");
+        let image = self.image_of(&container.image, "`container`")?;
+        if image.is_empty() && self.later.is_empty() {
+            self.report.error(container.image.at, "`container` names no image");
             return None;
         }
         Some(image)

@@ -4,6 +4,8 @@
 //! job carries the fence of the lease that it acts under, and one with a stale fence is refused
 //! with [`Refusal::StaleFence`]: the runner then ends its containers and reports nothing more.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -12,6 +14,7 @@ use crate::evidence::BuildEvidence;
 use crate::ids::{JobId, RunId, RunnerId};
 use crate::image::BuiltImage;
 use crate::job::JobSpec;
+use crate::log_commands::Annotation;
 use crate::state::{Fault, Outcome};
 
 /// Path prefix of every call below.
@@ -24,6 +27,14 @@ pub const LEASE_SECONDS: i64 = 45;
 pub const HEARTBEAT_SECONDS: u64 = 10;
 /// Most bytes of a [`JobReport`]: what the packages of a whole distribution take.
 pub const MAX_REPORT_BYTES: usize = 64 * 1024 * 1024;
+/// Most bytes of all outputs of a job, names and values together, as on GitHub.
+pub const MAX_OUTPUTS_BYTES: usize = 1024 * 1024;
+/// Longest summary of a job, in bytes.
+pub const MAX_SUMMARY_BYTES: usize = 1024 * 1024;
+/// Most annotations of a job that are kept; a page shows no more.
+pub const MAX_ANNOTATIONS: usize = 500;
+/// Longest text of an annotation that is kept, in bytes.
+pub const MAX_ANNOTATION_BYTES: usize = 4 * 1024;
 /// Most bytes of log in one call.
 pub const MAX_LOG_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -81,6 +92,10 @@ pub struct Lease {
     /// Read-only credential for the checkout, where the forge wants one.
     #[serde(default, serialize_with = "expose_option", skip_serializing_if = "Option::is_none")]
     pub clone_token: Option<SecretString>,
+    /// The secrets that the job names and may have, by name. They stand in no stored row of a job,
+    /// and a stranger's change gets none.
+    #[serde(default, serialize_with = "expose_each", skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretString>,
 }
 
 /// `POST /runner/v1/jobs/{job}/heartbeat`.
@@ -158,6 +173,15 @@ pub struct JobReport {
     /// What is in it; there whenever the image is.
     #[serde(default)]
     pub evidence: Option<BuildEvidence>,
+    /// What other jobs may read of it, at most [`MAX_OUTPUTS_BYTES`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// Markdown that its steps wrote for people, at most [`MAX_SUMMARY_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What its steps said about lines of files, at most [`MAX_ANNOTATIONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annotations: Vec<Annotation>,
 }
 
 /// Body of every answer that is not a success.
@@ -199,4 +223,11 @@ fn expose_option<S: Serializer>(
         Some(secret) => serializer.serialize_some(secret.expose_secret()),
         None => serializer.serialize_none(),
     }
+}
+
+fn expose_each<S: Serializer>(
+    secrets: &BTreeMap<String, SecretString>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(secrets.iter().map(|(name, secret)| (name, secret.expose_secret())))
 }

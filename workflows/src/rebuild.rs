@@ -39,6 +39,6 @@ pub use pace::next_check;
 pub use plan::{Blocked, Chain, Cycle, Hindrance, Plan, Planned, plan};
 pub use policy::{
     Budget, CommitChoice, DEFAULT_CHECK, Freeze, MAX_BACKOFF_SECONDS, Policy, Propagation,
-    ReleaseRules,
+    ReleaseRules, Sameness,
 };
 pub use svg::{MAX_DRAWN_IMAGES, svg};

@@ -180,6 +180,12 @@ impl BuildRecord {
             Outcome::Success => no("it pushed no image".to_owned()),
             outcome => no(format!("its outcome is {outcome}, it left no image")),
         })?;
+        if self.outcome != Outcome::Success {
+            return Err(no(format!(
+                "its outcome is {}, it left an image for nobody",
+                self.outcome
+            )));
+        }
         let evidence = self.evidence.as_ref();
         let evidence =
             evidence.ok_or_else(|| no("its runner did not say what is in the image".to_owned()))?;
@@ -286,6 +292,8 @@ pub fn check(evidence: &BuildEvidence) -> Result<(), Overfull> {
         (evidence.layers.len(), MAX_LAYERS, "layers"),
         (evidence.sources.len(), MAX_SOURCES, "sources"),
         (evidence.tools.len(), MAX_TOOLS, "tools"),
+        (evidence.kept_steps.len(), crate::evidence::MAX_KEPT_STEPS, "kept steps"),
+        (evidence.labels.len(), crate::evidence::MAX_LABELS, "labels"),
     ];
     for (count, most, what) in counts {
         if count > most {
@@ -313,5 +321,8 @@ fn texts(evidence: &BuildEvidence) -> impl Iterator<Item = &str> {
     let sources = evidence.sources.iter();
     let sources = sources.flat_map(|file| [&file.name, &file.algorithm, &file.checksum]);
     let tools = evidence.tools.iter().flat_map(|tool| [&tool.name, &tool.version]);
-    own.into_iter().chain(layers).chain(packages).chain(sources).chain(tools).map(String::as_str)
+    let kept = evidence.kept_steps.iter().map(|step| &step.instruction);
+    let labels = evidence.labels.iter().flat_map(|(name, value)| [name, value]);
+    let all = own.into_iter().chain(layers).chain(packages).chain(sources).chain(tools);
+    all.chain(kept).chain(labels).map(String::as_str)
 }

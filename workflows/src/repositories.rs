@@ -12,10 +12,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::RepositoryName;
+use crate::release::branch_matches;
+
 /// Most repositories of one release; each is a file in every container of a build.
 pub const MAX_REPOSITORIES: usize = 32;
 /// Largest key file, in bytes; the keys of all Debian releases together have a quarter of it.
 pub const MAX_KEY_BYTES: usize = 256 * 1024;
+/// Most patterns of one repository: each is compared at every build.
+pub const MAX_PATTERNS: usize = 64;
 /// Longest name; it becomes part of file names.
 const MAX_NAME_BYTES: usize = 64;
 /// Longest URL.
@@ -45,6 +50,10 @@ pub struct PackageRepository {
     /// Of apt only: `main`.
     #[serde(default)]
     pub components: Vec<String>,
+    /// Whose builds find it: dist-git repositories by name, or patterns with `*` (no `/`) and
+    /// `**`, at most [`MAX_PATTERNS`]; those of every one where it is empty.
+    #[serde(default)]
+    pub only: Vec<String>,
     /// What the key file holds; whoever reads the configuration fills it in.
     #[serde(skip)]
     pub gpg_key: Option<String>,
@@ -90,11 +99,11 @@ pub fn check(repositories: &[PackageRepository]) -> Result<(), String> {
     Ok(())
 }
 
-/// The files of all repositories. One whose key is not filled in is left out, so that nothing is
-/// ever taken from it unchecked.
+/// The files of the repositories that the builds of a dist-git repository find. One whose key is
+/// not filled in is left out, so that nothing is ever taken from it unchecked.
 #[must_use]
-pub fn files(repositories: &[PackageRepository]) -> Vec<RepositoryFile> {
-    repositories.iter().flat_map(PackageRepository::files).collect()
+pub fn files(repositories: &[PackageRepository], of: &RepositoryName) -> Vec<RepositoryFile> {
+    repositories.iter().filter(|one| one.is_for(of)).flat_map(PackageRepository::files).collect()
 }
 
 /// Checks what a key file holds.
@@ -114,6 +123,11 @@ pub fn check_key(text: &str) -> Result<(), String> {
 }
 
 impl PackageRepository {
+    fn is_for(&self, repository: &RepositoryName) -> bool {
+        let matches = |pattern: &String| branch_matches(pattern, repository.as_str());
+        self.only.is_empty() || self.only.iter().any(matches)
+    }
+
     fn check(&self) -> Result<(), String> {
         let is_word = |text: &str, extra: &[u8]| {
             !text.is_empty()
@@ -126,6 +140,9 @@ impl PackageRepository {
             ));
         }
         check_url(&self.url)?;
+        if self.only.len() > MAX_PATTERNS || self.only.iter().any(String::is_empty) {
+            return Err(format!("needs at most {MAX_PATTERNS} patterns in `only`, none empty"));
+        }
         match (&self.gpg_key_file, self.unsigned) {
             (None, false) => {
                 return Err("needs gpg_key_file, or `unsigned = true` if nothing signs it".into());

@@ -1,10 +1,13 @@
 //! Which workflow files an event fires, and why the others do not.
 
+use serde_json::Map;
+
 use crate::asked::builds_an_image;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::dispatch::{self, Dispatch};
 use crate::facts::Facts;
 use crate::matching::{self, ChangedPaths, Occasion};
-use crate::plan::{self, JobDraft};
+use crate::plan::{self, JobDraft, RunTexts};
 use crate::workflow::{self, Workflow};
 
 /// Most workflow files that are read for one event; more is a mistake or an attack.
@@ -51,6 +54,8 @@ pub struct Fired {
     pub name: String,
     /// `run-name`, evaluated.
     pub run_name: Option<String>,
+    /// What the run says of itself once it has its numbers.
+    pub texts: RunTexts,
     /// What its author should know although it can be used.
     pub warnings: Vec<Diagnostic>,
     /// What to do, or why it cannot be done.
@@ -171,18 +176,56 @@ pub fn select_asked(candidates: Vec<Candidate>, branch: &str, facts: &Facts) -> 
     selection
 }
 
+/// Decides about the workflow that a person asks for by name; of two of a name that in the
+/// repository is meant. The facts are those of its run, with its inputs.
+#[must_use]
+pub fn select_dispatched(
+    candidates: Vec<Candidate>,
+    dispatch: &Dispatch,
+    facts: &Facts,
+) -> (Selection, Facts) {
+    let mut selection = Selection::default();
+    let mut facts = facts.clone();
+    let meant = candidates.into_iter().find(|Candidate { file, workflow }| {
+        let title = workflow.as_ref().map_or("", |workflow| workflow.title());
+        dispatch.means(&file.path, title)
+    });
+    let skip = |path: String, reason: String| Skipped { path, reason };
+    match meant {
+        None => {
+            let reason = "there is no such workflow on the branch".to_owned();
+            selection.skipped.push(skip(dispatch.workflow.clone(), reason));
+        }
+        Some(Candidate { file, workflow: Err(diagnostics) }) => selection.refuse(file, diagnostics),
+        Some(Candidate { file, workflow: Ok(workflow) }) => {
+            let inputs = match &workflow.on.workflow_dispatch {
+                Some(declared) => dispatch::inputs(declared, &dispatch.inputs),
+                None => matching::fires(&workflow.on, &Occasion::Dispatch).map(|()| Map::new()),
+            };
+            match inputs {
+                Err(reason) => selection.skipped.push(skip(file.path, reason)),
+                Ok(inputs) => {
+                    facts = facts.with_inputs(inputs);
+                    selection.fire(file, &workflow, &facts);
+                }
+            }
+        }
+    }
+    (selection, facts)
+}
+
 impl Selection {
     fn refuse(&mut self, file: WorkflowFile, diagnostics: Vec<Diagnostic>) {
         let name = file.path.clone();
-        let (run_name, warnings) = (None, Vec::new());
-        self.fired.push(Fired { name, file, run_name, warnings, jobs: Err(diagnostics) });
+        let (run_name, texts, warnings) = (None, RunTexts::default(), Vec::new());
+        self.fired.push(Fired { name, file, run_name, texts, warnings, jobs: Err(diagnostics) });
     }
 
     /// A workflow none of whose jobs runs does not fire; each of its jobs says why.
     fn fire(&mut self, file: WorkflowFile, workflow: &Workflow, facts: &Facts) {
         let (name, warnings) = (workflow.title().to_owned(), workflow.warnings.clone());
-        let (run_name, jobs) = match plan::drafts(&file.path, workflow, facts) {
-            Err(diagnostics) => (None, Err(diagnostics)),
+        let (run_name, texts, jobs) = match plan::drafts(&file.path, workflow, facts) {
+            Err(diagnostics) => (None, RunTexts::default(), Err(diagnostics)),
             Ok(plan) => {
                 let path = &file.path;
                 let skipped = plan
@@ -193,10 +236,10 @@ impl Selection {
                 if plan.jobs.is_empty() {
                     return;
                 }
-                (plan.run_name, Ok(plan.jobs))
+                (plan.run_name, plan.texts, Ok(plan.jobs))
             }
         };
-        self.fired.push(Fired { name, file, run_name, warnings, jobs });
+        self.fired.push(Fired { name, file, run_name, texts, warnings, jobs });
     }
 
     /// A person who asks for a build wants an image and nothing beside it.

@@ -44,6 +44,20 @@ pub struct UnknownWord {
 pub(crate) use words;
 
 words! {
+    /// How far the registry is with the stable tags of an image.
+    PromotionState {
+        /// It has not all of them yet.
+        Due = "due",
+        /// It has all of them.
+        Done = "done",
+        /// A later promotion took its place before it had.
+        Overtaken = "overtaken",
+        /// It will not have them.
+        Refused = "refused",
+    }
+}
+
+words! {
     /// Where a run stands.
     RunState {
         /// Nothing of it has been leased.
@@ -58,9 +72,11 @@ words! {
 words! {
     /// Where a job stands.
     JobState {
+        /// Of a stranger's change; nothing of it is looked at before somebody approves it.
+        Held = "held",
         /// Waits for its digests; not leasable.
         Unpinned = "unpinned",
-        /// Pinned, waits for the jobs that it needs.
+        /// Waits for the jobs that it needs; pinned where these cannot change its images.
         Waiting = "waiting",
         /// Pinned and free to be leased.
         Queued = "queued",
@@ -98,7 +114,7 @@ words! {
         Cancelled = "cancelled",
         /// It ran longer than it may.
         TimedOut = "timed_out",
-        /// Not run, because something before it failed.
+        /// Not run, because something before it failed or its `if` does not hold.
         Skipped = "skipped",
         /// Made pointless by something newer before it began.
         Superseded = "superseded",
@@ -124,11 +140,16 @@ words! {
 }
 
 impl Outcome {
-    /// The outcome of the whole, given those of its parts: the worst wins, and an empty whole
-    /// is a success.
+    /// The outcome of the whole, given those of its parts: the worst wins. A part that was
+    /// skipped counts only where all were, and an empty whole is a success.
     #[must_use]
     pub fn of_all(parts: impl IntoIterator<Item = Self>) -> Self {
-        parts.into_iter().max_by_key(|outcome| outcome.severity()).unwrap_or(Self::Success)
+        let worst = |one: Self, other: Self| match (one, other) {
+            (Self::Skipped, other) | (other, Self::Skipped) => other,
+            (one, other) if other.severity() > one.severity() => other,
+            (one, _) => one,
+        };
+        parts.into_iter().reduce(worst).unwrap_or(Self::Success)
     }
 
     /// Whether a job that `needs` this one may run.
@@ -139,14 +160,12 @@ impl Outcome {
 
     fn severity(self) -> u8 {
         match self {
-            Self::Success => 0,
-            // A skipped job has a failed or cancelled one beside it that tells more.
-            Self::Skipped => 1,
-            Self::Superseded => 2,
-            Self::Cancelled => 3,
-            Self::Failure => 4,
-            Self::TimedOut => 5,
-            Self::Error => 6,
+            Self::Success | Self::Skipped => 0,
+            Self::Superseded => 1,
+            Self::Cancelled => 2,
+            Self::Failure => 3,
+            Self::TimedOut => 4,
+            Self::Error => 5,
         }
     }
 }
@@ -166,7 +185,8 @@ mod tests {
     #[test]
     fn the_worst_part_names_the_whole() {
         assert_eq!(Outcome::of_all([]), Outcome::Success);
-        assert_eq!(Outcome::of_all([Outcome::Success, Outcome::Skipped]), Outcome::Skipped);
+        assert_eq!(Outcome::of_all([Outcome::Success, Outcome::Skipped]), Outcome::Success);
+        assert_eq!(Outcome::of_all([Outcome::Skipped, Outcome::Skipped]), Outcome::Skipped);
         assert_eq!(Outcome::of_all([Outcome::Failure, Outcome::Skipped]), Outcome::Failure);
         assert_eq!(Outcome::of_all([Outcome::Failure, Outcome::Error]), Outcome::Error);
     }

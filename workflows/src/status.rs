@@ -76,6 +76,12 @@ pub fn context_of(workflow: &str, job: &str, mode: BuildMode) -> String {
     }
 }
 
+/// Nothing of the job is done before a person has looked at the change.
+#[must_use]
+pub fn awaits_approval() -> Sentence {
+    Sentence::new(StatusState::Pending, "Waiting for approval by somebody with write access")
+}
+
 /// The job waits for the digests of its parent images.
 #[must_use]
 pub fn accepted() -> Sentence {
@@ -107,6 +113,24 @@ pub fn queued() -> Sentence {
 #[must_use]
 pub fn waiting(needs: &[String]) -> Sentence {
     Sentence::new(StatusState::Pending, format!("Waiting for {}", needs.join(", ")))
+}
+
+/// The job waits behind another one of its concurrency group.
+#[must_use]
+pub fn behind(group: &str) -> Sentence {
+    Sentence::new(StatusState::Pending, format!("Waiting for its turn in {group}"))
+}
+
+/// A job whose matrix was not known became other jobs, with statuses of their own.
+#[must_use]
+pub fn became(names: &[&str]) -> Sentence {
+    Sentence::new(StatusState::Success, format!("Became {}", names.join(", ")))
+}
+
+/// The job does not run, and nothing is wrong; `why` is a sentence.
+#[must_use]
+pub fn not_run(why: &str) -> Sentence {
+    Sentence::new(StatusState::Success, why)
 }
 
 /// A runner has it.

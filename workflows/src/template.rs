@@ -90,8 +90,8 @@ impl Template {
     /// The first name in it that cannot be told yet, such as `needs.build.result` or `failure()`;
     /// `None` when all is known.
     ///
-    /// `inputs`, `vars` and `matrix` are known as a whole: what they do not have is empty. Of any
-    /// other context only the fields that are there are known.
+    /// `inputs`, `vars`, `matrix` and `needs` are known as a whole: what they do not have is empty.
+    /// Of any other context only the fields that are there are known.
     #[must_use]
     pub fn waits_for(&self, context: &Context) -> Option<String> {
         for inside in self.inside() {
@@ -119,7 +119,7 @@ impl Template {
 
 /// Whether a reference has its final value in these contexts.
 fn is_known(reference: &Reference, context: &Context) -> bool {
-    const WHOLE: [&str; 3] = ["inputs", "vars", "matrix"];
+    const WHOLE: [&str; 4] = ["inputs", "vars", "matrix", "needs"];
     let Some(mut value) = context.get(&reference.context) else { return false };
     if WHOLE.iter().any(|name| reference.context.eq_ignore_ascii_case(name)) {
         return true;

@@ -5,6 +5,7 @@
 //! with it at once. Expressions are kept as text with their places: what they give is known only
 //! when there is an event.
 
+mod action_file;
 mod availability;
 mod container;
 mod events;
@@ -28,6 +29,9 @@ mod tests;
 mod text;
 mod tree;
 
+pub use action_file::{
+    ActionFile, ActionInput, ActionOutput, ActionRuns, DockerRuns, NodeRuns, Phases, parse_action,
+};
 pub use container::{Container, Credentials, Service};
 pub use inputs::{Call, Input, InputKind};
 pub use job::{Job, JobBody, MAX_JOBS, MAX_TIMEOUT_MINUTES, Secrets, StepsBody};
@@ -45,7 +49,9 @@ use crate::diagnostic::Diagnostic;
 use raw::{Malformed, Node};
 use reader::{Fields, Reader};
 
+pub(crate) use availability::Key;
 pub(crate) use graph::order;
+pub(crate) use sites::sites;
 pub(crate) use text::expressions_in;
 
 /// A workflow file that was understood.

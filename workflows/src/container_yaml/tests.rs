@@ -1,5 +1,7 @@
 use super::*;
 
+mod schema;
+
 fn read(text: &str) -> ContainerYaml {
     ContainerYaml::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }

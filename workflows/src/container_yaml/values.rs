@@ -1,6 +1,7 @@
 //! Values of `container.yaml` that are more than text, each checked where it is read, so that an
 //! error points at it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error, SeqAccess, Visitor};
@@ -36,6 +37,20 @@ where
     }
 
     deserializer.deserialize_option(NotNull(std::marker::PhantomData)).map(Some)
+}
+
+/// A value that may be null: a key with null is there all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Nullable<T>(pub Option<T>);
+
+/// A key that may be left out, and may be null.
+pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<Nullable<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Nullable::deserialize(deserializer).map(Some)
 }
 
 /// A list that holds at least one item.
@@ -150,6 +165,26 @@ pub enum PackageManager {
     Npm,
     /// Submodules of the repository itself.
     GitSubmodule,
+}
+
+/// Where a package manager finds packages: at least one property, such as `path`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, serde_json::Value>")]
+pub struct PackagePlace(BTreeMap<String, serde_json::Value>);
+
+impl PackagePlace {
+    /// Its properties.
+    #[must_use]
+    pub fn properties(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.0
+    }
+}
+
+impl TryFrom<BTreeMap<String, serde_json::Value>> for PackagePlace {
+    type Error = &'static str;
+    fn try_from(properties: BTreeMap<String, serde_json::Value>) -> Result<Self, &'static str> {
+        if properties.is_empty() { Err("a package needs a property") } else { Ok(Self(properties)) }
+    }
 }
 
 /// How fetched sources are laid out.

@@ -4,24 +4,29 @@ use std::collections::BTreeMap;
 
 use super::MAX_DOCKERFILE_BYTES;
 use super::config::ImageConfig;
-use super::error::DockerfileError;
+use super::error::{DockerfileError, shown};
 use super::expand::{Expanded, Lexer, Unset};
-use super::instruction::{Heredoc, Instruction, InstructionKind, Transfer};
-use super::stage::Dockerfile;
+use super::instruction::{Heredoc, Instruction, InstructionKind, Mount, Transfer};
+use super::stage::{Dockerfile, Stage};
 
 /// Arguments that every RUN sees when they are given, declared or not, as Docker does it.
 const PROXY_ARGS: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
-/// Arguments about platforms, which FROM lines may use without declaring them.
-const PLATFORM_ARGS: [&str; 8] = [
-    "BUILDPLATFORM",
-    "BUILDOS",
-    "BUILDARCH",
-    "BUILDVARIANT",
-    "TARGETPLATFORM",
-    "TARGETOS",
-    "TARGETARCH",
-    "TARGETVARIANT",
-];
+/// What Docker calls the architecture that images are built for.
+pub const DOCKER_ARCHITECTURE: &str = "amd64";
+
+/// The arguments about platforms, which every build has and FROM lines may use without declaring
+/// them, of a build on and for linux of an architecture as Docker calls it.
+#[must_use]
+pub fn platform_args(architecture: &str) -> BTreeMap<String, String> {
+    let mut args = BTreeMap::new();
+    for side in ["BUILD", "TARGET"] {
+        args.insert(format!("{side}PLATFORM"), format!("linux/{architecture}"));
+        args.insert(format!("{side}OS"), "linux".to_owned());
+        args.insert(format!("{side}ARCH"), architecture.to_owned());
+        args.insert(format!("{side}VARIANT"), String::new());
+    }
+    args
+}
 
 /// The build arguments that instructions of one stage see.
 #[derive(Debug, Clone)]
@@ -33,8 +38,10 @@ pub struct ArgScope {
 }
 
 impl ArgScope {
-    /// The scope at the start of a stage. `given` are the build's arguments; those about
-    /// platforms, such as `TARGETARCH`, belong to them.
+    /// The scope at the start of a stage that stands on no other. `given` are the build's
+    /// arguments; those about platforms, such as `TARGETARCH`, are of [`DOCKER_ARCHITECTURE`]
+    /// where they are not among them. A stage that stands on another one goes on with the scope
+    /// that the other one ends with, as BuildKit has it.
     ///
     /// # Errors
     /// [`DockerfileError`] when the default of an ARG before the first FROM cannot be expanded.
@@ -48,8 +55,10 @@ impl ArgScope {
             global: BTreeMap::new(),
             declared: BTreeMap::new(),
         };
-        let platform = given.iter().filter(|(name, _)| PLATFORM_ARGS.contains(&name.as_str()));
-        scope.global.extend(platform.map(|(name, value)| (name.clone(), value.clone())));
+        for (name, usual) in platform_args(DOCKER_ARCHITECTURE) {
+            let value = given.get(&name).cloned().unwrap_or(usual);
+            scope.global.insert(name, value);
+        }
         for (line, name, default) in &file.global_args {
             let value = match (given.get(name), default) {
                 (Some(value), _) => Some(value.clone()),
@@ -90,7 +99,7 @@ impl ArgScope {
         let mut lexer = Lexer::new(self.escape, &lookup);
         lexer.unset = Unset::Refuse;
         let image = lexer.expand(from).map_err(|message| {
-            DockerfileError::at(line, format!("FROM {}: {message}", super::error::shown(from)))
+            DockerfileError::at(line, format!("FROM {}: {message}", shown(from)))
                 .hint("declare it before the first FROM, as `ARG name=default`")
         })?;
         if image.text.is_empty() {
@@ -100,9 +109,28 @@ impl ArgScope {
         Ok(image.text)
     }
 
+    /// Refuses a FROM line's `--platform` that is another one than `linux` of an architecture.
+    ///
+    /// # Errors
+    /// [`DockerfileError`] names the platform, or the variable without a value in it.
+    pub fn check_platform(&self, stage: &Stage, architecture: &str) -> Result<(), DockerfileError> {
+        let Some(written) = &stage.platform else { return Ok(()) };
+        let lookup = |name: &str| self.global.get(name).cloned();
+        let mut lexer = Lexer::new(self.escape, &lookup);
+        lexer.unset = Unset::Refuse;
+        let wrong = |why: String| {
+            DockerfileError::at(stage.line, format!("--platform={}: {why}", shown(written)))
+        };
+        let platform = lexer.expand(written).map_err(wrong)?.text;
+        if is_linux_of(&platform, architecture) {
+            return Ok(());
+        }
+        Err(wrong(format!("images are built for linux/{architecture} only")))
+    }
+
     /// The instruction with the variables expanded that BuildKit expands in it: those of the
-    /// image's environment and of the declared arguments. RUN, CMD, ENTRYPOINT, SHELL, ONBUILD
-    /// and HEALTHCHECK stay as they are.
+    /// image's environment and of the declared arguments. CMD, ENTRYPOINT, SHELL, ONBUILD and
+    /// HEALTHCHECK stay as they are, and RUN but for its mounts.
     ///
     /// # Errors
     /// [`DockerfileError`] when a quote or `${` is not closed, a variable demands a value
@@ -119,6 +147,24 @@ impl ArgScope {
         let mut result = instruction.clone();
         words.expand(&mut result.kind)?;
         Ok(result)
+    }
+}
+
+/// Whether a platform is linux of that architecture, in any spelling that BuildKit takes for it.
+fn is_linux_of(platform: &str, architecture: &str) -> bool {
+    let same = |part: &str| match part {
+        "x86_64" | "x86-64" => architecture == "amd64",
+        "aarch64" => architecture == "arm64",
+        other => other == architecture,
+    };
+    let usual_variant = if architecture == "arm64" { "v8" } else { "v1" };
+    let platform = platform.to_ascii_lowercase();
+    match platform.split('/').collect::<Vec<_>>().as_slice() {
+        // The system alone means the machine's own architecture.
+        [one] => *one == "linux" || same(one),
+        ["linux", of] => same(of),
+        ["linux", of, variant] => same(of) && *variant == usual_variant,
+        _ => false,
     }
 }
 
@@ -162,8 +208,10 @@ impl Words<'_> {
                 self.optional(&mut add.checksum)?;
                 self.transfer(&mut add.transfer)?;
             }
-            InstructionKind::Run(_)
-            | InstructionKind::Cmd(_)
+            InstructionKind::Run(run) => {
+                run.mounts.iter_mut().try_for_each(|mount| self.mount(mount))?;
+            }
+            InstructionKind::Cmd(_)
             | InstructionKind::Entrypoint(_)
             | InstructionKind::Shell(_)
             | InstructionKind::HealthCheck(_)
@@ -180,6 +228,14 @@ impl Words<'_> {
         self.optional(&mut transfer.chown)?;
         self.optional(&mut transfer.chmod)?;
         transfer.heredocs.iter_mut().try_for_each(|heredoc| self.heredoc(heredoc))
+    }
+
+    /// Whoever mounts from an image names it in full, see [`super::images_named`].
+    fn mount(&self, mount: &mut Mount) -> Result<(), DockerfileError> {
+        for word in [&mut mount.source, &mut mount.target, &mut mount.id] {
+            self.optional(word)?;
+        }
+        mount.other.iter_mut().try_for_each(|(_, value)| self.word(value))
     }
 
     /// In a here-document quotes mean nothing and the escape is always the backslash.

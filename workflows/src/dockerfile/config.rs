@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::ArgScope;
 use super::error::{DockerfileError, shown};
 use super::instruction::{CommandLine, HealthCheck, Instruction, InstructionKind};
+use super::signal;
 
 /// The shell of shell forms until SHELL sets another.
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -111,7 +112,14 @@ impl ImageConfig {
                 ports.iter().try_for_each(|port| self.expose(port)).map_err(failed)?;
             }
             InstructionKind::Volume(volumes) => self.volumes.extend(volumes),
-            InstructionKind::StopSignal(signal) => self.stop_signal = signal,
+            InstructionKind::StopSignal(signal) => {
+                if !signal::is_known(&signal) {
+                    let message = format!("STOPSIGNAL {}: no such signal", shown(&signal));
+                    return Err(DockerfileError::at(instruction.line, message)
+                        .hint("write a name such as SIGTERM, or a number from 1 to 64"));
+                }
+                self.stop_signal = signal;
+            }
             InstructionKind::Shell(shell) => self.shell = shell,
             InstructionKind::HealthCheck(check) => self.healthcheck = Some(check),
             InstructionKind::OnBuild(trigger) => self.on_build.push(trigger),

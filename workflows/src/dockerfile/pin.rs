@@ -1,5 +1,8 @@
 //! Writing pinned references into a Dockerfile.
 
+use std::collections::BTreeMap;
+
+use super::error::DockerfileError;
 use super::images::{Place, Slot};
 use super::stage::{Dockerfile, SCRATCH};
 
@@ -33,6 +36,40 @@ pub fn pinned(text: &str, file: &Dockerfile, pins: &[(String, String)]) -> Strin
     }
     out.push_str(text.get(copied..).unwrap_or_default());
     out
+}
+
+/// `text` with these variables set at the beginning of every stage. The lines that follow change
+/// their numbers, so this is for engines that can be told in no other way.
+///
+/// # Errors
+/// [`DockerfileError`] when the text is no Dockerfile.
+pub fn with_stage_env(
+    text: &str,
+    env: &BTreeMap<String, String>,
+) -> Result<String, DockerfileError> {
+    let file = super::parse(text)?;
+    if env.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let set: Vec<String> = env.iter().map(|(name, value)| format!("ENV {name}={value}")).collect();
+    // Before the stage's first instruction, else before what follows the stage.
+    let places = file.stages.iter().map(|stage| {
+        let own = stage.instructions.first().map(|instruction| instruction.line);
+        own.or_else(|| file.stages.get(stage.index + 1).map(|next| next.line))
+    });
+    let mut places = places.collect::<Vec<Option<usize>>>().into_iter().peekable();
+    let mut lines: Vec<&str> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        while places.next_if_eq(&Some(index + 1)).is_some() {
+            lines.extend(set.iter().map(String::as_str));
+        }
+        lines.push(line);
+    }
+    for _last_is_empty in places {
+        lines.extend(set.iter().map(String::as_str));
+    }
+    lines.push("");
+    Ok(lines.join("\n"))
 }
 
 /// Whether a name without variables means a stage. One with variables is told by the pins alone,

@@ -1,25 +1,25 @@
 //! The files beside the Dockerfile: what they wish for, and what is wrong with them.
 
 use super::problem::Problems;
-use super::{ARCHITECTURE, Asked, Content, Files};
+use super::{ARCHITECTURE, Admission, Asked, Content, Files};
 use crate::artifacts::{self, ARTIFACTS_FILE, MAX_ARTIFACTS_BYTES};
 use crate::container_yaml::{ContainerYaml, MAX_CONTAINER_YAML_BYTES, Platforms};
 use crate::dist_git::{self, MAX_SMALL_FILE_BYTES};
-use crate::dockerfile::MAX_DOCKERFILE_BYTES;
 use crate::dockerfile::ignore::{Ignore, MAX_IGNORE_BYTES};
+use crate::dockerfile::{DOCKER_ARCHITECTURE, MAX_DOCKERFILE_BYTES};
 use crate::help::{HELP_FILE, MAX_HELP_BYTES};
 use crate::image::Tag;
 use crate::lookaside::{MAX_SOURCES_BYTES, Sources};
 use crate::release::ReleasePolicy;
 
+/// What the root of the repository is called in a note.
+const ROOT: &str = ".";
 const CONTAINER_YAML: &str = "container.yaml";
 const ADDITIONAL_TAGS: &str = "additional-tags";
 const REPO_CONFIG: &str = ".osbs-repo-config";
 const SOURCES: &str = "sources";
 /// Forms of artifacts that only their own services can resolve.
 const OTHER_ARTIFACTS: [&str; 2] = ["fetch-artifacts-koji.yaml", "fetch-artifacts-pnc.yaml"];
-/// What Docker calls [`ARCHITECTURE`].
-const DOCKER_ARCHITECTURE: &str = "amd64";
 
 /// What the small files ask of a build.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,7 @@ pub(super) fn read(
     asked: &Asked,
     files: &Files,
     release: &ReleasePolicy,
+    admission: Admission<'_>,
     problems: &mut Problems,
 ) -> Wishes {
     for name in &files.root {
@@ -84,11 +85,18 @@ pub(super) fn read(
         }
     }
     let mut wishes = Wishes::default();
+    if files.root_is_cut {
+        let message = "too many names here to look for misspelt ones";
+        wishes.notes.add(ROOT, 0, message);
+    }
     if let Some(text) = text(files, CONTAINER_YAML, MAX_CONTAINER_YAML_BYTES, problems) {
         wishes.container_yaml(text, problems);
+        let own = wishes.tags.iter().flatten();
+        refuse_stable(own, CONTAINER_YAML, line_of_key(text, "tags"), release, problems);
     }
     if let Some(text) = text(files, ADDITIONAL_TAGS, MAX_SMALL_FILE_BYTES, problems) {
         wishes.additional_tags(text);
+        refuse_stable(wishes.additional_tags.iter(), ADDITIONAL_TAGS, 0, release, problems);
     }
     if let Some(text) = text(files, REPO_CONFIG, MAX_SMALL_FILE_BYTES, problems) {
         match dist_git::autorebuild_enabled(text) {
@@ -97,10 +105,10 @@ pub(super) fn read(
         }
     }
     if let Some(text) = text(files, SOURCES, MAX_SOURCES_BYTES, problems) {
-        sources(text, release, problems);
+        sources(text, release, admission, problems);
     }
     if let Some(text) = text(files, ARTIFACTS_FILE, MAX_ARTIFACTS_BYTES, problems) {
-        artifacts(text, release, problems);
+        artifacts(text, release, admission, problems);
     }
     for name in OTHER_ARTIFACTS.iter().filter(|name| files.root.iter().any(|own| own == *name)) {
         wishes.notes.add(name, 0, format!("has no effect here; only {ARTIFACTS_FILE} has"));
@@ -116,12 +124,32 @@ pub(super) fn read(
     wishes
 }
 
+/// A build that moved a stable tag would promote itself.
+fn refuse_stable<'a>(
+    mut tags: impl Iterator<Item = &'a Tag>,
+    path: &str,
+    line: usize,
+    release: &ReleasePolicy,
+    problems: &mut Problems,
+) {
+    if let Some(tag) = tags.find(|tag| release.stable_tags.contains(tag)) {
+        let message = format!(
+            "tag `{tag}` is one of the stable tags of release {}, which only `strata promote` moves",
+            release.name
+        );
+        problems.add(path, line, message);
+    }
+}
+
 /// Whether the release has and takes what `sources` lists, before anything runs.
-fn sources(text: &str, release: &ReleasePolicy, problems: &mut Problems) {
+fn sources(text: &str, release: &ReleasePolicy, admission: Admission<'_>, problems: &mut Problems) {
     let sources = match Sources::parse(text) {
         Ok(sources) => sources,
         Err(error) => return problems.add(SOURCES, error.line, error.message),
     };
+    if matches!(admission, Admission::FormOnly) {
+        return;
+    }
     let Some(lookaside) = &release.lookaside else {
         if let Some(first) = sources.entries.first() {
             let message = format!("release {} has no lookaside cache", release.name);
@@ -137,11 +165,19 @@ fn sources(text: &str, release: &ReleasePolicy, problems: &mut Problems) {
 }
 
 /// The same for files from elsewhere.
-fn artifacts(text: &str, release: &ReleasePolicy, problems: &mut Problems) {
+fn artifacts(
+    text: &str,
+    release: &ReleasePolicy,
+    admission: Admission<'_>,
+    problems: &mut Problems,
+) {
     let artifacts = match artifacts::parse(text) {
         Ok(artifacts) => artifacts,
         Err(error) => return problems.add(ARTIFACTS_FILE, error.line, error.message),
     };
+    if matches!(admission, Admission::FormOnly) {
+        return;
+    }
     for artifact in &artifacts {
         let admitted = match &release.artifacts {
             Some(spec) => spec.admit(artifact),

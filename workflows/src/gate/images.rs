@@ -1,19 +1,13 @@
-//! Which images a Dockerfile may name, and what it may download.
-
-use std::collections::BTreeMap;
+//! Which images a Dockerfile may name.
 
 use super::files::text;
-use super::problem::Problems;
-use super::{Asked, Content, Files, ImageToPin, Inspection, MAX_IMAGES, MAX_STAGES, ParentFacts};
-use crate::dockerfile::{
-    self, ArgScope, Dockerfile, DockerfileError, ImageConfig, InstructionKind,
-    MAX_DOCKERFILE_BYTES, NamedImage, Place, StageBase,
-};
+use super::{Admission, Content, Files, ImageToPin, Inspection, MAX_IMAGES, MAX_STAGES};
+use crate::dockerfile::{self, DockerfileError, MAX_DOCKERFILE_BYTES, NamedImage, Place};
 use crate::image::Reference;
-use crate::release::{AddUrl, BuildPolicy, OutsideImage};
+use crate::release::{OutsideImage, ReleasePolicy};
 
 impl Inspection {
-    pub(super) fn look_at_dockerfile(&mut self, files: &Files, registries: &[String]) {
+    pub(super) fn look_at_dockerfile(&mut self, files: &Files, admission: Admission<'_>) {
         let path = self.asked.dockerfile.clone();
         if files.contents.get(&path).is_none_or(|content| *content == Content::Missing) {
             self.problems.add(&path, 0, "there is no such file at this commit");
@@ -38,7 +32,7 @@ impl Inspection {
         }
         self.images = named
             .iter()
-            .filter_map(|image| match self.checked(image, registries) {
+            .filter_map(|image| match self.checked(image, admission) {
                 Ok(image) => Some(image),
                 Err(message) => {
                     self.problems.add(&path, image.line, message);
@@ -49,7 +43,7 @@ impl Inspection {
         self.file = Some(file);
     }
 
-    fn checked(&self, image: &NamedImage, registries: &[String]) -> Result<ImageToPin, String> {
+    fn checked(&self, image: &NamedImage, admission: Admission<'_>) -> Result<ImageToPin, String> {
         let policy = &self.release.policy;
         let release = &self.release.name;
         let refused = |what: &str, advice: &str| {
@@ -71,18 +65,36 @@ impl Inspection {
         };
         let reference = Reference::parse(&image.expanded, self.source_registry())
             .map_err(|error| error.to_string())?;
-        let host = &reference.registry;
-        let by_release = policy.registries.as_ref().is_none_or(|hosts| hosts.contains(host));
-        if !by_release || !registries.contains(host) {
-            let whose = if by_release { String::new() } else { format!(" for release {release}") };
-            let hosts = policy.registries.as_deref().unwrap_or(registries).join(", ");
-            return Err(format!(
-                "`{}` comes from registry {host}, which is not allowed{whose} (allowed: {hosts})",
-                image.expanded
-            ));
+        if let Admission::ByRelease(registries) = admission {
+            admit(&image.expanded, &reference, &self.release, registries)?;
         }
         Ok(ImageToPin { written: image.written.clone(), reference, line: image.line, stage })
     }
+}
+
+/// Whether a release takes images from where this one is; `registries` are the hosts that the
+/// operator allows at all.
+///
+/// # Errors
+/// Which registry it is and which are allowed, in words for the packager.
+pub fn admit(
+    written: &str,
+    reference: &Reference,
+    release: &ReleasePolicy,
+    registries: &[String],
+) -> Result<(), String> {
+    let host = &reference.registry;
+    let own = release.policy.registries.as_deref();
+    let by_release = own.is_none_or(|hosts| hosts.contains(host));
+    if by_release && registries.contains(host) {
+        return Ok(());
+    }
+    let whose = if by_release { String::new() } else { format!(" for release {}", release.name) };
+    let hosts = own.unwrap_or(registries).join(", ");
+    Err(format!(
+        "`{}` comes from registry {host}, which is not allowed{whose} (allowed: {hosts})",
+        dockerfile::shown(written)
+    ))
 }
 
 /// An error of the Dockerfile's reader without its place.
@@ -91,96 +103,4 @@ pub(super) fn in_words(error: &DockerfileError) -> String {
         Some(hint) => format!("{}; {hint}", error.message),
         None => error.message.clone(),
     }
-}
-
-/// Looks for downloads that nobody checks.
-pub(super) struct UrlCheck<'a> {
-    pub(super) asked: &'a Asked,
-    pub(super) policy: &'a BuildPolicy,
-}
-
-type Env = Vec<(String, String)>;
-
-impl UrlCheck<'_> {
-    /// Looks at every ADD under the variables of its place: one of them may hold the URL.
-    pub(super) fn look(
-        &self,
-        file: &Dockerfile,
-        parents: &BTreeMap<usize, ParentFacts>,
-        problems: &mut Problems,
-    ) {
-        let adds = |kind: &InstructionKind| matches!(kind, InstructionKind::Add(_));
-        let mut all = file.stages.iter().flat_map(|stage| &stage.instructions);
-        if !all.any(|instruction| adds(&instruction.kind)) {
-            return;
-        }
-        let start = ArgScope::new(file, &self.asked.build_args);
-        let bases = file.bases(&self.asked.build_args);
-        let (Ok(start), Ok(bases)) = (start, bases) else { return };
-        // What a stage hands on, and whether all of it is known.
-        let mut ends: Vec<(Env, bool)> = Vec::with_capacity(bases.len());
-        for (index, base) in bases.iter().enumerate() {
-            let (env, known) = match base {
-                StageBase::Scratch => (Env::new(), true),
-                StageBase::Stage(earlier) => ends[*earlier].clone(),
-                StageBase::Image(_) => match parents.get(&index) {
-                    Some(facts) => (facts.env.clone().into_iter().collect(), true),
-                    None => (Env::new(), false),
-                },
-            };
-            let mut config = ImageConfig { env, ..ImageConfig::default() };
-            let walked = self.stage(file, index, &mut config, start.clone(), problems);
-            match walked {
-                Err(error) if known => {
-                    problems.add(&self.asked.dockerfile, error.line, in_words(&error));
-                }
-                _ => {}
-            }
-            ends.push((config.env, known));
-        }
-    }
-
-    fn stage(
-        &self,
-        file: &Dockerfile,
-        index: usize,
-        config: &mut ImageConfig,
-        mut args: ArgScope,
-        problems: &mut Problems,
-    ) -> Result<(), DockerfileError> {
-        for instruction in &file.stages[index].instructions {
-            match &instruction.kind {
-                InstructionKind::Env(_) | InstructionKind::Arg(_) => {
-                    config.apply(instruction, &mut args)?;
-                }
-                InstructionKind::Add(_) => {
-                    let expanded = args.expand(instruction, config)?;
-                    let InstructionKind::Add(add) = expanded.kind else { continue };
-                    let has_checksum = add.checksum.is_some_and(|checksum| !checksum.is_empty());
-                    let remote = add.transfer.sources.iter().find(|source| is_remote(source));
-                    let message = match (remote, self.policy.add_url) {
-                        (Some(url), AddUrl::Refuse) => format!(
-                            "ADD of `{}` is not allowed; list the file in `sources` and COPY it",
-                            dockerfile::shown(url)
-                        ),
-                        (Some(url), AddUrl::Checksum) if !has_checksum => format!(
-                            "ADD of `{}` has no checksum; write --checksum=sha256:…, or list the \
-                             file in `sources` and COPY it",
-                            dockerfile::shown(url)
-                        ),
-                        _ => continue,
-                    };
-                    problems.add(&self.asked.dockerfile, instruction.line, message);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether ADD would download this source: a URL, or a git repository as ssh writes it.
-fn is_remote(source: &str) -> bool {
-    let has_host = |rest: &str| rest.split_once(':').is_some_and(|(host, _)| !host.contains('/'));
-    source.contains("://") || source.strip_prefix("git@").is_some_and(has_host)
 }

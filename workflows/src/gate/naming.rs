@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::images::in_words;
 use super::{Inspection, ParentFacts};
 use crate::dockerfile::{
-    self, Dockerfile, Fallback, InstructionKind, LabelError, LayeredLabels, StageBase, old_spelling,
+    self, Dockerfile, DockerfileError, Fallback, InstructionKind, LabelError, LayeredLabels,
+    StageBase, old_spelling,
 };
 use crate::image::{BuildMode, MAX_TAG_BYTES};
-use crate::labels::check_scope;
+use crate::labels::{IDENTITY, check_scope};
 use crate::nvr;
 
 /// Where a release stands that the workflow, or the person who asked, gives.
 const IN_STEP: &str = "the release that was asked for";
+/// Two releases of which no part is the same, to see what is made of one.
+const RELEASES: [&str; 2] = ["1.a", "2.b"];
 /// Digits that a number of our own choice may have.
 const MAX_NUMBER_DIGITS: usize = 10;
 
@@ -43,7 +46,7 @@ impl Inspection {
             if on_scratch { Some(ParentFacts::default()) } else { parents.get(&first).cloned() };
         let known = parent.is_some();
         let parent = parent.unwrap_or_default();
-        let own = match dockerfile::final_labels(file, &args, &parent.env, &BTreeMap::new()) {
+        let mut own = match self.own_labels(file, &parent.env, RELEASES[0]) {
             Ok(own) => own,
             Err(error) => {
                 if known {
@@ -52,6 +55,7 @@ impl Inspection {
                 return None;
             }
         };
+        self.leave_out_what_the_release_makes(file, &parent.env, &mut own);
         // An inherited name would publish this image as its parent, so only its own labels count.
         let labels = match LayeredLabels::read(&own, &Fallback::default()) {
             Ok(labels) => labels,
@@ -76,6 +80,48 @@ impl Inspection {
         let base_stage = (!on_scratch).then_some(first);
         let inherited = parent.labels;
         Some(Named { labels, release, release_place, base_stage, own, inherited })
+    }
+
+    /// The labels that the Dockerfile sets itself, under a release in the variable that the
+    /// repository names for it.
+    fn own_labels(
+        &self,
+        file: &Dockerfile,
+        env: &BTreeMap<String, String>,
+        release: &str,
+    ) -> Result<BTreeMap<String, String>, DockerfileError> {
+        let mut env = env.clone();
+        env.extend(self.wishes.release_env.iter().map(|name| (name.clone(), release.to_owned())));
+        dockerfile::final_labels(file, &self.asked.build_args, &env, &BTreeMap::new())
+    }
+
+    /// The release is chosen once the image has its name, so a name that is made of it is refused;
+    /// what else is made of it is the builder's to say.
+    fn leave_out_what_the_release_makes(
+        &mut self,
+        file: &Dockerfile,
+        env: &BTreeMap<String, String>,
+        own: &mut BTreeMap<String, String>,
+    ) {
+        let Some(variable) = self.wishes.release_env.clone() else { return };
+        // Two releases of which no part is the same.
+        let Ok(others) = self.own_labels(file, env, RELEASES[1]) else { return };
+        let differs = |label: &str, value: &String| others.get(label) != Some(value);
+        for label in ["com.redhat.component", "name", "version", "release"] {
+            let spellings = [Some(label), old_spelling(label)];
+            let mut set =
+                spellings.into_iter().flatten().filter_map(|name| own.get_key_value(name));
+            if set.any(|(name, value)| differs(name, value)) {
+                let message = format!(
+                    "label `{label}` is made of `{variable}`, which holds the release \
+                     (set_release_env in container.yaml): that is chosen once the image has its \
+                     name; write the label without it"
+                );
+                let line = label_line(file, &self.asked.build_args, label);
+                self.problems.add(&self.asked.dockerfile, line, message);
+            }
+        }
+        own.retain(|label, value| IDENTITY.contains(&label.as_str()) || !differs(label, value));
     }
 
     /// The release that was given and where, checked against the rules of the build's mode.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Content, Files, Problem, inspect};
+use super::{Admission, Asked, Content, Files, Problem, inspect};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::release::ReleasePolicy;
 
@@ -13,9 +13,9 @@ pub fn diagnose(
     asked: Asked,
     files: &Files,
     release: ReleasePolicy,
-    registries: &[String],
+    admission: Admission<'_>,
 ) -> Vec<Diagnostic> {
-    let inspection = inspect(asked, files, release, registries);
+    let inspection = inspect(asked, files, release, admission);
     let notes = inspection.notes().to_vec();
     let refused = inspection.finish(&BTreeMap::new()).err();
     let problems = refused.iter().flat_map(|refusal| refusal.problems());

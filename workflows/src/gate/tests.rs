@@ -4,6 +4,7 @@ use super::*;
 use crate::release::{AddUrl, BuildPolicy, OutsideImage};
 
 mod files;
+mod triggers;
 
 const GOOD: &str =
     "FROM base:1\nLABEL com.redhat.component=httpd-container name=httpd version=2.4\n";
@@ -31,7 +32,8 @@ fn files(texts: &[(&str, &str)]) -> Files {
         .iter()
         .map(|(path, text)| ((*path).to_owned(), Content::Text((*text).to_owned())))
         .collect();
-    Files { root: texts.iter().map(|(path, _)| (*path).to_owned()).collect(), contents }
+    let root = texts.iter().map(|(path, _)| (*path).to_owned()).collect();
+    Files { root, root_is_cut: false, contents }
 }
 
 /// The parent of every stage that stands on an image.
@@ -42,13 +44,14 @@ fn parents(inspection: &Inspection) -> BTreeMap<usize, ParentFacts> {
     let facts = ParentFacts {
         env: pairs(&[("BASE_VERSION", "7"), ("MIRROR", "https://mirror.example")]),
         labels: pairs(&[("version", "parent"), ("distribution-scope", "restricted")]),
+        on_build: Vec::new(),
     };
     inspection.images().iter().filter_map(|image| Some((image.stage?, facts.clone()))).collect()
 }
 
 fn through(asked: Asked, files: &Files, release: ReleasePolicy) -> Result<Gated, Refusal> {
     let hosts = ["r.example".to_owned(), "docker.io".to_owned()];
-    let inspection = inspect(asked, files, release, &hosts);
+    let inspection = inspect(asked, files, release, Admission::ByRelease(&hosts));
     let parents = parents(&inspection);
     inspection.finish(&parents)
 }
@@ -93,6 +96,22 @@ fn a_good_repository_passes_with_all_its_wishes() {
             "additional-tags:2: this is no tag here: letters, digits, `_` and `.` only",
         ]
     );
+}
+
+#[test]
+fn only_a_promotion_moves_a_stable_tag() {
+    let with = |file: &str, text: &str| {
+        let stable_tags = vec![Tag::parse("stable").unwrap(), Tag::parse("2.4").unwrap()];
+        let texts = files(&[("Dockerfile", GOOD), (file, text)]);
+        through(asked(BuildMode::Release, None), &texts, ReleasePolicy { stable_tags, ..release() })
+    };
+    let refused = "tag `stable` is one of the stable tags of release f43, which only `strata \
+                   promote` moves";
+    let told = |file, text| told(with(file, text));
+    assert!(told("container.yaml", "go: {}\ntags: [a, stable]\n").contains(refused));
+    assert!(told("additional-tags", "stable\n").contains(refused));
+    let gated = with("additional-tags", "mine\n").unwrap();
+    assert_eq!(tags(&gated), ["latest", "mine"], "a version may be called so too");
 }
 
 #[test]
@@ -199,13 +218,21 @@ fn downloads_need_a_checksum_or_are_refused() {
     let checked = format!("ADD --checksum=sha256:{} $V/a /a", "a".repeat(64));
     assert!(with(&checked, AddUrl::Checksum).is_ok());
     assert!(told(with(&checked, AddUrl::Refuse)).contains("is not allowed"));
-    for bad in [
-        "ADD $V/a /a",
-        "ADD ${U}/a /a",
-        "ADD git@x.example:a/b.git /a",
-        "ADD [\"http://x/a\", \"/a\"]",
-    ] {
+    for bad in ["ADD $V/a /a", "ADD ${U}/a /a", "ADD [\"http://x/a\", \"/a\"]"] {
         assert!(told(with(bad, AddUrl::Checksum)).contains("has no checksum"), "{bad}");
+    }
+    // What the builder would refuse once everything before it has run.
+    let checksum = format!("--checksum=sha256:{}", "a".repeat(64));
+    for (bad, why) in [
+        ("ADD git@x.example:a/b.git /a", "names a git repository"),
+        (format!("ADD {checksum} $V/a.git#v1 /a").as_str(), "names a git repository"),
+        ("ADD --checksum=md5:aa $V/a /a", "has a checksum that is none"),
+        (format!("ADD {checksum} $V/a $V/b /a/").as_str(), "stands beside another URL"),
+        (format!("ADD {checksum} ftp://x.example/a /a").as_str(), "is neither http nor https"),
+        (format!("ADD {checksum} a /a").as_str(), "are for sources on the network"),
+    ] {
+        let told = told(with(bad, AddUrl::Checksum));
+        assert!(told.starts_with("Dockerfile:5: ") && told.contains(why), "{bad}: {told}");
     }
     for good in ["ADD a.tar.gz /a", "ADD $NONE/x /a", "ADD git@x/y /a"] {
         assert!(with(good, AddUrl::Refuse).is_ok(), "{good}");
@@ -220,6 +247,67 @@ fn a_variable_of_an_earlier_stage_is_known_in_the_next() {
 }
 
 #[test]
+fn a_stage_goes_on_with_the_arguments_of_the_one_that_it_stands_on() {
+    let text = "FROM scratch AS a\nARG V=1 U=https://x.example\nFROM a\nADD $U/x /x\n\
+                LABEL com.redhat.component=c name=n version=$V\n";
+    let told = told(gated(&[("Dockerfile", text)]));
+    assert!(told.starts_with("Dockerfile:4: ADD of `https://x.example/x` has no"), "{told}");
+    let named = gated(&[("Dockerfile", &text.replace("ADD $U/x /x\n", ""))]).unwrap();
+    assert_eq!(named.labels.version, "1");
+}
+
+#[test]
+fn the_platform_is_known_without_being_given() {
+    let text = "FROM --platform=$BUILDPLATFORM base:$TARGETARCH\nARG TARGETARCH\n\
+                LABEL com.redhat.component=c name=n version=1.$TARGETARCH\n";
+    let hosts = ["r.example".to_owned()];
+    let files = files(&[("Dockerfile", text)]);
+    let by_release = Admission::ByRelease(&hosts);
+    let inspection = inspect(asked(BuildMode::Release, None), &files, release(), by_release);
+    assert_eq!(inspection.images()[0].reference.to_string(), "r.example/base:amd64");
+    let parents = parents(&inspection);
+    assert_eq!(inspection.finish(&parents).unwrap().labels.version, "1.amd64");
+}
+
+#[test]
+fn what_every_builder_refuses_is_refused_here_with_its_line() {
+    let text = format!(
+        "FROM --platform=linux/arm64 base:1 AS arm\n{GOOD}RUN --network=host true\nRUN --security=insecure true\nRUN --network=none true\n"
+    );
+    let refused = told(gated(&[("Dockerfile", &text)]));
+    for line in [
+        "Dockerfile:1: --platform=linux/arm64: images are built for linux/amd64 only",
+        "Dockerfile:4: RUN --network knows",
+        "Dockerfile:5: RUN --security=insecure is never granted",
+    ] {
+        assert!(refused.lines().any(|one| one.starts_with(line)), "{line}\n---\n{refused}");
+    }
+    let later = format!("FROM base:1\nCOPY --from=1 /a /a\n{GOOD}");
+    let refused = told(gated(&[("Dockerfile", &later)]));
+    assert!(refused.starts_with("Dockerfile:2: --from=1 names a later stage"), "{refused}");
+    let later = later.replace("COPY --from=1 /a /a", "RUN --mount=from=last,target=/m true");
+    let refused = told(gated(&[(
+        "Dockerfile",
+        &later.replace("FROM base:1\nLABEL", "FROM base:1 AS last\nLABEL"),
+    )]));
+    assert!(refused.starts_with("Dockerfile:2: --from=last names a later stage"), "{refused}");
+}
+
+#[test]
+fn no_name_is_made_of_the_release() {
+    let with = |line: &str| {
+        let text = format!("{GOOD}{line}\n");
+        gated(&[("Dockerfile", &text), ("container.yaml", "set_release_env: REL\n")])
+    };
+    let refused = told(with("LABEL version=\"1$REL\""));
+    assert!(refused.starts_with("Dockerfile:3: label `version` is made of `REL`"), "{refused}");
+    assert!(told(with("LABEL Name=\"n${REL%%.*}\"")).contains("label `name` is made of `REL`"));
+    let other = with("LABEL summary=\"httpd $REL\" usage=x").unwrap();
+    assert_eq!(other.own_labels.get("usage").map(String::as_str), Some("x"));
+    assert!(!other.own_labels.contains_key("summary"), "only the builder knows it");
+}
+
+#[test]
 fn the_version_may_come_from_the_parent_and_nothing_else_may() {
     let text = "FROM base:1\nLABEL com.redhat.component=c name=n version=\"$BASE_VERSION\"\n";
     assert_eq!(gated(&[("Dockerfile", text)]).unwrap().labels.version, "7");
@@ -231,7 +319,7 @@ fn the_version_may_come_from_the_parent_and_nothing_else_may() {
         asked(BuildMode::Release, None),
         &files(&[("Dockerfile", text)]),
         release(),
-        &hosts,
+        Admission::ByRelease(&hosts),
     );
     inspection.add_problem(1, "r.example/base:1 does not exist");
     assert!(inspection.is_refused());

@@ -1,9 +1,13 @@
 //! Evaluates what a workflow says, or leaves it in the draft when too little is known.
 
+use std::collections::BTreeMap;
+
 use super::{Drafting, Later};
 use crate::expression::{Functions, Value};
 use crate::template::{self, Kind, Template};
-use crate::workflow::{Entry, Located, MAX_TIMEOUT_MINUTES, Position, Setting, Table, Text};
+use crate::workflow::{
+    Entry, Located, MAX_TIMEOUT_MINUTES, Position, Setting, StepsBody, Table, Text,
+};
 
 impl Drafting<'_> {
     /// The value of a text; `None` when it is evaluated later or cannot be.
@@ -63,6 +67,16 @@ impl Drafting<'_> {
             move |value: &Value| whole(value).filter(|n| (1..=MAX_TIMEOUT_MINUTES).contains(n));
         let wanted = format!("a whole number from 1 to {MAX_TIMEOUT_MINUTES}");
         self.setting(setting, what, &wanted, read)
+    }
+
+    /// A whole number of at least 1.
+    pub(super) fn count_setting(
+        &mut self,
+        setting: Option<&Setting<u64>>,
+        what: &str,
+    ) -> Option<u64> {
+        let read = |value: &Value| value.to_text().parse().ok().filter(|count| *count > 0);
+        self.setting(setting, what, "a whole number of at least 1", read)
     }
 
     /// `true` or `false`.
@@ -128,4 +142,15 @@ impl Drafting<'_> {
             }
         }
     }
+}
+
+/// What a job tells others, unevaluated: its runner knows what its steps said.
+pub(super) fn outputs(body: &StepsBody) -> BTreeMap<String, Template> {
+    let template = |text: &Text| Template {
+        text: text.value.clone(),
+        at: text.expressions.first().copied().unwrap_or(text.at),
+        kind: Kind::Text,
+    };
+    let entry = |output: &Entry| (output.key.value.clone(), template(&output.value));
+    body.outputs.iter().map(entry).collect()
 }

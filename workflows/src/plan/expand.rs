@@ -6,9 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json, json};
 
 use super::matrix::{Combination, Lists, list, rows, suffix};
+use super::named::Named;
+use super::place::strategy;
 use super::{DraftAction, Drafting, JobDraft, MatrixPlace, Plan, StepDraft};
+use crate::diagnostic::Diagnostic;
+use crate::expression::Value;
+use crate::facts::Facts;
 use crate::template::{Kind, Template};
-use crate::workflow::{Job, Located, MAX_JOBS, Matrix, Position, Strategy, Workflow, order};
+use crate::workflow::{Job, Located, MAX_JOBS, Matrix, Position, Strategy, Text, Workflow, order};
 
 /// Longest name of a job of the run, in characters; it becomes a line of pages and statuses.
 const MAX_NAME_CHARS: usize = 120;
@@ -21,21 +26,53 @@ struct Combinations {
     keys: Vec<String>,
     made: Vec<Combination>,
     fail_fast: bool,
+    max_parallel: Option<u64>,
 }
 
 impl Default for Combinations {
     fn default() -> Self {
-        Self { keys: Vec::new(), made: vec![Map::new()], fail_fast: true }
+        Self { keys: Vec::new(), made: vec![Map::new()], fail_fast: true, max_parallel: None }
     }
+}
+
+/// Drafts the jobs of one key of the file again, when more is known: the run has its numbers, and
+/// the jobs that it needs are over. `needs` is the context of that name, an object for each key.
+///
+/// # Errors
+/// Everything in the job that cannot be done, in the order of the file.
+pub fn drafts_of_key(
+    path: &str,
+    workflow: &Workflow,
+    facts: &Facts,
+    key: &str,
+    needs: &Map<String, Json>,
+) -> Result<Vec<JobDraft>, Vec<Diagnostic>> {
+    let mut drafting = Drafting::new(path, facts);
+    drafting.needs = Some(needs.clone());
+    let mut drafts = Vec::new();
+    if let Some(job) = workflow.jobs.iter().find(|job| job.key.value == key) {
+        drafting.know(workflow, Some(job), Some(&Map::new()), &json!({}));
+        drafts = drafting.drafts_of(workflow, job, job.condition.as_ref().and_then(asking));
+    }
+    for job in &drafts {
+        drafting.refuse_what_stays(job);
+    }
+    drafting.report.finish()?;
+    Ok(drafts)
+}
+
+/// A condition that is still of use when the needed jobs are over: one that may hold although the
+/// run is cancelled.
+fn asking(condition: &Text) -> Option<Template> {
+    let template =
+        Template { text: condition.value.clone(), at: condition.at, kind: Kind::Condition };
+    template.asks_for_status().then_some(template)
 }
 
 impl Drafting<'_> {
     pub(super) fn plan(&mut self, workflow: &Workflow) -> Plan {
         self.know(workflow, None, Some(&Map::new()), &json!({}));
-        if let Some(concurrency) = &workflow.concurrency {
-            self.unsupported(concurrency.at, "`concurrency`");
-        }
-        let mut plan = Plan::default();
+        let mut plan = Plan { texts: self.run_texts(workflow), ..Plan::default() };
         if let Some(name) = &workflow.run_name {
             plan.run_name = self.literal(name, "`run-name`");
             // A name that cannot be told stops nothing: the workflow's own stands in for it.
@@ -43,18 +80,13 @@ impl Drafting<'_> {
                 (plan.run_name, self.later) = (None, Vec::new());
             }
         }
-        // Each key of the file with the names of its jobs.
-        let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for place in order(&workflow.jobs, &mut self.report).unwrap_or_default() {
             let job = &workflow.jobs[place];
             let key = job.key.value.as_str();
-            if let Some(why) = self.why_skipped(workflow, job, &plan) {
-                plan.skipped.push((key.to_owned(), why));
-                continue;
+            match self.condition_of(workflow, job, &plan) {
+                Ok(condition) => plan.jobs.extend(self.drafts_of(workflow, job, condition)),
+                Err(why) => plan.skipped.push((key.to_owned(), why)),
             }
-            let drafts = self.drafts_of(workflow, job, &names);
-            names.insert(key, drafts.iter().map(|draft| draft.name.clone()).collect());
-            plan.jobs.extend(drafts);
         }
         if let (true, Some(first)) = (plan.jobs.len() > MAX_JOBS, workflow.jobs.first()) {
             let message = format!("the run has {} jobs; at most {MAX_JOBS}", plan.jobs.len());
@@ -73,55 +105,67 @@ impl Drafting<'_> {
     ) {
         let job = job.map(|job| job.key.value.as_str());
         self.context = self.facts.contexts(workflow.title(), job, matrix, strategy);
+        if let Some(needs) = &self.needs {
+            self.context.set("needs", Value::from(&Json::Object(needs.clone())));
+        }
     }
 
-    /// Why a job does not run, as far as that is known. A condition that is evaluated later is
-    /// left for the drafts.
-    fn why_skipped(&mut self, workflow: &Workflow, job: &Job, plan: &Plan) -> Option<String> {
+    /// The condition of a job that is evaluated later, if there is one; an error says why the job
+    /// does not run, as far as that is known now.
+    fn condition_of(
+        &mut self,
+        workflow: &Workflow,
+        job: &Job,
+        plan: &Plan,
+    ) -> Result<Option<Template>, String> {
         self.know(workflow, Some(job), Some(&Map::new()), &json!({}));
         self.later.clear();
         let at = job.condition.as_ref().map(|condition| condition.at);
         if !self.holds(job.condition.as_ref()) {
             let Position { line, .. } = at.unwrap_or_default();
-            return Some(format!("its `if` in line {line} does not hold"));
+            return Err(format!("its `if` in line {line} does not hold"));
         }
         // A condition such as `always()` may let it run nevertheless.
-        if !self.later.is_empty() {
-            return None;
+        if let Some(later) = self.later.pop() {
+            return Ok(Some(later.template));
         }
         let skipped: BTreeSet<&str> = plan.skipped.iter().map(|(key, _)| key.as_str()).collect();
-        let missing = job.needs.iter().find(|needed| skipped.contains(needed.value.as_str()))?;
-        Some(format!("it needs `{}`, which does not run", missing.value))
+        match job.needs.iter().find(|needed| skipped.contains(needed.value.as_str())) {
+            Some(missing) => Err(format!("it needs `{}`, which does not run", missing.value)),
+            None => Ok(None),
+        }
     }
 
-    /// The drafts of one job of the file; what `why_skipped` left goes to each.
+    /// The drafts of one job of the file.
     fn drafts_of(
         &mut self,
         workflow: &Workflow,
         job: &Job,
-        names: &BTreeMap<&str, Vec<String>>,
+        condition: Option<Template>,
     ) -> Vec<JobDraft> {
+        let named = Named::of(workflow, job);
         let combinations = job.strategy.as_ref().and_then(|strategy| self.strategy(strategy));
         let shared = std::mem::take(&mut self.later);
-        let needs: Vec<String> = job
-            .needs
-            .iter()
-            .filter_map(|needed| names.get(&*needed.value))
-            .flatten()
-            .cloned()
-            .collect();
+        let is_provisional = self.needs.is_none() && named.waits_for_the_run();
         let mut drafts = Vec::new();
         let has_matrix = job.strategy.as_ref().is_some_and(|strategy| strategy.matrix.is_some());
         let is_made = combinations.is_some();
-        let Combinations { keys, made, fail_fast } = combinations.unwrap_or_default();
+        if has_matrix && !is_made && self.needs.is_some() {
+            // Nothing more will be known than now.
+            shared.iter().for_each(|later| self.refuse_later(later));
+            return Vec::new();
+        }
+        let Combinations { keys, made, fail_fast, max_parallel } = combinations.unwrap_or_default();
         let total = made.len();
         for (index, values) in made.into_iter().enumerate() {
-            let strategy = json!({"fail-fast": fail_fast, "job-index": index, "job-total": total});
+            let strategy = strategy(fail_fast, index, total, max_parallel);
             let known = (is_made || !has_matrix).then_some(&values);
             self.know(workflow, Some(job), known, &strategy);
             self.later.clone_from(&shared);
             let Some(mut draft) = self.job(workflow, job) else { continue };
-            draft.needs.clone_from(&needs);
+            draft.condition.clone_from(&condition);
+            draft.is_provisional = is_provisional;
+            draft.secrets = named.secrets();
             if is_made {
                 let suffix = suffix(&values, &keys);
                 draft.name = one_line(&format!("{} ({suffix})", job.key.value));
@@ -130,7 +174,8 @@ impl Drafting<'_> {
                     draft.title = format!("{} ({suffix})", draft.title);
                 }
                 let key = job.key.value.clone();
-                draft.matrix = Some(MatrixPlace { key, values, index, total, fail_fast });
+                draft.matrix =
+                    Some(MatrixPlace { key, values, index, total, fail_fast, max_parallel });
             }
             draft.title = one_line(&draft.title);
             self.bytes += bytes_of(&draft);
@@ -147,8 +192,7 @@ impl Drafting<'_> {
     }
 
     fn strategy(&mut self, strategy: &Strategy) -> Option<Combinations> {
-        let at = strategy.max_parallel.as_ref().map(crate::workflow::Setting::at);
-        self.refuse_if(at, "`max-parallel`");
+        let max_parallel = self.count_setting(strategy.max_parallel.as_ref(), "`max-parallel`");
         let fail_fast = self.truth_setting(strategy.fail_fast.as_ref(), "`fail-fast`");
         let matrix = strategy.matrix.as_ref()?;
         let lists = self.lists(matrix, strategy.at)?;
@@ -158,7 +202,10 @@ impl Drafting<'_> {
                 self.report.error(strategy.at, "the matrix makes no job at all");
                 None
             }
-            Ok(made) => Some(Combinations { keys, made, fail_fast: fail_fast.unwrap_or(true) }),
+            Ok(made) => {
+                let fail_fast = fail_fast.unwrap_or(true);
+                Some(Combinations { keys, made, fail_fast, max_parallel })
+            }
             Err(why) => {
                 self.report.error(strategy.at, why);
                 None
@@ -226,16 +273,20 @@ impl Drafting<'_> {
 }
 
 /// Two jobs of one name or one title would overwrite each other's statuses; those that come later
-/// are numbered.
+/// are numbered. Titles are shown by forges, which tell no difference between small and capital
+/// letters.
 fn tell_apart(drafts: &mut [JobDraft]) {
     let (mut names, mut titles) = (BTreeSet::new(), BTreeSet::new());
     for (number, draft) in drafts.iter_mut().enumerate() {
-        for (taken, name) in [(&mut names, &mut draft.name), (&mut titles, &mut draft.title)] {
-            if taken.contains(name) {
-                name.push_str(&format!(" #{}", number + 1));
-            }
-            taken.insert(name.clone());
+        let number = format!(" #{}", number + 1);
+        if names.contains(&draft.name) {
+            draft.name.push_str(&number);
         }
+        names.insert(draft.name.clone());
+        if titles.contains(&draft.title.to_lowercase()) {
+            draft.title.push_str(&number);
+        }
+        titles.insert(draft.title.to_lowercase());
     }
 }
 
@@ -258,10 +309,14 @@ fn bytes_of(draft: &JobDraft) -> usize {
         let action = match &step.action {
             DraftAction::Run { script, .. } | DraftAction::TestImage { script, .. } => script.len(),
             DraftAction::LayeredBuild { build_args, .. } => table(build_args),
+            DraftAction::Action { with, .. } => table(with),
             DraftAction::Checkout => 0,
         };
-        action + table(&step.env) + step.name.len()
+        let later: usize = step.later.iter().map(|later| later.template.text.len()).sum();
+        action + table(&step.env) + step.name.len() + later
     };
-    let later: usize = draft.later.iter().map(|later| later.template.text.len()).sum();
+    let later = draft.later.iter().map(|later| &later.template);
+    let templates = later.chain(draft.outputs.values()).chain(&draft.condition);
+    let later: usize = templates.map(|template| template.text.len()).sum();
     table(&draft.env) + later + draft.steps.iter().map(step).sum::<usize>()
 }

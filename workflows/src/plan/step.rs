@@ -1,14 +1,19 @@
 //! From a step of a workflow to what a runner does.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DraftAction, Drafting, StepDraft};
 use crate::diagnostic::{nearest, quoted};
 use crate::image::BuildMode;
-use crate::job::Shell;
+use crate::job::{ActionSource, Shell, StepPart, StepTemplate};
 use crate::nvr;
 use crate::release::is_argument_name;
-use crate::workflow::{Action, Job, Located, Position, Step, StepsBody, Table, Text, Workflow};
+use crate::template::Template;
+use crate::workflow::{
+    Action, Job, Located, Position, RunDefaults, Step, StepsBody, Table, Text, Workflow,
+};
 
 /// Longest name that is made of a script's first line, in characters.
 const MAX_NAME_CHARS: usize = 80;
@@ -43,9 +48,7 @@ impl Drafting<'_> {
         let mut steps = Vec::with_capacity(body.steps.len());
         for (place, step) in body.steps.iter().enumerate() {
             self.step = Some(place);
-            if !self.holds(step.condition.as_ref()) {
-                continue;
-            }
+            let Some(condition) = self.step_condition(step) else { continue };
             let action = action_name(step);
             if action == Some(TEST_IMAGE) && !has_image {
                 let message = "there is no image to test yet";
@@ -53,7 +56,8 @@ impl Drafting<'_> {
                 self.report.error_with_hint(step.at, message, hint);
             }
             has_image |= action == Some(LAYERED_BUILD);
-            let Some(draft) = self.step(workflow, body, step) else { continue };
+            let defaults = Defaults { job: &body.defaults, workflow: &workflow.defaults };
+            let Some(draft) = self.step(defaults, step, condition) else { continue };
             builds += usize::from(matches!(draft.action, DraftAction::LayeredBuild { .. }));
             if builds == 2 {
                 let message = "a job can have only one layered build; it has one NVR and one image";
@@ -71,27 +75,28 @@ impl Drafting<'_> {
         steps
     }
 
-    fn step(&mut self, workflow: &Workflow, body: &StepsBody, step: &Step) -> Option<StepDraft> {
-        self.refuse_true(step.continue_on_error.as_ref(), "`continue-on-error`");
-        let timeout = step.timeout_minutes.as_ref().map(crate::workflow::Setting::at);
-        self.refuse_if(timeout, "`timeout-minutes` of a step");
+    pub(super) fn step(
+        &mut self,
+        defaults: Defaults<'_>,
+        step: &Step,
+        condition: Option<Template>,
+    ) -> Option<StepDraft> {
         self.refuse_if(step.background, "`background`");
-        let env = self.env(&step.env);
-        let name = step.name.as_ref().and_then(|name| self.literal(name, "`name`"));
+        let mut later = Vec::new();
+        let env = self.step_env(&step.env, &mut later);
+        let name = step.name.as_ref();
+        let name = name.and_then(|name| self.part(name, StepPart::Name, "`name`", &mut later));
         let (action, default_name) = match &step.action {
             Action::Run { script, shell, working_directory } => {
-                let action = self.run(
-                    script,
-                    first(shell, &body.defaults.shell, &workflow.defaults.shell),
-                    first(
-                        working_directory,
-                        &body.defaults.working_directory,
-                        &workflow.defaults.working_directory,
-                    ),
-                );
-                (action, first_line(&script.value))
+                let Defaults { job, workflow } = defaults;
+                let shell = first(shell, &job.shell, &workflow.shell);
+                let (of_job, of_workflow) = (&job.working_directory, &workflow.working_directory);
+                let directory = first(working_directory, of_job, of_workflow);
+                (self.run(script, shell, directory, &mut later), first_line(&script.value))
             }
-            Action::Uses { action, with } => (self.uses(action, with), action.value.clone()),
+            Action::Uses { action, with } => {
+                (self.uses(step, action, with, &mut later), action.value.clone())
+            }
             Action::Wait(_) | Action::WaitAll | Action::Cancel(_) | Action::Parallel(_) => {
                 self.unsupported(step.at, "a step that waits, cancels or runs others in parallel");
                 return None;
@@ -99,7 +104,16 @@ impl Drafting<'_> {
         };
         let name = name.filter(|name| !name.trim().is_empty());
         let name = name.unwrap_or_else(|| format!("Run {default_name}").trim_end().to_owned());
-        Some(StepDraft { name, env, action: action? })
+        Some(StepDraft {
+            name,
+            env,
+            action: action?,
+            id: step.id.as_ref().map(|id| id.value.clone()),
+            condition,
+            continue_on_error: step.continue_on_error.as_ref().map(parts::template_of),
+            timeout_minutes: step.timeout_minutes.as_ref().map(parts::template_of),
+            later,
+        })
     }
 
     fn run(
@@ -107,15 +121,24 @@ impl Drafting<'_> {
         script: &Text,
         shell: Option<&Text>,
         directory: Option<&Text>,
+        later: &mut Vec<StepTemplate>,
     ) -> Option<DraftAction> {
-        let script = self.literal(script, "`run`");
+        let script = self.part(script, StepPart::Script, "`run`", later);
         let shell = match shell {
             None => Some(Shell::Sh),
             Some(text) => self.shell(text),
         };
         let working_directory = match directory {
             None => Some(String::new()),
-            Some(text) => self.relative_path(text, "`working-directory`"),
+            Some(text) => {
+                let waiting = later.len();
+                match self.part(text, StepPart::WorkingDirectory, "`working-directory`", later) {
+                    // The runner sees where it leads once it is evaluated.
+                    Some(path) if later.len() > waiting => Some(path),
+                    Some(path) => self.path_below(text.at, &path, "`working-directory`"),
+                    None => None,
+                }
+            }
         };
         Some(DraftAction::Run {
             script: script?,
@@ -144,6 +167,10 @@ impl Drafting<'_> {
         if self.later.len() > before {
             return Some(path);
         }
+        self.path_below(text.at, &path, what)
+    }
+
+    fn path_below(&mut self, at: Position, path: &str, what: &str) -> Option<String> {
         let parts: Vec<&str> =
             path.trim().split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if path.trim_start().starts_with('/')
@@ -151,30 +178,50 @@ impl Drafting<'_> {
             || path.contains(char::is_control)
         {
             let message =
-                format!("{what} must be a path below the workspace, not {}", quoted(&path));
-            self.report.error(text.at, message);
+                format!("{what} must be a path below the workspace, not {}", quoted(path));
+            self.report.error(at, message);
             return None;
         }
         Some(parts.join("/"))
     }
 
-    fn uses(&mut self, action: &Text, with: &Table) -> Option<DraftAction> {
-        const KNOWN: [&str; 4] = ["strata/checkout", "actions/checkout", LAYERED_BUILD, TEST_IMAGE];
+    fn uses(
+        &mut self,
+        step: &Step,
+        action: &Text,
+        with: &Table,
+        later: &mut Vec<StepTemplate>,
+    ) -> Option<DraftAction> {
+        const OURS: [&str; 3] = ["strata/checkout", LAYERED_BUILD, TEST_IMAGE];
         let full = self.literal(action, "`uses`")?;
         let name = without_version(&full);
         match name {
             "strata/checkout" | "actions/checkout" => self.checkout(with),
-            LAYERED_BUILD => self.layered_build(action.at, with),
+            LAYERED_BUILD => {
+                // The bridge takes a job without an image for one that builds none.
+                self.refuse_true(
+                    step.continue_on_error.as_ref(),
+                    "`continue-on-error` of a layered build",
+                );
+                self.layered_build(action.at, with)
+            }
             TEST_IMAGE => self.test_image(action.at, with),
-            _ => {
+            _ if name.starts_with("strata/") => {
                 let message = format!("Strata has no action {}", quoted(&full));
-                let hint = match nearest(name, KNOWN) {
+                let hint = match nearest(name, OURS) {
                     Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("it has {}", KNOWN.join(", ")),
+                    None => format!("it has {}", OURS.join(", ")),
                 };
                 self.report.error_with_hint(action.at, message, hint);
                 None
             }
+            _ => match ActionSource::parse(&full) {
+                Ok(source) => Some(DraftAction::Action { source, with: self.inputs(with, later) }),
+                Err(why) => {
+                    self.report.error(action.at, why);
+                    None
+                }
+            },
         }
     }
 
@@ -307,6 +354,13 @@ impl Drafting<'_> {
         }
         args
     }
+}
+
+/// What scripts do unless their step says otherwise.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults<'a> {
+    pub(super) job: &'a RunDefaults,
+    pub(super) workflow: &'a RunDefaults,
 }
 
 /// The nearest of what the step, its job and its workflow say.

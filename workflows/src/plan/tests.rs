@@ -7,6 +7,8 @@ use crate::workflow::parse;
 
 mod evaluating;
 mod hostile;
+mod ready;
+mod steps;
 
 fn drafted(text: &str) -> Result<Vec<JobDraft>, Vec<String>> {
     let workflow = parse("ci.yaml", text).unwrap();
@@ -156,34 +158,20 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("steps: []", "3:3: job `a` has no steps and would do nothing"),
     (
-        "if: failure()\nsteps: [{uses: strata/checkout}]",
-        "5:9: `if` that waits for `failure()` is not supported yet",
+        "services: {a.b: postgres}\nsteps: [{uses: strata/checkout}]",
+        "5:16: `a.b` in `services` must be a name of its own, of letters, digits, `-` and `_`, at most 63 of them",
     ),
     (
-        "steps: [{uses: strata/checkout, if: always()}]",
-        "5:41: `if` that waits for `always()` is not supported yet",
+        "services: {db: {image: postgres, volumes: ['/etc:/etc']}}\nsteps: [{uses: strata/checkout}]",
+        "5:48: in `volumes`: `/etc:/etc` would mount something of the machine, which no container does; write `/path` for a directory that goes with the container",
     ),
     (
-        "env: {A: 'b ${{ secrets.c }}'}\nsteps: [{uses: strata/checkout}]",
-        "5:17: an expression in `env`.A that waits for `secrets.c` is not supported yet",
+        "steps: [{uses: actions/cache}]",
+        "5:20: `actions/cache` must name a branch, a tag or a commit after `@`, of letters, digits and `._-/+`",
     ),
     (
-        "strategy: {matrix: {x: [1]}, max-parallel: 1}\nsteps: [{uses: strata/checkout}]",
-        "5:48: `max-parallel` is not supported yet",
-    ),
-    (
-        "services: {db: postgres}\nsteps: [{uses: strata/checkout}]",
-        "5:16: `services` is not supported yet",
-    ),
-    ("concurrency: x\nsteps: [{uses: strata/checkout}]", "5:5: `concurrency` is not supported yet"),
-    (
-        "continue-on-error: true\nsteps: [{uses: strata/checkout}]",
-        "5:24: `continue-on-error` is not supported yet",
-    ),
-    ("outputs: {a: b}\nsteps: [{uses: strata/checkout}]", "5:15: `outputs` is not supported yet"),
-    (
-        "steps: [{uses: actions/cache@v4}]",
-        "5:20: Strata has no action `actions/cache@v4` (hint: it has strata/checkout, actions/checkout, strata/layered-build, strata/test-image)",
+        "steps: [{uses: strata/layered-build, continue-on-error: true}]",
+        "5:61: `continue-on-error` of a layered build is not supported yet",
     ),
     (
         "steps: [{uses: strata/layered-built}]",
@@ -226,12 +214,8 @@ const REFUSED: &[(&str, &str)] = &[
         "6:29: `shell` must be sh, bash or python, not `pwsh`",
     ),
     (
-        "container: {image: x, options: --privileged}\nsteps: [{run: x}]",
-        "5:36: `options` of a container is not supported yet",
-    ),
-    (
-        "container: x\nsteps: [{run: x, timeout-minutes: 3}]",
-        "6:39: `timeout-minutes` of a step is not supported yet",
+        "container: {image: x, options: --user 1}\nsteps: [{run: x}]",
+        "5:36: in `options`: a user or a health check is for services; the steps of a job run as root",
     ),
     (
         "container: x\nsteps: [{parallel: [{run: x}]}]",
@@ -298,6 +282,24 @@ fn nothing_that_cannot_be_done_is_left_out_in_silence() {
     }
     let called = drafted("on: push\njobs: {a: {uses: ./b.yaml}}").unwrap_err();
     assert_eq!(called, ["ci.yaml:2:18: a reusable workflow is not supported yet"]);
+}
+
+#[test]
+fn services_are_drafted_with_what_they_are_given() {
+    let text = job(
+        "services:\n  db:\n    image: redis:7\n    env: {A: b, TOKEN: '${{ secrets.TOKEN }}'}\n    ports: ['80:6379']\n    volumes: [/data]\n    options: --health-cmd 'redis-cli ping' --memory 1m\n    command: redis-server --save ''\nsteps: [{uses: strata/checkout}]",
+    );
+    let drafts = drafted(&text).unwrap();
+    let [service] = drafts[0].services.as_slice() else { panic!("{drafts:?}") };
+    assert_eq!((service.name.as_str(), service.image.as_str()), ("db", "redis:7"));
+    assert_eq!(service.env.get("A").map(String::as_str), Some("b"));
+    assert!(service.env_templates.contains_key("TOKEN"), "{service:?}");
+    assert_eq!(service.ports[0].container, 6379);
+    assert_eq!(service.options.volumes[0].container, "/data");
+    assert_eq!(service.options.health.command.as_deref(), Some("redis-cli ping"));
+    let command = ["redis-server", "--save", ""].map(str::to_owned).to_vec();
+    assert_eq!(service.command, Some(command));
+    assert!(drafts[0].secrets.has("token"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::image::{Image, ImageId, Parent, ParentKind};
+use super::image::{Image, ImageId, Name, Parent, ParentKind};
 use super::policy::{Policy, Propagation};
 use crate::image::{BuildMode, Reference};
 
@@ -162,6 +162,36 @@ impl Graph {
         followed.into_iter().flatten().map(name)
     }
 
+    /// The name whose digest a build of that release takes for a parent: where a promotion stands
+    /// between a build of ours and its children, the release chooses the side; else what the
+    /// Dockerfile names.
+    ///
+    /// A build that took another one would be stale from its first moment. Time grows with images.
+    #[must_use]
+    pub fn place_of<'a>(
+        &'a self,
+        policy: &Policy,
+        release: &str,
+        reference: &'a Reference,
+    ) -> &'a Reference {
+        if reference.digest.is_some() {
+            return reference;
+        }
+        let is_named =
+            |name: &&Name| name.candidate == *reference || name.stable.as_ref() == Some(reference);
+        // As `owners` decides: of two that claim a name, the one with the lesser id has it.
+        let owner = self.images.iter().find_map(|image| {
+            let name = image.names.iter().find(is_named)?;
+            Some((image, name))
+        });
+        match owner {
+            Some((image, name)) if image.mode == BuildMode::Release => {
+                name.chosen(policy.rules(release).propagate).0
+            }
+            _ => reference,
+        }
+    }
+
     pub(super) fn place(&self, id: &ImageId) -> Option<usize> {
         self.images.binary_search_by(|image| image.id.cmp(id)).ok()
     }
@@ -208,14 +238,19 @@ impl Graph {
                 return None;
             }
             let name = &owner.names[source.name];
-            let gate = name.stable.as_ref().filter(|_| propagate == Propagation::Stable);
-            Some(Followed {
-                parent,
-                reference: gate.unwrap_or(&name.candidate),
-                source: Some(source.image),
-                at_once: gate.is_none(),
-            })
+            let (reference, at_once) = name.chosen(propagate);
+            Some(Followed { parent, reference, source: Some(source.image), at_once })
         })
+    }
+}
+
+impl Name {
+    /// Whose digest counts, and whether a build moves it at once, without waiting for promotion.
+    fn chosen(&self, propagate: Propagation) -> (&Reference, bool) {
+        match (&self.stable, propagate) {
+            (Some(stable), Propagation::Stable) => (stable, false),
+            (None, Propagation::Stable) | (_, Propagation::Candidate) => (&self.candidate, true),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::quoted;
-use crate::image::{BuildMode, Digest, ManifestForm, Reference};
+use crate::image::{BuildMode, Digest, ManifestForm, Reference, Tag};
 
 /// Longest id: a repository and a branch of 255 bytes each, and what divides them.
 pub const MAX_IMAGE_ID_BYTES: usize = 512;
@@ -140,6 +140,27 @@ pub struct Name {
     /// Where users pull after promotion; `None` where there is no gate between the two.
     #[serde(default)]
     pub stable: Option<Reference>,
+}
+
+impl Name {
+    /// The names of one image of a release whose promotions move these tags. All stable tags name
+    /// one digest, so that it does not matter which of them belongs to which candidate.
+    #[must_use]
+    pub fn gated(candidates: Vec<Self>, stable_tags: &[Tag]) -> Vec<Self> {
+        let (Some(first), Some(last)) = (candidates.first(), stable_tags.last()) else {
+            return candidates;
+        };
+        let first = first.candidate.clone();
+        let further = stable_tags.iter().skip(candidates.len());
+        let further: Vec<Self> = further
+            .map(|tag| Self { candidate: first.clone(), stable: Some(first.tagged(tag)) })
+            .collect();
+        let gate = |(place, name): (usize, Self)| {
+            let tag = stable_tags.get(place).unwrap_or(last);
+            Self { stable: Some(name.candidate.tagged(tag)), ..name }
+        };
+        candidates.into_iter().enumerate().map(gate).chain(further).collect()
+    }
 }
 
 /// What a failed rebuild had been given for one parent.

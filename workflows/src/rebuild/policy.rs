@@ -40,6 +40,19 @@ crate::state::words! {
     }
 }
 
+crate::state::words! {
+    /// What two builds of an image must have in common to count as the same content.
+    #[derive(Default)]
+    Sameness {
+        /// Every file: the layers, uncompressed.
+        #[default]
+        Layers = "layers",
+        /// The packages in their versions, of builds of one commit. Files that no package owns have
+        /// no part in it.
+        Packages = "packages",
+    }
+}
+
 /// The rules of all releases, and the budgets of registries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -74,9 +87,11 @@ pub struct ReleaseRules {
     pub check: Option<String>,
     /// Which commit is built.
     pub commit: CommitChoice,
-    /// Whether a rebuild that has the same layers as the build before keeps its floating tags
+    /// Whether a rebuild that has the same content as the build before keeps its floating tags
     /// where they are, so that nothing is built again for it.
     pub skip_unchanged: bool,
+    /// What the same content is.
+    pub unchanged_by: Sameness,
 }
 
 /// How much at a time.
@@ -123,6 +138,7 @@ impl ReleaseRules {
             check: None,
             commit: CommitChoice::LastBuilt,
             skip_unchanged: false,
+            unchanged_by: Sameness::Layers,
         }
     }
 

@@ -6,12 +6,16 @@
 //! metadata finds both as described. A package without `sigmd5` cannot be matched by a hub and is
 //! left out; so is every package that is no RPM.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{BuildRecord, Built, ExportError};
 use crate::evidence::{Package, PackageKind};
-use crate::image::BuildMode;
+use crate::help::HELP_FILE;
+use crate::image::{BuildMode, ParentPin};
+use crate::rebuild::ParentKind;
 
 /// The uploaded archive: an empty tar archive, compressed with gzip.
 pub const PLACEHOLDER: [u8; 29] = [
@@ -61,15 +65,19 @@ pub fn metadata(record: &BuildRecord) -> Result<Value, ExportError> {
 /// `build.extra.image`: what is true of the image on every architecture.
 fn image(built: &Built<'_>) -> Value {
     let media_type = &built.evidence.media_type;
-    let parents = built.build.pins.iter().map(|pin| pin.written.as_str());
+    // A build of an older version tells no FROM lines apart.
+    let parents: Vec<&str> = match built.build.parent_images.as_slice() {
+        [] => built.build.pins.iter().map(|pin| pin.written.as_str()).collect(),
+        parents => parents.iter().map(String::as_str).collect(),
+    };
     json!({
         "isolated": built.build.mode == BuildMode::Isolated,
         "autorebuild": built.build.autorebuild.unwrap_or(false),
-        "help": null,
+        "help": built.evidence.has_help.then_some(HELP_FILE),
         "media_types": [media_type],
         "parent_build_id": null,
         "parent_image_builds": {},
-        "parent_images": parents.collect::<Vec<_>>(),
+        "parent_images": parents,
         "index": {
             "tags": primary(built), "floating_tags": built.build.tags.floating,
             "unique_tags": [built.build.tags.unique],
@@ -130,7 +138,7 @@ fn archive(built: &Built<'_>) -> Value {
             "image": { "arch": architecture },
             "docker": {
                 "id": id,
-                "parent_id": built.build.pins.last().map(|pin| &pin.digest),
+                "parent_id": parent(built).map(|pin| &pin.digest),
                 "repositories": pull(built),
                 "layer_sizes": layers
                     .map(|layer| json!({ "diff_id": layer.diff_id, "size": layer.unpacked_bytes }))
@@ -141,13 +149,27 @@ fn archive(built: &Built<'_>) -> Value {
                 "digests": { evidence.media_type.as_str(): built.image.digest },
                 "config": {
                     "architecture": evidence.architecture, "os": evidence.os,
-                    "config": { "Labels": built.build.labels },
+                    "config": { "Labels": labels(built) },
                     "rootfs": { "type": "layers", "diff_ids": evidence.layers.iter()
                         .map(|layer| &layer.diff_id).collect::<Vec<_>>() },
                 },
             },
         },
     })
+}
+
+/// What the image stands on. A build of an older version did not tell which of its pins that is.
+fn parent<'a>(built: &Built<'a>) -> Option<&'a ParentPin> {
+    let pins = &built.build.pins;
+    let is_told = pins.iter().any(|pin| pin.kind.is_some());
+    let parent = pins.iter().find(|pin| pin.kind == Some(ParentKind::Parent));
+    parent.or_else(|| pins.last().filter(|_| !is_told))
+}
+
+/// Those of the image; where its runner did not say, those that were put on it.
+fn labels<'a>(built: &Built<'a>) -> &'a BTreeMap<String, String> {
+    let all = &built.evidence.labels;
+    if all.is_empty() { &built.build.labels } else { all }
 }
 
 fn component(package: &Package) -> Option<Value> {

@@ -75,7 +75,7 @@ fn external(record: &BuildRecord, built: &Built<'_>) -> Value {
 
 /// What the installation decides.
 fn internal(record: &BuildRecord, built: &Built<'_>) -> Value {
-    json!({
+    let mut parameters = json!({
         "cause": record.cause,
         "trust": record.trust,
         "attempt": record.attempt,
@@ -85,8 +85,14 @@ fn internal(record: &BuildRecord, built: &Built<'_>) -> Value {
         "sourceDateEpoch": built.build.source_date_epoch,
         "limits": built.spec.limits,
         "network": built.spec.network,
+        "egress": built.spec.egress,
         "tags": built.build.tags,
-    })
+    });
+    if !built.evidence.kept_steps.is_empty() {
+        // What this build did not do itself.
+        parameters["keptSteps"] = json!(built.evidence.kept_steps);
+    }
+    parameters
 }
 
 fn source_uri(record: &BuildRecord, built: &Built<'_>) -> String {

@@ -1,5 +1,8 @@
 //! The exporters, against what the formats demand.
 
+mod hub;
+mod spec;
+
 use std::io::Read as _;
 
 use chrono::DateTime;
@@ -9,6 +12,7 @@ use super::*;
 use crate::evidence::{LayerFacts, Package, PackageKind, SourceFile, Tool};
 use crate::image::{Digest, ParentPin, Reference, Tag, TagPlan};
 use crate::job::{Limits, Network, Source, StepSpec};
+use spec::spec;
 
 const INSTALLATION: &str = "https://strata.example";
 
@@ -76,6 +80,9 @@ fn evidence() -> BuildEvidence {
             size_bytes: 5,
         }],
         tools: vec![Tool { name: "docker".to_owned(), version: "27.5".to_owned() }],
+        kept_steps: Vec::new(),
+        labels: Default::default(),
+        has_help: false,
     }
 }
 
@@ -94,6 +101,9 @@ fn build() -> BuildSpec {
         source_registry: "registry.example".to_owned(),
         sources: None,
         artifacts: None,
+        add_url: Default::default(),
+        names: None,
+        parent_images: Vec::new(),
         repository_files: Vec::new(),
         build_args: [("LEVEL".to_owned(), "9".to_owned())].into(),
         labels: [("release".to_owned(), "1.fc43".to_owned())].into(),
@@ -111,34 +121,13 @@ fn build() -> BuildSpec {
         },
         push: true,
         source_date_epoch: 1_800_000_000,
+        cache: Default::default(),
+        compression: Default::default(),
     }
 }
 
 fn nvr() -> Nvr {
     Nvr::new("httpd-container", "2.4", "1.fc43").unwrap()
-}
-
-fn spec(source: &RecordedSource) -> JobSpec {
-    let action = StepAction::LayeredBuild(Box::new(build()));
-    JobSpec {
-        name: "build".to_owned(),
-        source: Source {
-            forge: source.forge.clone(),
-            repository: source.repository.clone(),
-            clone_url: "https://forge.example/containers/httpd.git".to_owned(),
-            ref_name: source.ref_name.clone(),
-            fetch_ref: source.ref_name.to_string(),
-            commit: source.commit.clone(),
-        },
-        release: "f43".to_owned(),
-        trust: Trust::Trusted,
-        image: None,
-        env: Default::default(),
-        steps: vec![StepSpec { name: "build".to_owned(), env: Default::default(), action }],
-        limits: Limits::default(),
-        network: Network::None,
-        runs_on: vec!["docker".to_owned()],
-    }
 }
 
 fn record() -> BuildRecord {
@@ -200,6 +189,39 @@ fn exported(form: ExportForm) -> Value {
 fn a_record_reads_back_as_it_was_written() {
     let text = serde_json::to_string(&record()).unwrap();
     assert_eq!(serde_json::from_str::<BuildRecord>(&text).unwrap(), record());
+}
+
+#[test]
+fn koji_hears_which_image_is_the_parent_and_what_the_image_says_of_itself() {
+    let mut record = record();
+    let pin = |written: &str, digit, kind| ParentPin {
+        written: written.to_owned(),
+        reference: reference("f43/x:latest"),
+        digest: digest(digit),
+        kind: Some(kind),
+        form: None,
+    };
+    let spec = record.spec.as_mut().unwrap();
+    for step in &mut spec.steps {
+        let StepAction::LayeredBuild(build) = &mut step.action else { continue };
+        build.pins = vec![
+            pin("f43/base", '4', crate::rebuild::ParentKind::Parent),
+            pin("f43/tool", '5', crate::rebuild::ParentKind::Builder),
+        ];
+        build.parent_images = vec!["f43/base".to_owned()];
+    }
+    let evidence = record.evidence.as_mut().unwrap();
+    evidence.labels = [("inherited".to_owned(), "yes".to_owned())].into();
+    evidence.has_help = true;
+    let koji = koji::metadata(&record).unwrap();
+    let image = &koji["build"]["extra"]["image"];
+    assert_eq!(
+        (&image["help"], &image["parent_images"]),
+        (&json!("help.md"), &json!(["f43/base"]))
+    );
+    let docker = &koji["output"][0]["extra"]["docker"];
+    assert_eq!(docker["parent_id"], json!(digest('4')));
+    assert_eq!(docker["config"]["config"]["Labels"], json!({"inherited": "yes"}));
 }
 
 #[test]

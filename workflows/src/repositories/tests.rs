@@ -16,6 +16,33 @@ fn with_key(json: serde_json::Value) -> PackageRepository {
     PackageRepository { gpg_key: Some(KEY.to_owned()), ..repository(json) }
 }
 
+/// What the builds of `containers/httpd` find.
+fn files(repositories: &[PackageRepository]) -> Vec<RepositoryFile> {
+    super::files(repositories, &RepositoryName::parse("containers/httpd").unwrap())
+}
+
+#[test]
+fn a_repository_is_for_those_that_only_names() {
+    let found = |only: &[&str]| {
+        let json = serde_json::json!({ "kind": "yum", "unsigned": true, "only": only });
+        let repositories = [repository(json)];
+        assert_eq!(check(&repositories), Ok(()));
+        files(&repositories).len()
+    };
+    for (only, expected) in [
+        (&[][..], 1),
+        (&["containers/httpd"], 1),
+        (&["modules/**", "containers/h*"], 1),
+        (&["containers/nginx"], 0),
+        (&["*"], 0),
+    ] {
+        assert_eq!(found(only), expected, "{only:?}");
+    }
+    let many = vec!["a"; MAX_PATTERNS + 1];
+    let json = serde_json::json!({ "kind": "yum", "unsigned": true, "only": many });
+    assert!(check(&[repository(json)]).unwrap_err().contains("patterns in `only`"));
+}
+
 #[test]
 fn dnf_checks_signatures_with_the_operators_key() {
     let files = files(&[with_key(serde_json::json!({ "kind": "yum", "gpg_key_file": "/k" }))]);

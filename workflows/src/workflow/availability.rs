@@ -4,9 +4,9 @@
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#context-availability>).
 //! `forge` and `forgejo` are `github` by other names, and `release`, `image` and `parents` are ours.
 
-use super::Workflow;
 use super::known::Known;
-use super::sites::{Site, sites};
+use super::sites::{Site, sites, sites_of_action};
+use super::{ActionFile, Workflow};
 use crate::diagnostic::{Position, Report, nearest, quoted};
 use crate::expression::{self, Call, Reference};
 
@@ -41,6 +41,16 @@ pub(crate) enum Key {
     StepIf,
     StepRun,
     StepUses,
+    /// The default of an action's input.
+    ActionDefault,
+    /// Every key of a composite action's step but the next two, and its outputs.
+    ActionStep,
+    ActionStepIf,
+    ActionRun,
+    /// What a Docker action's container is given.
+    ActionArgs,
+    /// `pre-if` and `post-if`.
+    ActionIf,
 }
 
 /// Known before a run is planned.
@@ -54,6 +64,9 @@ const IN_STEP: [&str; 11] = [
     "github", "needs", "strategy", "matrix", "job", "runner", "env", "vars", "secrets", "steps",
     "inputs",
 ];
+/// What a step of a composite action sees: everything else is given to it as an input.
+const IN_ACTION: [&str; 8] =
+    ["github", "inputs", "strategy", "matrix", "job", "runner", "env", "steps"];
 /// Names that there are somewhere.
 const CONTEXTS: [&str; 17] = [
     "github", "env", "vars", "job", "jobs", "steps", "runner", "secrets", "strategy", "matrix",
@@ -65,7 +78,17 @@ const OURS: [&str; 5] = ["forge", "forgejo", "release", "image", "parents"];
 impl Key {
     /// Whether its value is an expression even without `${{ }}`.
     pub(crate) fn is_condition(self) -> bool {
-        matches!(self, Self::JobIf | Self::StepIf)
+        matches!(self, Self::JobIf | Self::StepIf | Self::ActionStepIf | Self::ActionIf)
+    }
+
+    /// The same in a composite action.
+    pub(super) fn in_action(self) -> Self {
+        match self {
+            Self::Step => Self::ActionStep,
+            Self::StepIf => Self::ActionStepIf,
+            Self::StepRun => Self::ActionRun,
+            other => other,
+        }
     }
 
     /// How messages name it.
@@ -97,6 +120,12 @@ impl Key {
             Self::StepIf => "`if` of a step",
             Self::StepRun => "`run`",
             Self::StepUses => "`uses` of a step",
+            Self::ActionDefault => "the default of an input",
+            Self::ActionStep => "a composite action",
+            Self::ActionStepIf => "`if` of a composite action's step",
+            Self::ActionRun => "`run` of a composite action",
+            Self::ActionArgs => "`args` and `env` of a Docker action",
+            Self::ActionIf => "`pre-if` and `post-if`",
         }
     }
 
@@ -127,13 +156,28 @@ impl Key {
             Self::StepIf => among(&IN_STEP, &[]) && name != "secrets",
             Self::JobOutput | Self::Step | Self::StepRun => among(&IN_STEP, &[]),
             Self::StepUses => false,
+            Self::ActionDefault => among(&["github", "strategy", "matrix", "job", "runner"], &[]),
+            Self::ActionStep | Self::ActionStepIf | Self::ActionRun | Self::ActionIf => {
+                among(&IN_ACTION, &[])
+            }
+            Self::ActionArgs => among(&["github", "inputs"], &[]),
         }
     }
 
     /// Whether GitHub has this function here.
     fn has_function(self, call: &Call) -> bool {
         match call.name {
-            "hashFiles" => matches!(self, Self::Step | Self::StepIf | Self::StepRun),
+            "hashFiles" => matches!(
+                self,
+                Self::Step
+                    | Self::StepIf
+                    | Self::StepRun
+                    | Self::ActionDefault
+                    | Self::ActionStep
+                    | Self::ActionStepIf
+                    | Self::ActionRun
+                    | Self::ActionIf
+            ),
             _ => !call.asks_for_status || self.is_condition(),
         }
     }
@@ -141,8 +185,16 @@ impl Key {
 
 /// Reports every name in an expression that is not there, at the place of the expression.
 pub(super) fn check(workflow: &Workflow, report: &mut Report) {
-    let known = Known::new(workflow);
-    for site in &sites(workflow) {
+    check_sites(&sites(workflow), &Known::new(workflow), report);
+}
+
+/// The same for an action file.
+pub(super) fn check_action(file: &ActionFile, report: &mut Report) {
+    check_sites(&sites_of_action(file), &Known::of_action(file), report);
+}
+
+fn check_sites(sites: &[Site<'_>], known: &Known<'_>, report: &mut Report) {
+    for site in sites {
         for (at, inside) in site.expressions() {
             // What is no expression was reported when it was read.
             let Ok(uses) = expression::uses(inside) else { continue };

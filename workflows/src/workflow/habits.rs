@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::availability::Key;
-use super::sites::{Site, sites};
-use super::{JobBody, On, Workflow};
+use super::sites::{Site, sites, sites_of_action};
+use super::{Action, ActionFile, ActionRuns, JobBody, On, Step, Text, Workflow};
 use crate::diagnostic::{Report, quoted};
 use crate::expression::{self, Part, Reference};
 use crate::matching::{Filter, FilterKind};
@@ -39,16 +39,63 @@ const UNTRUSTED: [&str; 24] = [
     "event.workflow_run.head_commit.author.name",
 ];
 
+/// Commands in a script's output that files have taken the place of: how each begins, whether it
+/// still has an effect, and what to write instead.
+const OLD_COMMANDS: [(&str, bool, &str); 4] = [
+    ("::set-output ", true, "echo \"NAME=VALUE\" >>\"$GITHUB_OUTPUT\""),
+    ("::save-state ", true, "echo \"NAME=VALUE\" >>\"$GITHUB_STATE\""),
+    ("::set-env ", false, "echo \"NAME=VALUE\" >>\"$GITHUB_ENV\""),
+    ("::add-path::", false, "echo \"DIRECTORY\" >>\"$GITHUB_PATH\""),
+];
+
 /// Reports what the author should look at again.
 pub(super) fn check(workflow: &Workflow, report: &mut Report) {
-    scripts(workflow, report);
+    scripts(&sites(workflow), report);
+    for job in &workflow.jobs {
+        if let JobBody::Steps(body) = &job.body {
+            old_commands(&body.steps, report);
+        }
+    }
     ids(workflow, report);
     filters(&workflow.on, report);
 }
 
+/// The same for an action file.
+pub(super) fn check_action(file: &ActionFile, report: &mut Report) {
+    scripts(&sites_of_action(file), report);
+    if let ActionRuns::Composite(steps) = &file.runs {
+        old_commands(steps, report);
+    }
+}
+
+/// What any output could hold, a stranger's text that is printed too, is no way to tell something.
+fn old_commands(steps: &[Step], report: &mut Report) {
+    for step in steps {
+        match &step.action {
+            Action::Run { script, .. } => old_commands_of(script, report),
+            Action::Parallel(steps) => old_commands(steps, report),
+            Action::Uses { .. } | Action::Wait(_) | Action::WaitAll | Action::Cancel(_) => {}
+        }
+    }
+}
+
+fn old_commands_of(script: &Text, report: &mut Report) {
+    let lines = || script.value.lines().filter(|line| !line.trim_start().starts_with('#'));
+    for (begin, works, instead) in OLD_COMMANDS {
+        if !lines().any(|line| line.contains(begin)) {
+            continue;
+        }
+        let name = quoted(begin.trim_end_matches([' ', ':']));
+        let state = if works { "is deprecated" } else { "has no effect" };
+        let message = format!("{name} {state}, since any output could hold it");
+        report.warning_with_hint(script.at, message, format!("write {instead}"));
+    }
+}
+
 /// Text of a stranger that becomes part of a script is a command of a stranger.
-fn scripts(workflow: &Workflow, report: &mut Report) {
-    for site in sites(workflow).iter().filter(|site| site.key == Key::StepRun) {
+fn scripts(sites: &[Site<'_>], report: &mut Report) {
+    let is_script = |site: &&Site<'_>| matches!(site.key, Key::StepRun | Key::ActionRun);
+    for site in sites.iter().filter(is_script) {
         for (at, inside) in site.expressions() {
             let uses = expression::uses(inside).unwrap_or_default();
             let Some(name) = uses.references.iter().find_map(untrusted) else { continue };
@@ -212,6 +259,29 @@ mod tests {
         }
         let text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: 'echo \"$T\"', env: {T: '${{ github.head_ref }}'}}]\n";
         assert_eq!(warnings(text), [""; 0]);
+    }
+
+    #[test]
+    fn commands_that_files_have_taken_the_place_of_are_told() {
+        for (old, name, state, file) in [
+            ("'echo \"::set-output name=a::b\"'", "::set-output", "is deprecated", "OUTPUT"),
+            ("'echo ::save-state name=a::b'", "::save-state", "is deprecated", "STATE"),
+            ("'echo ::set-env name=a::${{ github.sha }}'", "::set-env", "has no effect", "ENV"),
+            ("'x; echo ::add-path::/x'", "::add-path", "has no effect", "PATH"),
+        ] {
+            let found = script(old);
+            assert_eq!(found.len(), 1, "{old}: {found:?}");
+            assert!(found[0].starts_with("w:6:14: warning: `::"), "{found:?}");
+            assert!(found[0].contains(&format!("`{name}` {state}")), "{found:?}");
+            assert!(found[0].contains(&format!(">>\"$GITHUB_{file}\"")), "{found:?}");
+        }
+        for fine in ["'echo a=b >>\"$GITHUB_OUTPUT\"'", "'# ::set-output name=a::b'", "set-env x"] {
+            assert_eq!(script(fine), [""; 0], "{fine}");
+        }
+        let action = "runs:\n  using: composite\n  steps:\n    \
+                      - {shell: sh, run: 'echo ::set-output name=a::b'}\n";
+        let found = crate::workflow::parse_action("action.yml", action).unwrap().warnings;
+        assert_eq!(found.len(), 1, "{found:?}");
     }
 
     #[test]

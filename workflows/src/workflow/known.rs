@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::sites::Site;
-use super::{Action, Job, JobBody, Matrix, Position, Workflow};
+use super::{Action, ActionFile, ActionRuns, Job, JobBody, Matrix, Position, Step, Workflow};
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::expression::{Part, Reference};
 
@@ -86,6 +86,8 @@ const RELEASE_FIELDS: [&str; 4] = ["name", "dist_tag", "registry", "namespace"];
 pub(super) struct Known<'w> {
     jobs: BTreeMap<String, JobNames<'w>>,
     inputs: Vec<&'w str>,
+    /// Each `id` with the place of its step, in a composite action.
+    of_action: Option<Vec<(usize, &'w str)>>,
 }
 
 /// The names of one job.
@@ -106,7 +108,17 @@ impl<'w> Known<'w> {
             jobs.map(|job| (job.key.value.to_ascii_lowercase(), JobNames::new(job))).collect();
         let dispatched = workflow.on.workflow_dispatch.iter().flatten();
         let called = workflow.on.workflow_call.iter().flat_map(|call| &call.inputs);
-        Self { jobs, inputs: dispatched.chain(called).map(|input| &*input.name.value).collect() }
+        let inputs = dispatched.chain(called).map(|input| &*input.name.value).collect();
+        Self { jobs, inputs, of_action: None }
+    }
+
+    pub(super) fn of_action(file: &'w ActionFile) -> Self {
+        let steps = match &file.runs {
+            ActionRuns::Composite(steps) => ids_of(steps),
+            ActionRuns::Docker(_) | ActionRuns::Node(_) => Vec::new(),
+        };
+        let inputs = file.inputs.iter().map(|input| &*input.name.value).collect();
+        Self { jobs: BTreeMap::new(), inputs, of_action: Some(steps) }
     }
 
     /// Reports the first part of a reference that is not there.
@@ -197,12 +209,15 @@ impl<'w> Known<'w> {
     }
 
     fn step(&self, site: &Site<'_>, name: &str, path: &[Option<&str>]) -> Found {
-        let Some(of) = self.of(site) else { return Ok(()) };
-        match of.steps.iter().find(|(_, id)| id.eq_ignore_ascii_case(name)) {
+        let (owner, steps) = match (&self.of_action, self.of(site)) {
+            (Some(steps), _) => ("the action".to_owned(), steps),
+            (None, Some(of)) => (format!("job `{}`", of.job.key.value), &of.steps),
+            (None, None) => return Ok(()),
+        };
+        match steps.iter().find(|(_, id)| id.eq_ignore_ascii_case(name)) {
             None => {
-                let ids: Vec<&str> = of.steps.iter().map(|(_, id)| *id).collect();
-                let message =
-                    format!("no step of job `{}` has the id {}", of.job.key.value, quoted(name));
+                let ids: Vec<&str> = steps.iter().map(|(_, id)| *id).collect();
+                let message = format!("no step of {owner} has the id {}", quoted(name));
                 let hint = nearest(name, ids).map(|meant| format!("did you mean `steps.{meant}`?"));
                 Err((message, hint))
             }
@@ -228,17 +243,22 @@ impl<'w> JobNames<'w> {
             return Self { job, outputs: None, matrix, steps: Vec::new() };
         };
         let outputs = body.outputs.iter().map(|output| &*output.key.value).collect();
-        let mut steps = Vec::new();
-        for (place, step) in body.steps.iter().enumerate() {
-            let inner = match &step.action {
-                Action::Parallel(inner) => inner.as_slice(),
-                _ => &[],
-            };
-            let ids = std::iter::once(step).chain(inner).filter_map(|step| step.id.as_ref());
-            steps.extend(ids.map(|id| (place, &*id.value)));
-        }
-        Self { job, outputs: Some(outputs), matrix, steps }
+        Self { job, outputs: Some(outputs), matrix, steps: ids_of(&body.steps) }
     }
+}
+
+/// Each `id` with the place of its step.
+fn ids_of(steps: &[Step]) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        let inner = match &step.action {
+            Action::Parallel(inner) => inner.as_slice(),
+            _ => &[],
+        };
+        let ids = std::iter::once(step).chain(inner).filter_map(|step| step.id.as_ref());
+        found.extend(ids.map(|id| (place, &*id.value)));
+    }
+    found
 }
 
 /// The keys of a matrix that is written out; `None` when an expression may add some.

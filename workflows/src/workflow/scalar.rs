@@ -97,8 +97,13 @@ impl Reader {
 
     /// `if`, which is an expression even without `${{ }}`.
     pub(super) fn condition(&mut self, fields: &Fields<'_>) -> Option<Text> {
-        let path = fields.path_of("if");
-        let text = self.text_or_empty(fields.get("if")?, &path)?;
+        self.condition_at(fields, "if")
+    }
+
+    /// A condition under another key.
+    pub(super) fn condition_at(&mut self, fields: &Fields<'_>, key: &str) -> Option<Text> {
+        let path = fields.path_of(key);
+        let text = self.text_or_empty(fields.get(key)?, &path)?;
         if !text.has_expression() {
             self.check_expression(&text.value, text.at, &path)?;
         } else if text.as_expression().is_none() {

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 
 use super::availability::Key;
 use super::{
-    Action, Container, Job, JobBody, Matrix, Position, RunDefaults, Secrets, Setting, Step,
-    StepsBody, Table, Text, Workflow, expressions_in,
+    Action, ActionFile, ActionRuns, Container, Job, JobBody, Matrix, Position, RunDefaults,
+    Secrets, Setting, Step, StepsBody, Table, Text, Workflow, expressions_in,
 };
 
 /// One text.
@@ -65,6 +65,39 @@ pub(crate) fn sites(workflow: &Workflow) -> Vec<Site<'_>> {
         walk.job = Some(job);
         walk.job(job);
     }
+    walk.sites
+}
+
+/// All texts of an action file, in no order that matters.
+pub(crate) fn sites_of_action(file: &ActionFile) -> Vec<Site<'_>> {
+    let mut walk = Walk { sites: Vec::new(), job: None, step: None };
+    for input in &file.inputs {
+        walk.optional(Key::ActionDefault, input.default.as_ref());
+    }
+    let phases = match &file.runs {
+        ActionRuns::Composite(steps) => {
+            for (place, step) in steps.iter().enumerate() {
+                walk.step = Some(place);
+                walk.step(step);
+            }
+            walk.step = None;
+            for output in &file.outputs {
+                walk.optional(Key::ActionStep, output.value.as_ref());
+            }
+            None
+        }
+        ActionRuns::Docker(docker) => {
+            docker.env.iter().for_each(|entry| walk.text(Key::ActionArgs, &entry.value));
+            docker.args.iter().for_each(|text| walk.text(Key::ActionArgs, text));
+            Some(&docker.phases)
+        }
+        ActionRuns::Node(node) => Some(&node.phases),
+    };
+    if let Some(phases) = phases {
+        walk.optional(Key::ActionIf, phases.pre_if.as_ref());
+        walk.optional(Key::ActionIf, phases.post_if.as_ref());
+    }
+    walk.sites.iter_mut().for_each(|site| site.key = site.key.in_action());
     walk.sites
 }
 

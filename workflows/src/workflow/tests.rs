@@ -5,6 +5,7 @@ use super::*;
 mod corpus;
 mod hostile;
 mod messages;
+mod mutations;
 
 /// A workflow of one job around `rest`, which stands at the top of the file.
 fn around(rest: &str) -> String {

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::{map, read};
-use crate::dockerfile::{NamedImage, images_named, parse, pinned};
+use crate::dockerfile::{NamedImage, images_named, parse, pinned, with_stage_env};
 
 fn pins_for(images: &[NamedImage]) -> Vec<(String, String)> {
     let pin = |(index, image): (usize, &NamedImage)| {
@@ -111,4 +113,17 @@ proptest! {
             prop_assert!(labels.is_ok() || labels.is_err_and(|error| !error.message.is_empty()));
         }
     }
+}
+
+#[test]
+fn every_stage_begins_with_the_variables_that_are_set_for_it() {
+    let env = BTreeMap::from([("REL".to_owned(), "0.local".to_owned())]);
+    let text =
+        "# escape=`\nFROM a AS one\n# a comment\nRUN x `\n  y\nFROM one AS two\nFROM two\nCMD z\n";
+    let expected = "# escape=`\nFROM a AS one\n# a comment\nENV REL=0.local\nRUN x `\n  y\n\
+                    FROM one AS two\nENV REL=0.local\nFROM two\nENV REL=0.local\nCMD z\n";
+    assert_eq!(with_stage_env(text, &env).unwrap(), expected);
+    assert_eq!(with_stage_env("FROM a", &env).unwrap(), "FROM a\nENV REL=0.local\n");
+    assert_eq!(with_stage_env(text, &BTreeMap::new()).unwrap(), text);
+    assert!(with_stage_env("", &env).is_err());
 }

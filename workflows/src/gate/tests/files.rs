@@ -41,11 +41,39 @@ fn files_from_elsewhere_must_be_what_the_release_takes() {
 }
 
 #[test]
+fn without_the_rules_of_a_release_only_forms_are_checked() {
+    let hash = "a".repeat(64);
+    let dockerfile = GOOD.replace("base:1", "anywhere.example/base:1");
+    let artifacts = format!("- url: https://a.example/m/x\n  sha256: {hash}\n");
+    let with = |sources: &str| {
+        let files = files(&[
+            ("Dockerfile", &dockerfile),
+            ("sources", sources),
+            ("fetch-artifacts-url.yaml", &artifacts),
+        ]);
+        let found =
+            diagnose(asked(BuildMode::Release, None), &files, release(), Admission::FormOnly);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&format!("SHA256 (good) = {hash}\n")), Vec::<String>::new());
+    let told = with("nonsense\n");
+    assert!(told.len() == 1 && told[0].starts_with("sources:1:1: "), "{told:?}");
+}
+
+#[test]
 fn artifacts_that_nobody_resolves_are_noted() {
     let texts = [("Dockerfile", GOOD), ("fetch-artifacts-pnc.yaml", "x")];
     let notes = gated(&texts).unwrap().notes;
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].starts_with("fetch-artifacts-pnc.yaml: has no effect here"), "{notes:?}");
+}
+
+#[test]
+fn a_root_that_nobody_reads_to_its_end_is_noted() {
+    let mut files = files(&[("Dockerfile", GOOD)]);
+    files.root_is_cut = true;
+    let gated = through(asked(BuildMode::Release, None), &files, release()).unwrap();
+    assert_eq!(gated.notes, [".: too many names here to look for misspelt ones"]);
 }
 
 #[test]
@@ -61,7 +89,8 @@ fn every_finding_before_the_push_has_a_line_and_a_column() {
         ("container.yml", ""),
     ]);
     let hosts = ["r.example".to_owned()];
-    let found = diagnose(asked(BuildMode::Release, None), &files, release(), &hosts);
+    let found =
+        diagnose(asked(BuildMode::Release, None), &files, release(), Admission::ByRelease(&hosts));
     let told: Vec<String> = found.iter().map(ToString::to_string).collect();
     for beginning in [
         "Dockerfile:4:3: ADD of `https://x.example/a` has no checksum",
@@ -82,14 +111,19 @@ fn a_repository_whose_version_only_its_parent_knows_is_passed_in_silence() {
     let text = "FROM base:1\nLABEL com.redhat.component=c name=n version=\"$BASE_VERSION\"\n";
     let hosts = ["r.example".to_owned()];
     let literal = files(&[("Dockerfile", &text.replace("name=n", "name=N"))]);
-    let found = diagnose(asked(BuildMode::Release, None), &literal, release(), &hosts);
+    let found = diagnose(
+        asked(BuildMode::Release, None),
+        &literal,
+        release(),
+        Admission::ByRelease(&hosts),
+    );
     assert_eq!(found.len(), 1, "what no parent can mend is told: {found:?}");
     assert!(found[0].to_string().starts_with("Dockerfile:2:1: label `name` cannot be `N`"));
     let found = diagnose(
         asked(BuildMode::Release, None),
         &files(&[("Dockerfile", text)]),
         release(),
-        &hosts,
+        Admission::ByRelease(&hosts),
     );
     assert_eq!(found, []);
 }

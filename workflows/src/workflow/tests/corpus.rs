@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::parse;
 
 /// The folder of shared test data, when this machine has one.
-fn shared(folder: &str) -> Option<PathBuf> {
+pub(super) fn shared(folder: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let root = std::env::var_os("STRATA_SHARED").map_or(beside, PathBuf::from);
     let folder = root.join("corpora/workflow-schema").join(folder);

@@ -1,0 +1,141 @@
+//! What people ask for in comments on pull requests, and who may.
+//!
+//! A comment is a stranger's text: one line of it is looked at, and that line has a bound. Who may
+//! say what is decided here and nowhere else; the table is in docs/FORGES.md.
+
+pub mod answer;
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostic::nearest;
+
+/// Longest line that can be a command, in bytes.
+pub const MAX_LINE_BYTES: usize = 200;
+/// Most lines of a comment that are searched for a command.
+const MAX_LINES: usize = 500;
+/// Fewest digits of a commit that `/ok-to-test` can name.
+const MIN_COMMIT_DIGITS: usize = 7;
+
+/// Every command, as it is written.
+pub const COMMANDS: [&str; 4] = ["/ok-to-test", "/retest", "/cancel", "/build"];
+
+/// What a comment asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `/ok-to-test [COMMIT]`: let the change run. Digits of the commit that was looked at keep a
+    /// push that comes in between from being approved.
+    OkToTest(Option<String>),
+    /// `/retest [WORKFLOW]`: run the workflows again, or the one of that name.
+    Retest(Option<String>),
+    /// `/cancel`: stop what runs.
+    Cancel,
+    /// `/build RELEASE`: a scratch build by the rules of another release.
+    Build(String),
+}
+
+/// What somebody may do with a repository, as its forge says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// Nothing, or nobody knows them.
+    None,
+    /// Read it.
+    Read,
+    /// Push to it.
+    Write,
+    /// Say who else may.
+    Admin,
+}
+
+/// Who says a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speaker {
+    /// True for who opened the pull request.
+    pub is_author: bool,
+    /// What they may do with the repository.
+    pub permission: Permission,
+}
+
+/// The line of a comment that may be a command: the first that begins with `/` and a letter,
+/// quotations and blocks of code left out. `None` when there is none, or it is too long.
+#[must_use]
+pub fn line_of(comment: &str) -> Option<&str> {
+    let mut in_code = false;
+    comment.lines().take(MAX_LINES).map(str::trim_end).find(|line| {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        let word = line.split_whitespace().next().unwrap_or_default();
+        !in_code && line.len() <= MAX_LINE_BYTES && line.starts_with(word) && is_word(word)
+    })
+}
+
+/// `/` and a word. A path such as `/usr/bin` is none.
+fn is_word(word: &str) -> bool {
+    let Some(rest) = word.strip_prefix('/') else { return false };
+    rest.starts_with(|c: char| c.is_ascii_lowercase())
+        && rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
+/// Reads a command.
+///
+/// # Errors
+/// A hint for who wrote it.
+pub fn parse(line: &str) -> Result<Command, String> {
+    let mut words = line.split_whitespace();
+    let word = words.next().unwrap_or_default();
+    let (first, second) = (words.next(), words.next());
+    let usage = |usage: &str| Err(format!("Write it as `{usage}`."));
+    match (word, first, second) {
+        ("/ok-to-test", None, None) => Ok(Command::OkToTest(None)),
+        ("/ok-to-test", Some(commit), None) if is_commit(commit) => {
+            Ok(Command::OkToTest(Some(commit.to_ascii_lowercase())))
+        }
+        ("/ok-to-test", ..) => usage("/ok-to-test` or `/ok-to-test COMMIT"),
+        // The name of a workflow may have spaces.
+        ("/retest", None, _) => Ok(Command::Retest(None)),
+        ("/retest", Some(_), _) => Ok(Command::Retest(Some(line[word.len()..].trim().to_owned()))),
+        ("/cancel", None, None) => Ok(Command::Cancel),
+        ("/cancel", ..) => usage("/cancel"),
+        ("/build", Some(release), None) => Ok(Command::Build(release.to_owned())),
+        ("/build", ..) => usage("/build RELEASE"),
+        _ => Err(unknown(word)),
+    }
+}
+
+fn unknown(word: &str) -> String {
+    match nearest(word, COMMANDS) {
+        Some(meant) => format!("There is no command `{word}`; did you mean `{meant}`?"),
+        None => {
+            let all = COMMANDS.map(|command| format!("`{command}`")).join(", ");
+            format!("There is no command `{word}`; there is {all}.")
+        }
+    }
+}
+
+fn is_commit(text: &str) -> bool {
+    (MIN_COMMIT_DIGITS..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Whether somebody may say it. `runs_freely` is true for a change that is approved or needs no
+/// approval: its author may have it run again, and never for the first time.
+///
+/// # Errors
+/// Why not, for who asked.
+pub fn may(command: &Command, speaker: Speaker, runs_freely: bool) -> Result<(), String> {
+    let writes = speaker.permission >= Permission::Write;
+    match command {
+        Command::OkToTest(_) | Command::Build(_) if !writes => {
+            Err("That is for people with write access to the repository.".to_owned())
+        }
+        Command::Retest(_) if !(writes || speaker.is_author && runs_freely) => Err(
+            "That is for people with write access to the repository, and for the author once the \
+             change is approved."
+                .to_owned(),
+        ),
+        Command::Cancel if !writes && !speaker.is_author => {
+            Err("That is for people with write access to the repository and for the author."
+                .to_owned())
+        }
+        Command::OkToTest(_) | Command::Build(_) | Command::Retest(_) | Command::Cancel => Ok(()),
+    }
+}

@@ -1,0 +1,78 @@
+use super::*;
+
+#[test]
+fn the_first_line_that_begins_with_a_word_is_the_command() {
+    for (comment, line) in [
+        ("/retest", Some("/retest")),
+        ("Looks good.\r\n/ok-to-test 1234567  \r\n/cancel", Some("/ok-to-test 1234567")),
+        ("> /ok-to-test\nno", None),
+        ("please /retest", None),
+        ("  /retest", None),
+        ("```\n/retest\n```\n/cancel", Some("/cancel")),
+        ("/usr/bin/true fails\n/etc", Some("/etc")),
+        ("/", None),
+        ("/Retest", None),
+        ("", None),
+    ] {
+        assert_eq!(line_of(comment), line, "{comment:?}");
+    }
+    assert_eq!(line_of(&format!("/retest {}", "x".repeat(MAX_LINE_BYTES))), None);
+    assert_eq!(line_of(&format!("{}/retest", "\n".repeat(MAX_LINES))), None);
+}
+
+#[test]
+fn commands_are_read_with_their_arguments() {
+    let text = ToOwned::to_owned;
+    for (line, command) in [
+        ("/ok-to-test", Command::OkToTest(None)),
+        ("/ok-to-test ABCDEF1", Command::OkToTest(Some(text("abcdef1")))),
+        ("/retest", Command::Retest(None)),
+        ("/retest layered  image", Command::Retest(Some(text("layered  image")))),
+        ("/cancel", Command::Cancel),
+        ("/build f43", Command::Build(text("f43"))),
+    ] {
+        assert_eq!(parse(line), Ok(command), "{line}");
+    }
+}
+
+#[test]
+fn what_is_no_command_gets_a_hint() {
+    for (line, hint) in [
+        ("/ok-to-tset", "did you mean `/ok-to-test`?"),
+        ("/re-test", "did you mean `/retest`?"),
+        ("/frobnicate", "there is `/ok-to-test`, `/retest`, `/cancel`, `/build`."),
+        ("/ok-to-test main", "Write it as `/ok-to-test` or `/ok-to-test COMMIT`."),
+        ("/ok-to-test abc", "Write it as"),
+        ("/cancel now", "Write it as `/cancel`."),
+        ("/build", "Write it as `/build RELEASE`."),
+        ("/build f43 f44", "Write it as `/build RELEASE`."),
+    ] {
+        let told = parse(line).unwrap_err();
+        assert!(told.contains(hint), "{line}: {told}");
+        assert_eq!(line_of(&told), None, "a hint is no command: {told}");
+    }
+}
+
+#[test]
+fn who_may_say_what() {
+    let (ok, retest, cancel, build) = (
+        Command::OkToTest(None),
+        Command::Retest(None),
+        Command::Cancel,
+        Command::Build("f43".to_owned()),
+    );
+    let said = |permission, is_author, runs_freely| {
+        [&ok, &retest, &cancel, &build]
+            .map(|command| may(command, Speaker { is_author, permission }, runs_freely).is_ok())
+    };
+    for permission in [Permission::None, Permission::Read] {
+        assert_eq!(said(permission, false, true), [false; 4], "a stranger");
+        assert_eq!(said(permission, true, false), [false, false, true, false], "the author");
+        assert_eq!(said(permission, true, true), [false, true, true, false], "once approved");
+    }
+    for permission in [Permission::Write, Permission::Admin] {
+        for is_author in [false, true] {
+            assert_eq!(said(permission, is_author, false), [true; 4], "{permission:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a look at a repository's branches says that no delivery said.
+//!
+//! Forges forget: many refs in one push, an outage on either side, a hook that is switched off.
+//! A sweep lists the branches and compares them with what was told. A head that nobody told of
+//! must be seen twice, some time apart: its delivery may just be on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Push, RefDeleted};
+use crate::names::{CommitId, RefName, RepositoryName};
+
+/// A branch as the last sweep left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its head; `None` when it was not there.
+    pub head: Option<CommitId>,
+    /// What nobody has told of yet.
+    pub missed: Option<Missed>,
+}
+
+/// A change that was seen and not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// The head that was seen; `None` when the branch was gone.
+    pub head: Option<CommitId>,
+    /// When it was seen first.
+    pub since: DateTime<Utc>,
+}
+
+/// What the events since the last sweep say of a branch, oldest first: its new head each time,
+/// `None` for a deletion.
+pub type Told = BTreeMap<RefName, Vec<Option<CommitId>>>;
+
+/// A look at a repository.
+#[derive(Debug, Clone)]
+pub struct Look<'a> {
+    /// Where.
+    pub repository: &'a RepositoryName,
+    /// Branches as the last sweep left them.
+    pub known: &'a BTreeMap<RefName, Known>,
+    /// What was told since; of the first sweep, ever.
+    pub told: &'a Told,
+    /// Branches as they are.
+    pub heads: &'a BTreeMap<RefName, CommitId>,
+    /// Whether nobody swept here before: branches that nobody spoke of are then no news.
+    pub is_first: bool,
+    /// When the branches were listed.
+    pub now: DateTime<Utc>,
+    /// How long a change may be untold before it counts as missed.
+    pub settle: TimeDelta,
+}
+
+/// What a look gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Branches as this sweep leaves them; those that are gone are not in it.
+    pub known: BTreeMap<RefName, Known>,
+    /// What no forge delivered.
+    pub events: Vec<Event>,
+}
+
+impl Found {
+    /// Whether a change waits to be told or to count as missed.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.known.values().any(|known| known.missed.is_some())
+    }
+}
+
+/// Compares. The events have the identity that the forge's own would have, so that the one which
+/// comes later is recognised as the same happening.
+#[must_use]
+pub fn compare(look: &Look<'_>) -> Found {
+    let names: BTreeSet<&RefName> =
+        look.known.keys().chain(look.told.keys()).chain(look.heads.keys()).collect();
+    let mut found = Found::default();
+    for name in names {
+        let branch = Branch::of(look, name);
+        let (known, event) = branch.judged(look, name);
+        found.events.extend(event);
+        if known.head.is_some() || known.missed.is_some() {
+            found.known.insert(name.clone(), known);
+        }
+    }
+    found
+}
+
+/// One branch, from all sides.
+struct Branch<'a> {
+    now: Option<&'a CommitId>,
+    /// What it should be after all that was told.
+    expected: Option<&'a CommitId>,
+    is_told: bool,
+    missed: Option<&'a Missed>,
+}
+
+impl<'a> Branch<'a> {
+    fn of(look: &'a Look<'_>, name: &RefName) -> Self {
+        let known = look.known.get(name);
+        let told = look.told.get(name).map(Vec::as_slice).unwrap_or_default();
+        let now = look.heads.get(name);
+        let left = known.and_then(|known| known.head.as_ref());
+        let expected = match told.last() {
+            Some(last) => last.as_ref(),
+            None => left,
+        };
+        // Deliveries may come out of order, so that the newest one need not name the newest head.
+        let is_in = told.iter().any(|head| head.as_ref() == now);
+        let is_no_news = look.is_first && told.is_empty();
+        let is_told = expected == now || is_in || is_no_news;
+        Self { now, expected, is_told, missed: known.and_then(|known| known.missed.as_ref()) }
+    }
+
+    fn judged(&self, look: &Look<'_>, name: &RefName) -> (Known, Option<Event>) {
+        let settled = Known { head: self.now.cloned(), missed: None };
+        if self.is_told {
+            return (settled, None);
+        }
+        let before = self.missed.filter(|missed| missed.head.as_ref() == self.now);
+        let since = before.map_or(look.now, |missed| missed.since);
+        if look.now - since < look.settle {
+            let missed = Some(Missed { head: self.now.cloned(), since });
+            return (Known { head: self.expected.cloned(), missed }, None);
+        }
+        (settled, self.event(look.repository, name))
+    }
+
+    fn event(&self, repository: &RepositoryName, ref_name: &RefName) -> Option<Event> {
+        let (repository, ref_name) = (repository.clone(), ref_name.clone());
+        let before = self.expected.cloned();
+        match (before, self.now.cloned()) {
+            (before, Some(after)) => Some(Event::Push(Push {
+                repository,
+                ref_name,
+                before,
+                after,
+                forced: false,
+                actor: None,
+            })),
+            (before @ Some(_), None) => {
+                Some(Event::BranchDeleted(RefDeleted { repository, ref_name, before, actor: None }))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// When a repository is looked at again: after the interval, by up to a quarter of it earlier, so
+/// that many do not come due in one moment.
+#[must_use]
+pub fn next_sweep(now: DateTime<Utc>, interval: TimeDelta, seed: u64) -> DateTime<Utc> {
+    let spread = (interval.num_seconds() / 4).max(1).unsigned_abs();
+    now + interval - TimeDelta::seconds((seed % spread).cast_signed())
+}
+
+#[cfg(test)]
+mod tests;
