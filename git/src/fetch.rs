@@ -43,7 +43,8 @@ pub struct RefHead {
 }
 
 impl Mirror {
-    /// The commit that a full ref leads to on the server, `None` when it has no such ref.
+    /// The commit that a full ref, or `HEAD`, leads to on the server, `None` when it has no such
+    /// ref.
     ///
     /// # Errors
     /// See [`GitError`].
@@ -53,7 +54,9 @@ impl Mirror {
         ref_name: &str,
         deadline: &Deadline,
     ) -> Result<Option<String>, GitError> {
-        check_ref(ref_name)?;
+        if ref_name != "HEAD" {
+            check_ref(ref_name)?;
+        }
         let heads = list_refs(&self.repository()?, remote, ref_name, deadline)?;
         Ok(heads.into_iter().find(|head| head.name == ref_name).map(|head| head.commit))
     }
@@ -215,11 +218,23 @@ fn with_connection<T>(
 }
 
 fn http_options(remote: &Remote) -> http::Options {
+    let guard = remote.guard().cloned().map(Arc::new);
+    let follow_redirects = match &guard {
+        Some(_) => http::options::FollowRedirects::None,
+        None => http::options::FollowRedirects::default(),
+    };
     let backend = http::reqwest::Options {
-        configure_client: Some(Box::new(|client| Ok(client.timeout(SILENCE_TIMEOUT)))),
+        configure_client: Some(Box::new(move |client| {
+            let client = client.timeout(SILENCE_TIMEOUT);
+            Ok(match &guard {
+                Some(guard) => client.dns_resolver(Arc::clone(guard)),
+                None => client,
+            })
+        })),
         ..Default::default()
     };
     http::Options {
+        follow_redirects,
         extra_headers: remote
             .authorization()
             .map(|header| header.expose_secret().to_owned())

@@ -189,6 +189,19 @@ impl Mirror {
         Ok(paths)
     }
 
+    /// The parents of a commit, the first one first; they need not have been fetched.
+    ///
+    /// # Errors
+    /// [`GitError::NotFound`] when it was not fetched, [`GitError::Invalid`] when it is malformed.
+    pub fn parents_of(&self, commit: &str) -> Result<Vec<String>, GitError> {
+        let repository = self.repository()?;
+        let unreadable = |e| GitError::of_objects(commit, &e);
+        let object = repository.find_object(fetch::object_id(commit)?).map_err(unreadable)?;
+        let found = object.peel_to_commit().map_err(unreadable)?;
+        let decoded = found.decode().map_err(unreadable)?;
+        Ok(decoded.parents().map(|id| id.to_string()).collect())
+    }
+
     /// Time, author and message of a commit.
     ///
     /// # Errors

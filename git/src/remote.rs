@@ -1,9 +1,12 @@
 //! Where to fetch from: the URL's rules and the token.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use reqwest::dns::{Name, Resolve, Resolving};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::GitError;
@@ -19,6 +22,23 @@ const TOKEN_USER: &str = "x-access-token";
 pub struct Remote {
     url: String,
     token: Option<SecretString>,
+    guard: Option<Guard>,
+}
+
+/// A resolver of names that somebody else chose.
+#[derive(Clone)]
+pub(crate) struct Guard(Arc<dyn Resolve>);
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        self.0.resolve(name)
+    }
 }
 
 impl Remote {
@@ -32,7 +52,18 @@ impl Remote {
     /// [`GitError::Invalid`] says what is wrong without repeating a URL that may hold a password.
     pub fn new(url: &str, token: Option<SecretString>) -> Result<Self, GitError> {
         check_url(url)?;
-        Ok(Self { url: url.to_owned(), token })
+        Ok(Self { url: url.to_owned(), token, guard: None })
+    }
+
+    /// Has names of `https` and `http` resolved by this resolver, which may refuse, and follows no
+    /// redirect, which could lead to where no name is resolved.
+    #[must_use]
+    pub fn guarded(self, resolver: Arc<dyn Resolve>) -> Self {
+        Self { guard: Some(Guard(resolver)), ..self }
+    }
+
+    pub(crate) fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
 
     /// The URL, which holds no secret.

@@ -206,3 +206,30 @@ fn answers_of_a_server_are_told_apart() {
         assert!(matches!(error, GitError::Unreachable(_)), "{error}");
     }
 }
+
+/// A resolver that finds no address good enough.
+struct Nowhere;
+
+impl reqwest::dns::Resolve for Nowhere {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let why = format!("{} is refused", name.as_str());
+        Box::pin(async move { Err(why.into()) })
+    }
+}
+
+#[test]
+fn a_guarded_remote_asks_its_resolver_about_names() {
+    let origin = Origin::new();
+    origin.push("rawhide", &[("Dockerfile", "FROM fedora\n")]);
+    let address = serve(origin.path(), Protocol::New, |_| None);
+    let scratch = TempDir::new().unwrap();
+    let mirror = Mirror::open(&mirror_path(&scratch)).unwrap();
+    let url = format!("http://localhost:{}/.", address.port());
+    let remote = Remote::new(&url, None).unwrap();
+    assert_eq!(mirror.refs(&remote, "refs/heads/", &soon()).unwrap().len(), 1);
+    let guarded = remote.guarded(std::sync::Arc::new(Nowhere));
+    match mirror.refs(&guarded, "refs/heads/", &soon()) {
+        Err(GitError::Unreachable(why)) => assert!(why.contains("localhost"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}

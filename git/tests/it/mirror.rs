@@ -46,6 +46,8 @@ fn one_commit_is_fetched_and_read_without_its_history() {
     assert_eq!(facts.author, "Ada <ada@example.org>");
     assert_eq!(facts.message, "Change things\n\nBecause.\n");
     assert!(matches!(mirror.commit_facts(&first), Err(GitError::NotFound(_))));
+    assert_eq!(mirror.parents_of(&second).unwrap(), [first.as_str()], "told without being fetched");
+    assert!(matches!(mirror.parents_of(&first), Err(GitError::NotFound(_))));
 }
 
 #[test]
@@ -103,7 +105,8 @@ fn refs_are_listed_and_looked_up() {
         mirror.refs(&remote, "refs/heads/", &soon()).unwrap(),
         [branch("refs/heads/f43", &f43), branch("refs/heads/rawhide", &rawhide)]
     );
-    for hostile in ["rawhide", "HEAD", "refs/heads/a b", "refs/heads/*", "refs/heads/x:refs/y"] {
+    assert_eq!(head("HEAD").as_deref(), Some(rawhide.as_str()));
+    for hostile in ["rawhide", "head", "refs/heads/a b", "refs/heads/*", "refs/heads/x:refs/y"] {
         let error = mirror.head_of(&remote, hostile, &soon()).unwrap_err();
         assert!(matches!(error, GitError::Invalid(_)), "{hostile}: {error}");
     }
