@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use builder::{BuildRequest, Limits, Network, Output, Progress, Registries, Store, build};
+use builder::{BuildRequest, Given, Limits, Network, Output, Progress, Registries, Store, build};
 use clap::Parser;
 use workflows::image::Reference;
 
@@ -77,10 +77,15 @@ async fn main() -> anyhow::Result<()> {
         labels: pairs(&options.label)?,
         push: tag.clone().filter(|_| options.push),
         default_registry: "docker.io".to_owned(),
+        egress: Vec::new(),
         network: if options.host_network { Network::Host } else { Network::None },
         limits: Limits::default(),
         latest_time: options.timestamp,
+        given: Given::default(),
         runtime: options.runtime.clone(),
+        additions: builder::Additions::default(),
+        cache: builder::CachePolicy::default(),
+        compression: builder::Compression::default(),
     };
     let quiet = options.quiet;
     let show = move |progress: Progress<'_>| {
@@ -88,6 +93,7 @@ async fn main() -> anyhow::Result<()> {
         // Whoever closed our standard error does not want to know.
         let _ = match progress {
             _ if quiet => Ok(()),
+            Progress::Image(_) | Progress::Kept { .. } => Ok(()),
             Progress::Step { line, text } => writeln!(err, "{line}: {text}"),
             Progress::Output(bytes) => err.write_all(bytes),
             Progress::Layer { digest, size, plain_size } => {

@@ -5,62 +5,26 @@
 //! system calls, no way to get more rights, bounds on memory and processes, and no network
 //! unless the build was given one.
 
+mod command_files;
+mod limits;
+mod mounted;
+mod namesakes;
 mod overlay;
+mod rootless;
 mod run;
 mod runtime;
 mod seccomp;
 mod spec;
 mod stubs;
+mod usage;
 mod users;
+mod watch;
 
+pub use limits::{Limits, Rlimit};
+pub(crate) use mounted::{Memory, MountSource, Mounted};
 pub(crate) use overlay::{Overlay, make_empty, private_mounts};
+pub(crate) use rootless::check as check_user;
+pub use rootless::in_user_namespace;
 pub(crate) use run::{Command, Ending, Sandbox};
 pub(crate) use runtime::{Runtime, kill_leftovers};
-pub(crate) use spec::Memory;
 pub(crate) use users::resolve_user;
-
-use std::time::Duration;
-
-/// What commands may use.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Memory with swap, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Processors, such as 1.5.
-    pub cpus: Option<f64>,
-    /// Processes and threads.
-    pub processes: u32,
-    /// How long one command may run.
-    pub step_timeout: Duration,
-    /// How long one command may print nothing.
-    pub silence_timeout: Duration,
-}
-
-/// Processes and threads of one command; compilers on many processors stay far below.
-const DEFAULT_PROCESSES: u32 = 8192;
-/// How long a command may run by default.
-const DEFAULT_STEP_TIMEOUT: Duration = Duration::from_secs(3600);
-/// How long a command may be silent by default.
-const DEFAULT_SILENCE_TIMEOUT: Duration = Duration::from_secs(1200);
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: None,
-            cpus: None,
-            processes: DEFAULT_PROCESSES,
-            step_timeout: DEFAULT_STEP_TIMEOUT,
-            silence_timeout: DEFAULT_SILENCE_TIMEOUT,
-        }
-    }
-}
-
-/// What a command may reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Network {
-    /// Nothing but its own loopback.
-    #[default]
-    None,
-    /// All that the machine reaches, the machine's own services included.
-    Host,
-}

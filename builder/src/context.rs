@@ -1,12 +1,16 @@
 //! The files beside the context that a build reads.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use workflows::dockerfile::ignore::MAX_IGNORE_BYTES;
 
 use crate::error::{BuildError, Doing};
+use crate::layer::{MAX_LAYER_BYTES, unpack_archive};
+
+/// Largest archive that is taken as a context, in bytes, compressed as it comes.
+const MAX_CONTEXT_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
 /// The text of the ignore file that belongs to a Dockerfile: `<Dockerfile>.dockerignore` beside
 /// it, else `.dockerignore` in the context, else none.
@@ -28,4 +32,22 @@ pub fn read_ignore(context: &Path, dockerfile: &Path) -> Result<String, BuildErr
         return Ok(text);
     }
     Ok(String::new())
+}
+
+/// Unpacks a tar archive, compressed in a way that ADD knows or not, as the context `to`, which
+/// must not be there yet. No name in it leads out of `to`; devices are left out.
+///
+/// # Errors
+/// [`BuildError::Io`] when it is no archive, is larger than 16 GiB, names what lies outside, or
+/// cannot be written.
+pub fn unpack_context(archive: impl Read, to: &Path) -> Result<(), BuildError> {
+    let what = || "cannot unpack the context".to_owned();
+    let mut held = tempfile::tempfile().doing(what)?;
+    let mut bounded = archive.take(MAX_CONTEXT_BYTES + 1);
+    if std::io::copy(&mut bounded, &mut held).doing(what)? > MAX_CONTEXT_BYTES {
+        return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge)).doing(what);
+    }
+    held.rewind().doing(what)?;
+    std::fs::create_dir(to).doing(what)?;
+    unpack_archive(held, to, MAX_LAYER_BYTES).doing(what)
 }

@@ -3,8 +3,10 @@
 mod archive;
 mod destination;
 mod glob;
+mod mode;
 mod source;
 
 pub(crate) use archive::is_archive;
 pub(crate) use destination::{Destination, Ownership, Planned};
+pub(crate) use mode::Chmod;
 pub(crate) use source::{Source, SourceKind};

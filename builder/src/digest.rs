@@ -32,17 +32,18 @@ pub(crate) struct HashingReader<R> {
     inner: R,
     hasher: Hasher,
     left: u64,
+    read: u64,
 }
 
 impl<R: Read> HashingReader<R> {
     pub(crate) fn new(inner: R, max_bytes: u64) -> Self {
-        Self { inner, hasher: Hasher::default(), left: max_bytes }
+        Self { inner, hasher: Hasher::default(), left: max_bytes, read: 0 }
     }
 
-    /// Reads what nobody asked for and tells the digest of all.
-    pub(crate) fn finish(mut self) -> io::Result<Digest> {
+    /// Reads what nobody asked for and tells the digest and the length of all.
+    pub(crate) fn finish(mut self) -> io::Result<(Digest, u64)> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok(self.hasher.finish())
+        Ok((self.hasher.finish(), self.read))
     }
 }
 
@@ -53,6 +54,7 @@ impl<R: Read> Read for HashingReader<R> {
             io::Error::new(io::ErrorKind::FileTooLarge, "it unpacks to more than is allowed")
         })?;
         self.hasher.update(&buffer[..read]);
+        self.read += read as u64;
         Ok(read)
     }
 }

@@ -27,6 +27,9 @@ pub enum BuildError {
         /// How it ended.
         why: String,
     },
+    /// The one who asked for it wanted it no more.
+    #[error("cancelled")]
+    Cancelled,
     /// A registry did not give or take what it should.
     #[error(transparent)]
     Registry(#[from] RegistryError),

@@ -29,13 +29,15 @@ pub(crate) struct Inherited {
     pub(crate) diff_ids: Vec<Digest>,
 }
 
-/// Reads a parent's configuration; the error is a sentence.
+/// Reads a parent's configuration, refusing that of another platform than this machine's; the
+/// error is a sentence.
 pub(crate) fn read(bytes: &[u8]) -> Result<Inherited, String> {
     let value: Value =
         serde_json::from_slice(bytes).map_err(|e| format!("no image configuration: {e}"))?;
     let Value::Object(raw) = value else {
         return Err("no image configuration: it is no object".to_owned());
     };
+    check_platform(&raw)?;
     let ids = raw.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).cloned();
     let diff_ids = serde_json::from_value(ids.unwrap_or(Value::Array(Vec::new())))
         .map_err(|e| format!("the configuration's layers: {e}"))?;
@@ -61,6 +63,21 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Inherited, String> {
         cmd_is_own: false,
     };
     Ok(Inherited { raw, config, diff_ids })
+}
+
+/// What is built on an image runs on this machine and says that it is for it. An image that does
+/// not say what it is for, as old ones do not, is taken.
+fn check_platform(raw: &Map<String, Value>) -> Result<(), String> {
+    let own = crate::registry::architecture();
+    let said = |name: &str, own: &str| {
+        let said = raw.get(name).and_then(Value::as_str).filter(|said| !said.is_empty());
+        said.unwrap_or(own).to_owned()
+    };
+    let (os, architecture) = (said("os", "linux"), said("architecture", own));
+    if os == "linux" && architecture == own {
+        return Ok(());
+    }
+    Err(format!("the image is for {os}/{architecture}, and this machine builds for linux/{own}"))
 }
 
 /// Writes the configuration of an image, the same bytes for the same image.
@@ -204,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_configuration_survives_reading_and_writing() {
-        let text = br#"{"architecture":"amd64","os":"linux","container":"left","x":1,
+        let text = br#"{"os":"linux","container":"left","x":1,
             "config":{"Env":["A=b=c"],"Labels":{"l":"v"},"Cmd":["c"],"Entrypoint":["e"],
             "WorkingDir":"/w","User":"u","ExposedPorts":{"80/tcp":{}},"Volumes":{"/v":{}},
             "StopSignal":"9","Shell":["s"],"OnBuild":["RUN x"],"Domainname":"kept",
@@ -218,6 +235,14 @@ mod tests {
         assert_eq!((&value["x"], &value["container"]), (&json!(1), &Value::Null));
         assert_eq!(value["config"]["Domainname"], json!("kept"));
         assert_eq!(value["history"][1]["empty_layer"], json!(true));
+    }
+
+    #[test]
+    fn an_image_for_another_platform_is_no_parent() {
+        for other in [r#"{"architecture":"s390x"}"#, r#"{"os":"windows"}"#] {
+            let why = read(other.as_bytes()).unwrap_err();
+            assert!(why.contains("this machine builds for linux/"), "{why}");
+        }
     }
 
     #[test]

@@ -1,15 +1,25 @@
 //! Layers: from entries to a compressed, digested blob in one pass, and back to files.
 
 mod compress;
+mod compression;
+mod decompress;
 mod entry;
+mod guard;
+mod lay_out;
 mod pack;
 mod snapshot;
+mod squash;
 mod tarball;
 mod unpack;
 
+pub(crate) use compress::compressed_length;
+pub use compression::{Algorithm, Compression};
+pub(crate) use decompress::decompressed;
 pub(crate) use entry::{Content, Entry, FileSource, Xattrs};
+pub(crate) use lay_out::lay_out;
 pub(crate) use pack::{LayerTar, PackedLayer, pack};
 pub(crate) use snapshot::{clamped, read_xattrs, snapshot, unshifted};
+pub(crate) use squash::squashed;
 pub(crate) use tarball::TarWriter;
 pub(crate) use unpack::{unpack_archive, unpack_layer};
 

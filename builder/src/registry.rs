@@ -15,13 +15,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use workflows::image::{Digest, Reference};
 
 pub use error::RegistryError;
 pub use facts::ImageFacts;
 pub(crate) use host::Host;
 pub(crate) use manifest::{
-    CONFIG_TYPE, Descriptor, LAYER_TYPE, MANIFEST_TYPE, Manifest, architecture, layer_type,
+    CONFIG_TYPE, Descriptor, LAYER_TYPE, MANIFEST_TYPE, Manifest, ZSTD_LAYER_TYPE, architecture,
+    layer_type,
 };
 pub(crate) use push::{Pusher, Stream, StreamEnd};
 
@@ -29,6 +31,8 @@ pub(crate) use push::{Pusher, Stream, StreamEnd};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a registry may stay silent in the middle of an answer.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Blobs that are fetched at once: more are no faster, and images have hundreds of layers.
+const MAX_STREAMS: usize = 6;
 
 /// How one registry is reached.
 #[derive(Debug, Clone)]
@@ -47,6 +51,10 @@ pub struct Registries {
     http: reqwest::Client,
     known: HashMap<String, RegistryAccess>,
     hosts: Mutex<HashMap<String, std::sync::Arc<Host>>>,
+    /// Images by references with a digest, which never mean another one.
+    images: Mutex<HashMap<String, pull::PulledImage>>,
+    /// Who may fetch a blob now.
+    streams: Semaphore,
 }
 
 impl Registries {
@@ -69,7 +77,8 @@ impl Registries {
                 why: format!("cannot make a client: {error}"),
             })?;
         let known = known.into_iter().map(|access| (access.host.clone(), access)).collect();
-        Ok(Self { http, known, hosts: Mutex::default() })
+        let streams = Semaphore::new(MAX_STREAMS);
+        Ok(Self { http, known, hosts: Mutex::default(), images: Mutex::default(), streams })
     }
 
     /// The registry of that name.

@@ -65,6 +65,18 @@ impl Root {
         }
     }
 
+    /// What stands at a path, when all above it are directories and not links to such.
+    pub(crate) fn kind_without_links(&self, path: &Path) -> io::Result<Option<FileType>> {
+        let mut at = PathBuf::new();
+        for part in path.parent().unwrap_or(Path::new("")) {
+            at.push(part);
+            if self.stat(&at)?.as_ref().map(kind) != Some(FileType::Directory) {
+                return Ok(None);
+            }
+        }
+        Ok(self.stat(path)?.as_ref().map(kind))
+    }
+
     /// A plain file for reading; never a link, a device or a pipe, which could block.
     pub(crate) fn open_plain(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;

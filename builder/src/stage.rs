@@ -1,12 +1,17 @@
 //! Stages: which are built, and what each instruction of one does.
 
+mod command;
+mod fetch;
+mod files;
+mod keys;
 mod layers;
 mod mounts;
 mod needed;
+mod remote;
 mod steps;
 mod transfer;
 
-pub(crate) use layers::{Layer, Origin};
-pub(crate) use needed::{needed, stage_named};
+pub(crate) use layers::{Layer, Origin, unpacked};
+pub(crate) use needed::{depends_on, needed, stage_named};
 pub(crate) use steps::{Around, Built, Fault, Site};
 pub(crate) use transfer::context_source;

@@ -3,11 +3,20 @@
 //! ```text
 //! blobs/sha256/<hex>    as registries keep them, verified
 //! layers/<hex>/         unpacked, by the digest of the uncompressed layer; owners are shifted
+//! sizes/<hex>           the length of that layer's tar in bytes, as digits; its last use is its time
+//! steps/<hex>/<hex>     what steps of earlier builds made, by whose they are and by their inputs
 //! locks/<hex>           held while a layer is unpacked
+//! caches/<hex>/         what `RUN --mount=type=cache` keeps, by scope and id
+//! users/<name>          one file for each who uses the store, locked as long as it does
 //! work/<name>/          one directory a build; its lock is held as long as the build lives
 //! ```
 //! Everything is made under `work/` and moved into place whole, so that a build that is killed
-//! leaves nothing but its directory, which the next [`Store::open`] takes away.
+//! leaves nothing but its directory, which the next [`Store::open`] takes away. What nobody used
+//! for long goes by [`Store::prune`].
+
+mod hold;
+mod prune;
+mod steps;
 
 use std::fs::{self, File};
 use std::io;
@@ -21,12 +30,8 @@ use workflows::image::Digest;
 
 use crate::error::{BuildError, Doing};
 
-/// Where the users of images begin on this machine: user 0 of an image owns its files as this
-/// one, so that neither a process in the sandbox nor a file in the store ever belongs to a user
-/// of the machine. Far above the ranges that distributions give to people.
-pub(crate) const FIRST_OWNER: u32 = 0x6000_0000;
-/// How many users an image has; those above are refused, see [`crate::layer`].
-pub(crate) const OWNERS: u32 = 0x1000_0000;
+pub(crate) use hold::Hold;
+pub use prune::{DEFAULT_STORE_AGE, DEFAULT_STORE_BYTES, Pruned, StoreBounds};
 
 /// How long nobody writes to a half-made blob before it is taken for abandoned; far longer
 /// than a registry may stay silent.
@@ -60,7 +65,7 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self, BuildError> {
         let store = Self { root: root.to_owned() };
         // Users of images pass through on their way to a root file system; they list nothing.
-        for name in ["", "blobs/sha256", "layers", "locks", "work"] {
+        for name in ["", "blobs/sha256", "layers", "sizes", "steps", "locks", "users", "work"] {
             let path = root.join(name);
             fs::DirBuilder::new()
                 .recursive(true)
@@ -72,6 +77,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
     fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs/sha256").join(hex_of(digest))
     }
@@ -81,8 +92,17 @@ impl Store {
         self.blob(digest)
     }
 
+    /// Whether a blob is here. It then counts as used now, and stays as long as a [`Hold`] that
+    /// began before.
     pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
-        self.blob(digest).is_file()
+        self.blob_length(digest).is_some()
+    }
+
+    /// The length of a blob that is here, in bytes; it counts as used, as with [`Self::has_blob`].
+    pub(crate) fn blob_length(&self, digest: &Digest) -> Option<u64> {
+        let path = self.blob(digest);
+        let metadata = self.using(&path, || fs::metadata(&path));
+        metadata.ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
     }
 
     /// A file that is to become a blob.
@@ -100,16 +120,44 @@ impl Store {
         self.root.join("layers").join(hex_of(diff_id))
     }
 
+    /// Whether a layer is unpacked here; it counts as used, as with [`Self::has_blob`].
     pub(crate) fn has_layer(&self, diff_id: &Digest) -> bool {
-        self.layer_path(diff_id).is_dir()
+        self.using(&self.size_path(diff_id), || self.layer_path(diff_id).is_dir())
+    }
+
+    /// The length of a layer's tar, where the layer is or was unpacked here.
+    pub(crate) fn layer_size(&self, diff_id: &Digest) -> Option<u64> {
+        fs::read_to_string(self.size_path(diff_id)).ok()?.parse().ok()
+    }
+
+    fn size_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("sizes").join(hex_of(diff_id))
     }
 
     /// Moves an unpacked layer into place. Another build may have been faster; both are the same.
-    pub(crate) fn keep_layer(&self, dir: &Path, diff_id: &Digest) -> io::Result<()> {
+    pub(crate) fn keep_layer(
+        &self,
+        dir: &Path,
+        diff_id: &Digest,
+        plain_size: u64,
+    ) -> io::Result<()> {
+        let mut size = self.new_file()?;
+        io::Write::write_all(&mut size, plain_size.to_string().as_bytes())?;
+        size.persist(self.size_path(diff_id)).map_err(|error| error.error)?;
         match fs::rename(dir, self.layer_path(diff_id)) {
             Err(_) if self.has_layer(diff_id) => Ok(()),
             moved => moved,
         }
+    }
+
+    /// Where commands keep caches from build to build; made when it is needed.
+    pub(crate) fn caches(&self) -> PathBuf {
+        self.root.join("caches")
+    }
+
+    /// Marks the cache whose lock that is as used now.
+    pub(crate) fn use_cache(&self, lock: &Path) {
+        self.using(lock, || ());
     }
 
     /// Waits until no other build unpacks this layer.

@@ -1,27 +1,30 @@
 //! The same Dockerfiles built here and by `docker build`: the same files, the same configuration.
 //!
-//! Needs root, Docker Engine and a registry on 127.0.0.1:5000 (`STRATA_TEST_REGISTRY` names
-//! another); without them the test says so and ends.
+//! Needs root, Docker Engine, an OCI runtime, `docker-registry` and a static busybox; without them
+//! the test says so and ends. `STRATA_TEST_CASE` runs the cases whose name holds its value.
+
+mod parts;
 
 mod differential {
     pub(crate) mod cases;
     pub(crate) mod compare;
     pub(crate) mod engines;
+    mod server;
 }
 
-use differential::cases::{CASES, Oracle};
+use differential::cases::{Oracle, all};
 use differential::compare::differences;
 use differential::engines::{Bench, Outcome};
 
 #[test]
 fn images_are_those_of_docker() {
     let Some(bench) = Bench::prepare() else {
-        eprintln!("skipped: it needs root, Docker Engine, crun or runc, and a registry");
+        eprintln!("skipped: it needs root, Docker Engine, crun or runc, and docker-registry");
         return;
     };
     let only = std::env::var("STRATA_TEST_CASE").unwrap_or_default();
     let (mut passed, mut failed) = (0, Vec::new());
-    for case in CASES.iter().filter(|case| case.name.contains(&only)) {
+    for case in all().filter(|case| case.name.contains(&only)) {
         let ours = bench.strata(case);
         let theirs = bench.docker(case);
         let wrong = match (&ours, &theirs, case.oracle) {

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    UnmountFlags,
 };
 use rustix::thread::UnshareFlags;
 
+use crate::owners::{first_owner, is_rootless};
 use crate::root::chown_at;
-use crate::store::FIRST_OWNER;
 
 /// Gives the calling thread a view of the mounts that nobody else has. All that it mounts is gone
 /// when the thread and its children are, however they end.
@@ -26,6 +27,14 @@ pub(crate) fn private_mounts() -> io::Result<()> {
     }
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private)?;
+    if is_rootless() {
+        // No control group is ours to use; a runtime that sees none does not ask for any.
+        let (place, flags) = ("/sys/fs/cgroup", MountFlags::RDONLY | MountFlags::NOSUID);
+        return match rustix::mount::mount("tmpfs", place, "tmpfs", flags, None) {
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            mounted => Ok(mounted?),
+        };
+    }
     // crun refuses machines that have both hierarchies of control groups at once.
     match rustix::mount::unmount("/sys/fs/cgroup/unified", UnmountFlags::DETACH) {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
@@ -36,7 +45,7 @@ pub(crate) fn private_mounts() -> io::Result<()> {
 /// Makes a directory that stands for no layer: root of the image owns it.
 pub(crate) fn make_empty(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o755).create(path)?;
-    chown_at(rustix::fs::CWD, path.as_os_str(), FIRST_OWNER, FIRST_OWNER)
+    chown_at(rustix::fs::CWD, path.as_os_str(), first_owner(), first_owner())
 }
 
 /// A tree made of layers, the lowest first, and perhaps a directory that takes the changes.
@@ -68,7 +77,7 @@ impl Overlay {
         for name in ["upper", "work"] {
             let path = dir.join(name);
             fs::DirBuilder::new().mode(0o755).create(&path)?;
-            chown_at(rustix::fs::CWD, path.as_os_str(), FIRST_OWNER, FIRST_OWNER)?;
+            chown_at(rustix::fs::CWD, path.as_os_str(), first_owner(), first_owner())?;
         }
         let mut overlay = Self::stack(layers, Some(dir))?;
         let target = dir.join("root");
@@ -96,8 +105,13 @@ impl Overlay {
             rustix::mount::fsconfig_set_flag(context, "volatile")?;
         }
         // A layer must hold whole files and directories, as other machines unpack it.
-        for (key, value) in [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")] {
-            set(key, Path::new(value))?;
+        set("index", Path::new("off"))?;
+        if is_rootless() {
+            // It forbids the other two by itself.
+            rustix::mount::fsconfig_set_flag(context, "userxattr")?;
+        } else {
+            set("redirect_dir", Path::new("nofollow"))?;
+            set("metacopy", Path::new("off"))?;
         }
         rustix::mount::fsconfig_create(context)
             .map_err(|e| io::Error::other(format!("overlay: {e}")))?;

@@ -1,23 +1,31 @@
 //! One command, from its start to the end of its last process.
 
-use std::io::{self, Read};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Instant;
+use std::process::Stdio;
 
+use workflows::egress::Place;
+
+use super::Limits;
+use super::command_files;
+use super::mounted::{Mounted, settle};
 use super::overlay::Overlay;
 use super::runtime::Runtime;
-use super::spec::{self, Memory};
+use super::spec;
 use super::stubs::{Stub, make_stubs};
+use super::usage::Usage;
 use super::users::Identity;
-use super::{Limits, Network};
+use super::watch::{Bounds, Container};
+use crate::build::TextFile;
+use crate::cancel::Cancel;
+use crate::network::{Network, Space};
+use crate::owners::is_rootless;
 use crate::root::Root;
 
-/// Pieces of output that wait for the one who shows them; then the command has to wait as well.
-const OUTPUT_PIECES: usize = 64;
-/// Longest piece of output, in bytes.
-const OUTPUT_BYTES: usize = 16 * 1024;
+/// Permissions of what the runtime reads.
+const SPEC_MODE: u32 = 0o600;
 
 /// A command with all that it sees.
 #[derive(Debug)]
@@ -28,17 +36,24 @@ pub(crate) struct Command {
     pub(crate) user: Identity,
     pub(crate) network: Network,
     /// Mounted besides what every command has.
-    pub(crate) memory: Vec<Memory>,
+    pub(crate) mounts: Vec<Mounted>,
+    /// Found by the command, and in no layer.
+    pub(crate) files: Vec<TextFile>,
 }
 
 /// How a command ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Exit(i32),
+    /// What it asks for is not given.
+    Refused(String),
     /// The runtime could not start it.
     NotStarted(String),
     TimedOut,
     Silent,
+    /// It wrote more than the build may.
+    DiskFull,
+    Cancelled,
 }
 
 /// Carries out the commands of one build.
@@ -50,6 +65,10 @@ pub(crate) struct Sandbox<'a> {
     /// An empty directory.
     pub(crate) empty: &'a Path,
     pub(crate) limits: &'a Limits,
+    pub(crate) cancel: &'a Cancel,
+    /// What the network `egress` reaches.
+    pub(crate) egress: &'a [Place],
+    pub(crate) handle: &'a tokio::runtime::Handle,
 }
 
 impl Sandbox<'_> {
@@ -59,97 +78,60 @@ impl Sandbox<'_> {
         &self,
         layers: &[PathBuf],
         dir: &Path,
-        command: &Command,
+        command: &mut Command,
         show: &mut dyn FnMut(&[u8]),
     ) -> io::Result<Ending> {
+        if is_rootless() && self.limits.need_control_groups() {
+            let why = "limits of memory and processors need control groups, which root alone has";
+            return Ok(Ending::NotStarted(why.to_owned()));
+        }
+        if let Some(why) = self.runtime.unfit() {
+            return Ok(Ending::NotStarted(why.to_owned()));
+        }
         let mut layers = layers.to_vec();
         let below = Overlay::read_only(&layers, self.empty)?;
+        let image = Root::of_fd(below.fd()?);
+        if let Err(why) = settle(&mut command.mounts, &image)? {
+            return Ok(Ending::Refused(why));
+        }
         let stubs = dir.join("stubs");
-        let extra = command.memory.iter().map(|memory| (memory.target.as_str(), Stub::Directory));
+        let extra = command.mounts.iter().map(|mounted| (mounted.target.as_str(), mounted.stub()));
         let places: Vec<(&str, Stub)> = spec::PLACES.into_iter().chain(extra).collect();
-        if make_stubs(&Root::of_fd(below.fd()?), &stubs, &places)? {
+        let any_stub = make_stubs(&image, &stubs, &places)?;
+        let mut files = command.files.clone();
+        files.extend(self.runtime.own_file());
+        let placed = command_files::place(&image, &stubs, &files)?;
+        if any_stub || !files.is_empty() {
             layers.push(stubs);
         }
-        drop(below);
+        drop((image, below));
         let overlay = Overlay::writable(&layers, self.empty, dir)?;
-        let spec = spec::write(dir, overlay.path(), command, self.limits)?;
-        std::fs::write(dir.join("config.json"), spec)?;
+        let space = Space::open(command.network, self.egress, dir, self.handle)?;
+        let network = space.as_ref();
+        let kind = self.runtime.kind();
+        let spec = spec::write(dir, overlay.path(), command, network, self.limits, kind)?;
+        // It may hold secrets, as variables.
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(SPEC_MODE);
+        options.open(dir.join("config.json"))?.write_all(&spec)?;
         let id = container_id(dir);
-        let container = Container { runtime: self.runtime, work: self.work, id: &id };
+        let container = Container { runtime: self.runtime, work: self.work, bundle: dir, id: &id };
         let mut child = self
             .runtime
-            .run(self.work, dir, &id)
+            .run(self.work, dir, &id, command.network)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // What a terminal sends to all of its processes is ours to pass on.
+            .process_group(0)
             .spawn()?;
-        let ending = self.watch(dir, &mut child, &container, show);
-        drop(container);
-        drop(overlay);
+        let written = command.mounts.iter().filter_map(Mounted::written);
+        let written = written.map(Path::to_owned).chain([dir.join("upper")]).collect();
+        let usage = self.limits.disk_bytes.map(|most| Usage::new(written, most));
+        let bounds = Bounds { limits: self.limits, cancel: self.cancel, usage };
+        let ending = container.watch(&mut child, bounds, show);
+        drop((container, space, overlay));
+        placed.take_out(&Root::open(&dir.join("upper"))?)?;
         ending
-    }
-
-    fn watch(
-        &self,
-        dir: &Path,
-        child: &mut Child,
-        container: &Container<'_>,
-        show: &mut dyn FnMut(&[u8]),
-    ) -> io::Result<Ending> {
-        let (sender, pieces) = sync_channel(OUTPUT_PIECES);
-        for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)] {
-            let sender = sender.clone();
-            std::thread::spawn(move || stream.map(|stream| forward(stream, &sender)));
-        }
-        drop(sender);
-        let end = Instant::now() + self.limits.step_timeout;
-        let mut killed = None;
-        loop {
-            let wait =
-                self.limits.silence_timeout.min(end.saturating_duration_since(Instant::now()));
-            match pieces.recv_timeout(wait) {
-                Ok(piece) => show(&piece),
-                // The pipes close with the last process of the container.
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    let why = if Instant::now() >= end { Ending::TimedOut } else { Ending::Silent };
-                    killed = killed.or(Some(why));
-                    container.kill();
-                    break;
-                }
-            }
-        }
-        let status = child.wait()?;
-        match (killed, status.code()) {
-            (Some(ending), _) => Ok(ending),
-            (None, Some(0)) => Ok(Ending::Exit(0)),
-            (None, Some(code)) => Ok(match Runtime::complaint(dir) {
-                Some(why) => Ending::NotStarted(why),
-                None => Ending::Exit(code),
-            }),
-            (None, None) => Err(io::Error::other(format!("the runtime ended by {status}"))),
-        }
-    }
-}
-
-/// Takes away what is left of the container, however its command ended.
-struct Container<'a> {
-    runtime: &'a Runtime,
-    work: &'a Path,
-    id: &'a str,
-}
-
-impl Container<'_> {
-    fn kill(&self) {
-        self.runtime.delete(self.work, self.id);
-    }
-}
-
-impl Drop for Container<'_> {
-    fn drop(&mut self) {
-        // A runtime takes its container away itself when all went well.
-        if self.work.join("runtime").join(self.id).exists() {
-            self.kill();
-        }
     }
 }
 
@@ -158,20 +140,4 @@ pub(super) fn container_id(dir: &Path) -> String {
     let names: Vec<_> = dir.iter().rev().take(2).map(|name| name.to_string_lossy()).collect();
     let (step, build) = (&names[0], names.get(1).map_or("", |name| name.as_ref()));
     format!("strata-{}-{build}-{step}", std::process::id()).replace('.', "_")
-}
-
-fn boxed<R: Read + Send + 'static>(stream: R) -> Box<dyn Read + Send> {
-    Box::new(stream)
-}
-
-fn forward(mut stream: Box<dyn Read + Send>, sender: &SyncSender<Vec<u8>>) {
-    let mut buffer = vec![0; OUTPUT_BYTES];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(read) if sender.send(buffer[..read].to_vec()).is_ok() => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => return,
-        }
-    }
 }

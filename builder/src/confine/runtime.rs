@@ -1,7 +1,14 @@
-//! The OCI runtime: crun or runc, whichever is there.
+//! The OCI runtime: crun or runc, whichever is there, or gVisor where it is asked for.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use super::namesakes;
+use crate::build::TextFile;
+use crate::network::Network;
+use crate::owners::is_rootless;
 
 /// Where programs of the administrator stand; a build's own search path is not asked.
 const DIRECTORIES: [&str; 5] =
@@ -10,8 +17,16 @@ const DIRECTORIES: [&str; 5] =
 const NAMES: [&str; 2] = ["crun", "runc"];
 /// The directory in a build's own one in which the runtime keeps its state.
 const STATE: &str = "runtime";
+/// The file beside it that names the runtime's program, for whoever cleans up after a killed build.
+const PROGRAM: &str = "runtime-program";
+/// The file in a bundle to which the runtime writes the number of the container's first process.
+const PID: &str = "pid";
+/// What gVisor puts between a container's name and its sandbox's in the names of files.
+const OF_SANDBOX: &str = "_sandbox:";
 /// The file in a bundle to which the runtime writes what goes wrong.
 const LOG: &str = "log.json";
+/// What gVisor's last words begin with.
+const FATAL: &str = "FATAL ERROR";
 /// Most of that file that is read, in bytes.
 const MAX_LOG_BYTES: u64 = 64 * 1024;
 
@@ -22,6 +37,15 @@ struct Complaint {
     msg: String,
 }
 
+/// The runtimes whose command lines differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Crun,
+    Runc,
+    /// gVisor: a kernel of its own for every command.
+    Runsc,
+}
+
 /// A runtime of this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Runtime {
@@ -29,29 +53,95 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// The one that is given, or the first that is found.
+    /// The one that is given, by its path or its name, or the first that is found.
     pub(crate) fn find(given: Option<&Path>) -> Option<Self> {
-        let found = || {
-            let in_directories =
-                |name: &str| DIRECTORIES.map(|dir| Path::new(dir).join(name)).into_iter();
-            NAMES.into_iter().flat_map(in_directories).find(|path| path.is_file())
+        let in_directories = |name: &Path| {
+            DIRECTORIES.map(|dir| Path::new(dir).join(name)).into_iter().find(|path| path.is_file())
         };
-        let program = given.map(Path::to_owned).or_else(found)?;
-        Some(Self { program })
+        let program = match given {
+            Some(name) if name.components().count() == 1 => in_directories(name),
+            Some(path) => Some(path.to_owned()).filter(|path| path.is_file()),
+            None => NAMES.into_iter().find_map(|name| in_directories(Path::new(name))),
+        };
+        program.map(|program| Self { program })
+    }
+
+    /// What to say when [`Self::find`] finds nothing.
+    pub(crate) fn missing(given: Option<&Path>) -> String {
+        match given {
+            Some(given) => {
+                format!("there is no OCI runtime {}: install it, or take another", given.display())
+            }
+            None => "neither crun nor runc is installed: install the package crun".to_owned(),
+        }
+    }
+
+    /// Leaves word in a build's directory of what runs its containers.
+    pub(crate) fn note(&self, work: &Path) -> std::io::Result<()> {
+        std::fs::write(work.join(PROGRAM), self.program.as_os_str().as_bytes())
+    }
+
+    /// What ran the containers of a build that lives no more.
+    fn noted(work: &Path) -> Option<Self> {
+        let program = std::fs::read(work.join(PROGRAM)).ok()?;
+        Some(Self { program: OsStr::from_bytes(&program).into() })
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     fn command(&self, work: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(work.join(STATE)).env_clear().stdin(Stdio::null());
+        if is_rootless() {
+            command.args(match self.kind() {
+                Kind::Crun => ["--cgroup-manager", "disabled"].as_slice(),
+                Kind::Runc | Kind::Runsc => &["--rootless=true"],
+            });
+        }
         command
     }
 
+    /// Why this runtime cannot start commands here; a sentence.
+    pub(super) fn unfit(&self) -> Option<&'static str> {
+        let is_unfit = self.kind() == Kind::Runsc && is_rootless();
+        is_unfit.then_some("gVisor (runsc) needs root: build as root, or take another --runtime")
+    }
+
+    /// A file that this runtime must find: gVisor mounts memory of its own over a `/tmp` that is
+    /// empty, and what a command leaves there would be in no layer.
+    pub(super) fn own_file(&self) -> Option<TextFile> {
+        let path = "/tmp/.strata".to_owned();
+        (self.kind() == Kind::Runsc).then(|| TextFile { path, content: String::new() })
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self.program.file_name().and_then(|name| name.to_str()) {
+            Some(name) if name.contains("runsc") => Kind::Runsc,
+            Some(name) if name.contains("runc") => Kind::Runc,
+            _ => Kind::Crun,
+        }
+    }
+
     /// The command that runs the bundle's process and ends as it does.
-    pub(crate) fn run(&self, work: &Path, bundle: &Path, id: &str) -> Command {
+    pub(crate) fn run(&self, work: &Path, bundle: &Path, id: &str, network: Network) -> Command {
         let mut command = self.command(work);
         command.arg("--log").arg(bundle.join(LOG)).args(["--log-format", "json"]);
-        command.arg("run").arg("--bundle").arg(bundle).arg(id);
+        if self.kind() == Kind::Runsc {
+            // What the command changes must be on the disk, to become a layer. A network other than
+            // none is a namespace of ours, which is used as it is.
+            let network = if network == Network::None { "none" } else { "host" };
+            command.args(["--overlay2=none", &format!("--network={network}")]);
+        }
+        command.arg("run").arg("--bundle").arg(bundle).arg("--pid-file").arg(bundle.join(PID));
+        command.arg(id);
         command
+    }
+
+    /// Whether the runtime keeps something of a container.
+    pub(super) fn has(&self, work: &Path, id: &str) -> bool {
+        containers(work).any(|known| known == id)
     }
 
     /// What the runtime itself complained about, which is not what the command printed.
@@ -61,7 +151,34 @@ impl Runtime {
         std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_LOG_BYTES), &mut text)
             .ok()?;
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Complaint>(line).ok());
-        lines.filter(|line| line.level == "error").map(|line| line.msg).next_back()
+        // gVisor tells what ends it as a warning.
+        let is_last = |line: &Complaint| line.level == "error" || line.msg.starts_with(FATAL);
+        lines.filter(is_last).map(|line| line.msg).next_back()
+    }
+
+    /// Sends SIGTERM to all processes of a container; tells whether it was there. `runtime` is the
+    /// process that [`Self::run`] became.
+    pub(super) fn terminate(&self, work: &Path, bundle: &Path, id: &str, runtime: u32) -> bool {
+        let sent = match self.kind() {
+            // Its processes are none of the machine's.
+            Kind::Runsc => {
+                let mut command = self.command(work);
+                command.args(["kill", "--all", id, "TERM"]);
+                let sent = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+                sent.map(|status| status.success())
+            }
+            Kind::Crun | Kind::Runc => match std::fs::read_to_string(bundle.join(PID)) {
+                Ok(text) => text
+                    .trim()
+                    .parse()
+                    .map_or(Ok(false), |first| namesakes::terminate(first, runtime)),
+                Err(_) => Ok(false),
+            },
+        };
+        sent.unwrap_or_else(|error| {
+            tracing::warn!(container.id = id, %error, "cannot ask a container to end");
+            false
+        })
     }
 
     /// Kills all processes of a container and takes it away; it may be gone already.
@@ -80,9 +197,20 @@ impl Runtime {
 
 /// Ends the containers of a build that lives no more.
 pub(crate) fn kill_leftovers(work: &Path) {
-    let Some(runtime) = Runtime::find(None) else { return };
-    let Ok(containers) = std::fs::read_dir(work.join(STATE)) else { return };
-    for container in containers.flatten() {
-        runtime.delete(work, &container.file_name().to_string_lossy());
+    let Some(runtime) = Runtime::noted(work) else { return };
+    for container in containers(work) {
+        runtime.delete(work, &container);
     }
+}
+
+/// The containers that a runtime keeps for a build, by its directories or, of gVisor, by its files.
+fn containers(work: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(work.join(STATE)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.split_once(OF_SANDBOX) {
+            Some((id, _)) => name.ends_with(".state").then(|| id.to_owned()),
+            None => Some(name),
+        }
+    })
 }

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::mounted::Mounted;
 use super::run::Command;
+use super::runtime::Kind;
 use super::seccomp;
 use super::stubs::Stub;
-use super::{Limits, Network};
-use crate::store::{FIRST_OWNER, OWNERS};
+use super::{Limits, Rlimit};
+use crate::network::{Network, Space};
+use crate::owners::{first_owner, is_rootless, owners_count};
 
 /// What every command finds mounted.
 pub(crate) const PLACES: [(&str, Stub); 6] = [
@@ -22,13 +25,12 @@ pub(crate) const PLACES: [(&str, Stub); 6] = [
     ("etc/resolv.conf", Stub::File),
 ];
 /// The rights of root inside: what package managers use, and nothing that reaches outside.
-const CAPABILITIES: [&str; 11] = [
+const CAPABILITIES: [&str; 10] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_FOWNER",
     "CAP_FSETID",
     "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
     "CAP_SETFCAP",
     "CAP_SETGID",
     "CAP_SETPCAP",
@@ -52,53 +54,46 @@ const MASKED: [&str; 11] = [
 /// Files that may be read and not written.
 const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Open files of a process; what Linux gives to services by default.
-const OPEN_FILES: (u64, u64) = (1024, 20_000);
 /// Length of a turn of the scheduler, in microseconds, that processors are counted in.
 const CPU_PERIOD: u64 = 100_000;
 /// The name by which the sandbox calls its machine; never the real one.
 const HOST_NAME: &str = "strata";
-
-/// Memory that a command sees as an empty directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Memory {
-    /// Absolute path in the image.
-    pub(crate) target: String,
-    /// Most bytes that it takes; half of the machine's memory when `None`.
-    pub(crate) max_bytes: Option<u64>,
-}
 
 /// Writes the files that the bundle mounts and tells its configuration.
 pub(crate) fn write(
     dir: &Path,
     root: &Path,
     command: &Command,
+    space: Option<&Space>,
     limits: &Limits,
+    runtime: Kind,
 ) -> io::Result<Vec<u8>> {
     let hosts = format!("127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost ip6-localhost\n");
     fs::write(dir.join("hosts"), hosts)?;
     fs::write(dir.join("hostname"), format!("{HOST_NAME}\n"))?;
-    let resolver = match command.network {
-        Network::None => String::new(),
-        Network::Host => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+    let resolver = match (command.network, space) {
+        (Network::Host, _) => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        (_, Some(space)) => space.resolver().to_owned(),
+        (_, None) => String::new(),
     };
     fs::write(dir.join("resolv.conf"), resolver)?;
     let spec = json!({
         "ociVersion": "1.0.2",
         "hostname": HOST_NAME,
         "root": {"path": root},
-        "process": process(command),
-        "mounts": mounts(dir, command),
-        "linux": linux(dir, command, limits),
+        "process": process(command, limits),
+        "mounts": mounts(dir, command, space, runtime),
+        "linux": linux(dir, command, space, limits),
     });
     Ok(serde_json::to_vec(&spec)?)
 }
 
-fn process(command: &Command) -> Value {
+fn process(command: &Command, limits: &Limits) -> Value {
     let env: Vec<String> =
         command.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     // Root alone has rights; whoever is not root gets them from no file either.
     let rights: &[&str] = if command.user.uid == 0 { &CAPABILITIES } else { &[] };
+    let rlimits: Vec<Value> = limits.rlimits().iter().map(Rlimit::spec).collect();
     json!({
         "terminal": false,
         "user": {
@@ -119,11 +114,11 @@ fn process(command: &Command) -> Value {
             "inheritable": [],
             "ambient": [],
         },
-        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": OPEN_FILES.0, "hard": OPEN_FILES.1}],
+        "rlimits": rlimits,
     })
 }
 
-fn mounts(dir: &Path, command: &Command) -> Vec<Value> {
+fn mounts(dir: &Path, command: &Command, space: Option<&Space>, runtime: Kind) -> Vec<Value> {
     let mount = |target: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": source, "options": options});
     let bind = |target: &str, source: PathBuf| {
         let options = ["bind", "ro", "nosuid", "nodev", "noexec"];
@@ -145,34 +140,43 @@ fn mounts(dir: &Path, command: &Command) -> Vec<Value> {
             &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
         ),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        match command.network {
-            Network::None => mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-            // Whoever does not own the network may not mount what tells about it.
-            Network::Host => {
+        // Whoever does not own the network may not mount what tells about it.
+        match (command.network, space.map(Space::sys)) {
+            // gVisor makes one of its own.
+            _ if runtime == Kind::Runsc => {
+                mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"])
+            }
+            (Network::Host, _) => {
                 mount("/sys", "none", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"])
             }
+            (_, Some(sys)) => json!({
+                "destination": "/sys", "type": "none", "source": sys,
+                "options": ["rbind", "nosuid", "noexec", "nodev", "ro"],
+            }),
+            (_, None) => mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         },
     ];
+    // Programs size themselves by the bounds that they find there.
+    if !is_rootless() && runtime != Kind::Runsc {
+        let options = ["nosuid", "noexec", "nodev", "relatime", "ro"];
+        mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
+    }
     for name in ["hosts", "hostname", "resolv.conf"] {
         mounts.push(bind(&format!("/etc/{name}"), dir.join(name)));
     }
-    mounts.extend(command.memory.iter().map(|memory| {
-        let mut options = vec!["nosuid".to_owned(), "nodev".to_owned()];
-        options.extend(memory.max_bytes.map(|bytes| format!("size={bytes}")));
-        json!({
-            "destination": memory.target, "type": "tmpfs", "source": "tmpfs", "options": options,
-        })
-    }));
+    mounts.extend(command.mounts.iter().map(Mounted::spec));
     mounts
 }
 
-fn linux(dir: &Path, command: &Command, limits: &Limits) -> Value {
-    let mut namespaces = vec!["pid", "ipc", "uts", "mount", "user", "cgroup"];
-    if command.network == Network::None {
-        namespaces.push("network");
+fn linux(dir: &Path, command: &Command, space: Option<&Space>, limits: &Limits) -> Value {
+    let namespaces = ["pid", "ipc", "uts", "mount", "user", "cgroup"];
+    let mut namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
+    match (command.network, space) {
+        (Network::Host, _) => {}
+        (_, Some(space)) => namespaces.push(json!({"type": "network", "path": space.path()})),
+        (_, None) => namespaces.push(json!({"type": "network"})),
     }
-    let namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
-    let ids = json!([{"containerID": 0, "hostID": FIRST_OWNER, "size": OWNERS}]);
+    let ids = json!([{"containerID": 0, "hostID": first_owner(), "size": owners_count()}]);
     let mut resources = json!({
         "devices": [{"allow": false, "access": "rwm"}],
         "pids": {"limit": limits.processes},
@@ -185,15 +189,19 @@ fn linux(dir: &Path, command: &Command, limits: &Limits) -> Value {
         resources["cpu"] = json!({"quota": quota, "period": CPU_PERIOD});
     }
     let name = super::run::container_id(dir);
-    json!({
+    let mut linux = json!({
         "namespaces": namespaces,
         "uidMappings": ids,
         "gidMappings": ids,
-        "cgroupsPath": format!("/strata/{name}"),
-        "resources": resources,
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
         "rootfsPropagation": "private",
         "seccomp": seccomp::profile(),
-    })
+    });
+    // Root of a namespace has no control groups: there the limits of processes hold.
+    if !is_rootless() {
+        linux["cgroupsPath"] = json!(format!("/strata/{name}"));
+        linux["resources"] = resources;
+    }
+    linux
 }

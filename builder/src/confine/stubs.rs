@@ -9,8 +9,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::owners::first_owner;
 use crate::root::{Root, chown_at};
-use crate::store::FIRST_OWNER;
 
 /// A place to mount on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) fn make_stubs(root: &Root, dir: &Path, places: &[(&str, Stub)]) -> io
             let is_last = at + 1 == parts.len();
             if is_last && *stub == Stub::File {
                 fs::write(&path, "")?;
-                chown_at(rustix::fs::CWD, path.as_os_str(), FIRST_OWNER, FIRST_OWNER)?;
+                chown_at(rustix::fs::CWD, path.as_os_str(), first_owner(), first_owner())?;
             } else if !path.is_dir() {
                 fs::DirBuilder::new().mode(0o755).create(&path)?;
                 copy_owner(root, &made, &path)?;
@@ -49,10 +49,10 @@ pub(crate) fn make_stubs(root: &Root, dir: &Path, places: &[(&str, Stub)]) -> io
 }
 
 /// A directory that the image has keeps its owner and permissions: the upper one of two counts.
-fn copy_owner(root: &Root, of: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_owner(root: &Root, of: &Path, to: &Path) -> io::Result<()> {
     let (uid, gid, mode) = match root.stat(of)? {
         Some(stat) => (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777),
-        None => (FIRST_OWNER, FIRST_OWNER, 0o755),
+        None => (first_owner(), first_owner(), 0o755),
     };
     chown_at(rustix::fs::CWD, to.as_os_str(), uid, gid)?;
     fs::set_permissions(to, fs::Permissions::from_mode(mode))

@@ -14,6 +14,8 @@ pub(crate) struct Identity {
     pub(crate) gid: u32,
     /// All groups, the first one included.
     pub(crate) groups: Vec<u32>,
+    /// The home directory; the root of the image for a user whom it does not know.
+    pub(crate) home: String,
 }
 
 /// Reads `user`, `user:group`, numbers or names; empty means root. `group_follows_user` is how
@@ -67,7 +69,9 @@ pub(crate) fn resolve_user(
     if group.is_none() {
         groups.extend(lines(&groups_text).filter(member).filter_map(|f| field(&f, 2)));
     }
-    Ok(Identity { uid, gid, groups })
+    let home = known.as_ref().and_then(|fields| fields.get(5)).filter(|home| !home.is_empty());
+    let home = home.map_or("/", |home| home).to_owned();
+    Ok(Identity { uid, gid, groups, home })
 }
 
 fn number(text: &str) -> Option<u32> {
@@ -103,7 +107,8 @@ mod tests {
             ("app:9", false, 1001, 9, &[9]),
             (":9", false, 0, 9, &[9]),
         ] {
-            let expected = Identity { uid, gid, groups: groups.to_vec() };
+            let home = if uid == 0 { "/root" } else { "/" }.to_owned();
+            let expected = Identity { uid, gid, groups: groups.to_vec(), home };
             assert_eq!(resolve_user(&root, text, follows), Ok(expected), "{text}");
         }
         assert!(resolve_user(&root, "nobody", false).is_err());

@@ -3,34 +3,18 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
+use crate::layer::decompressed;
+
 /// A tar header, in bytes.
 const HEADER: usize = 512;
 
-/// Whether a file is a tar archive, by its content and not its name, plain or in gzip. The file
+/// Whether a file is a tar archive, by its content and not its name, plain or compressed. The file
 /// stands at its start afterwards.
-///
-/// # Errors
-/// An archive in a form that Docker unpacks and this builder does not, and failures to read.
 pub(crate) fn is_archive(file: &mut File) -> io::Result<bool> {
-    let mut start = Vec::new();
-    file.by_ref().take(HEADER as u64).read_to_end(&mut start)?;
-    file.rewind()?;
-    for (magic, name) in [
-        (&b"BZh"[..], "bzip2"),
-        (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
-        (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
-    ] {
-        if start.starts_with(magic) {
-            let why = format!("it is compressed with {name}, which is not unpacked; use gzip");
-            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
-        }
-    }
-    if !start.starts_with(&[0x1f, 0x8b]) {
-        return Ok(is_header(&start));
-    }
     let mut plain = Vec::new();
-    let decoder = flate2::read::MultiGzDecoder::new(file.by_ref());
-    let read = decoder.take(HEADER as u64).read_to_end(&mut plain);
+    // What cannot be decompressed is a file as any other.
+    let read = decompressed(file.try_clone()?)
+        .and_then(|reader| reader.take(HEADER as u64).read_to_end(&mut plain));
     file.rewind()?;
     Ok(read.is_ok() && is_header(&plain))
 }
@@ -71,6 +55,7 @@ mod tests {
         assert_eq!(told(&gzip(b"no archive")), Some(false));
         assert_eq!(told(&[0; 1024]), Some(false));
         assert_eq!(told(b"short"), Some(false));
-        assert_eq!(told(b"BZh91AY"), None);
+        assert_eq!(told(&zstd::encode_all(&tar[..], 1).unwrap()), Some(true));
+        assert_eq!(told(b"BZh91AY"), Some(false));
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
+use workflows::dockerfile::ignore::Ignore;
 
+use super::mode::Chmod;
 use super::source::{Source, SourceKind};
 use crate::layer::{
     Content, Entry, FileSource, LatestTime, MAX_LAYER_ENTRIES, Xattrs, clamped, read_xattrs,
@@ -16,12 +18,12 @@ use crate::layer::{
 use crate::root::{Found, Root, kind};
 
 /// Whose the copied files are and what may be done with them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ownership {
     /// `--chown`.
     pub(crate) owner: Option<(u32, u32)>,
     /// `--chmod`.
-    pub(crate) mode: Option<u32>,
+    pub(crate) mode: Option<Chmod>,
 }
 
 /// The entries of a layer by their paths: a directory comes before what is in it.
@@ -38,6 +40,8 @@ pub(crate) struct Destination<'a> {
     planned: Planned,
     /// By device and inode: files that have several names.
     links: HashMap<(u64, u64), PathBuf>,
+    /// `--exclude`, read as `.dockerignore` is; of paths in the copied directory.
+    exclude: Ignore,
 }
 
 impl<'a> Destination<'a> {
@@ -48,7 +52,12 @@ impl<'a> Destination<'a> {
         now: i64,
     ) -> Self {
         let (planned, links) = (Planned::new(), HashMap::new());
-        Self { tree, ownership, latest, now, planned, links }
+        Self { tree, ownership, latest, now, planned, links, exclude: Ignore::default() }
+    }
+
+    /// Leaves out what matches.
+    pub(crate) fn excluding(self, exclude: Ignore) -> Self {
+        Self { exclude, ..self }
     }
 
     pub(crate) fn finish(self) -> Planned {
@@ -74,10 +83,7 @@ impl<'a> Destination<'a> {
     /// directory whether it exists or not.
     pub(crate) fn file_path(&self, dest: &Path, is_dir: bool, name: &Path) -> io::Result<PathBuf> {
         let found = self.find(dest)?;
-        let planned_dir = self
-            .planned
-            .get(&found.path)
-            .is_some_and(|entry| matches!(entry.content, Content::Directory));
+        let planned_dir = self.planned.get(&found.path).is_some_and(Entry::is_dir);
         if is_dir || found.is_dir() || planned_dir || found.path.as_os_str().is_empty() {
             if found.stat.is_some() && !found.is_dir() {
                 return Err(in_the_way(&found.path));
@@ -99,6 +105,9 @@ impl<'a> Destination<'a> {
     ) -> io::Result<()> {
         let Some(stat) = &from.stat else { return Ok(()) };
         if kind(stat) != FileType::Directory {
+            if self.exclude.excludes(&name.to_string_lossy()) {
+                return Ok(());
+            }
             let to = self.file_path(dest, is_dir, name)?;
             return self.one(source, &from.path, stat, to);
         }
@@ -107,7 +116,42 @@ impl<'a> Destination<'a> {
             return Err(in_the_way(&to.path));
         }
         self.make_directory(&to.path)?;
-        self.contents(source, &from.path, &to.path)
+        self.contents(source, &from.path, &from.path, &to.path)
+    }
+
+    /// Copies a file or directory together with the directories above it (`--parents`): those
+    /// below the first `pivot` parts of its name.
+    pub(crate) fn add_with_parents(
+        &mut self,
+        source: &Source,
+        name: &Path,
+        pivot: usize,
+        dest: &Path,
+    ) -> io::Result<()> {
+        let parts: Vec<_> = name.iter().collect();
+        let mut from: PathBuf = parts.iter().take(pivot).collect();
+        let mut to = self.find(dest)?.path;
+        self.make_directory(&to)?;
+        for (at, part) in parts.iter().enumerate().skip(pivot) {
+            from.push(part);
+            to.push(part);
+            let found = source.root.find(&from)?;
+            let Some(stat) = &found.stat else { return Ok(()) };
+            let below: PathBuf = parts[pivot..=at].iter().collect();
+            if self.exclude.excludes(&below.to_string_lossy()) {
+                return Ok(());
+            }
+            let is_planned = self.planned.get(&to).is_some_and(Entry::is_dir);
+            if !(found.is_dir() && is_planned) {
+                self.one(source, &found.path, stat, to.clone())?;
+            }
+            if found.is_dir() && at + 1 == parts.len() {
+                let base: PathBuf = parts[..pivot].iter().collect();
+                let base = source.root.find(&base)?.path;
+                self.contents(source, &found.path, &base, &to)?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts a file of the Dockerfile itself.
@@ -115,24 +159,28 @@ impl<'a> Destination<'a> {
         let size = text.len() as u64;
         let content = Content::File { size, source: FileSource::Inline(text.as_bytes().into()) };
         let entry = Entry { mode: 0o644, content, ..Entry::directory(&to, self.time(self.now)) };
-        self.put(entry)
+        self.put(self.owned(entry))
     }
 
-    fn contents(&mut self, source: &Source, from: &Path, to: &Path) -> io::Result<()> {
+    /// Copies what is in a directory; patterns see the paths below `base`.
+    fn contents(&mut self, source: &Source, from: &Path, base: &Path, to: &Path) -> io::Result<()> {
         for name in source.root.names(from)? {
             let path = from.join(&name);
             let Some(stat) = source.root.stat(&path)? else { continue };
             let is_dir = kind(&stat) == FileType::Directory;
             let target = to.join(&name);
-            if source.hides(&path) {
-                if is_dir && source.may_show_below() {
-                    self.contents(source, &path, &target)?;
+            let below = path.strip_prefix(base).unwrap_or(&path);
+            let is_excluded = self.exclude.excludes(&below.to_string_lossy());
+            if source.hides(&path) || is_excluded {
+                let may_show = source.may_show_below() || self.exclude.has_exceptions();
+                if is_dir && may_show {
+                    self.contents(source, &path, base, &target)?;
                 }
                 continue;
             }
             self.one(source, &path, &stat, target.clone())?;
             if is_dir {
-                self.contents(source, &path, &target)?;
+                self.contents(source, &path, base, &target)?;
             }
         }
         Ok(())
@@ -150,7 +198,7 @@ impl<'a> Destination<'a> {
                 return Err(io::Error::other(why));
             }
         };
-        let is_of_image = matches!(source.kind, SourceKind::Image);
+        let is_of_image = !matches!(source.kind, SourceKind::Context(_));
         let (uid, gid, xattrs) = if is_of_image {
             let owner = (unshifted(stat.st_uid, from)?, unshifted(stat.st_gid, from)?);
             (owner.0, owner.1, read_xattrs(&source.root, from)?)
@@ -158,7 +206,9 @@ impl<'a> Destination<'a> {
             (0, 0, Xattrs::new())
         };
         let mtime = self.time(stat.st_mtime);
-        self.put(Entry { path: to, mode: stat.st_mode & 0o7777, uid, gid, mtime, xattrs, content })
+        let mode = stat.st_mode & 0o7777;
+        let entry = Entry { path: to, mode, uid, gid, mtime, xattrs, content };
+        self.put(if matches!(source.kind, SourceKind::Archive) { entry } else { self.owned(entry) })
     }
 
     fn file(&mut self, source: &Source, from: &Path, stat: &Stat, to: &Path) -> Content {
@@ -172,19 +222,23 @@ impl<'a> Destination<'a> {
         Content::File { size: u64::try_from(stat.st_size).unwrap_or(0), source }
     }
 
-    fn put(&mut self, mut entry: Entry) -> io::Result<()> {
-        if entry.path.iter().any(|name| name.as_bytes().starts_with(b".wh.")) {
-            let why = format!("{}: no layer can hold a name with `.wh.`", entry.path.display());
-            return Err(io::Error::other(why));
-        }
+    /// The entry as `--chown` and `--chmod` want it.
+    fn owned(&self, mut entry: Entry) -> Entry {
         if let Some((uid, gid)) = self.ownership.owner {
             (entry.uid, entry.gid) = (uid, gid);
         }
-        if let (Some(mode), false) =
-            (self.ownership.mode, matches!(entry.content, Content::Symlink(_)))
+        if let (Some(chmod), false) =
+            (&self.ownership.mode, matches!(entry.content, Content::Symlink(_)))
         {
-            // What only special bits say, such as who may delete in a directory, stays.
-            entry.mode = (entry.mode & 0o7000) | mode;
+            entry.mode = chmod.of(entry.mode, matches!(entry.content, Content::Directory));
+        }
+        entry
+    }
+
+    fn put(&mut self, entry: Entry) -> io::Result<()> {
+        if entry.path.iter().any(|name| name.as_bytes().starts_with(b".wh.")) {
+            let why = format!("{}: no layer can hold a name with `.wh.`", entry.path.display());
+            return Err(io::Error::other(why));
         }
         let parent = entry.path.parent().unwrap_or(Path::new("")).to_owned();
         self.make_directory(&parent)?;

@@ -4,18 +4,22 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FileType;
 use workflows::dockerfile::ignore::Ignore;
 
 use super::glob;
-use crate::root::{Found, Root};
+use crate::layer::MAX_LAYER_ENTRIES;
+use crate::root::{Found, Root, kind};
 
 /// What kind of tree a source is.
 #[derive(Debug)]
 pub(crate) enum SourceKind {
     /// The build's context: whoever owns its files on this machine, in the image root does.
     Context(Ignore),
-    /// A stage, an image or an unpacked archive: owners and attributes are kept.
+    /// A stage or an image: owners and attributes are kept.
     Image,
+    /// An unpacked archive: it alone says whose its files are and what may be done with them.
+    Archive,
 }
 
 /// A tree that files are taken from.
@@ -30,7 +34,7 @@ impl Source {
     pub(crate) fn hides(&self, path: &Path) -> bool {
         match &self.kind {
             SourceKind::Context(ignore) => ignore.excludes(&path.to_string_lossy()),
-            SourceKind::Image => false,
+            SourceKind::Image | SourceKind::Archive => false,
         }
     }
 
@@ -42,6 +46,19 @@ impl Source {
     /// What a source of COPY names: each match's name as written and where it is. Links are
     /// followed, but never out of the tree.
     pub(crate) fn select(&self, written: &str) -> io::Result<Vec<(PathBuf, Found)>> {
+        self.select_by(written, false)
+    }
+
+    /// The same for `--parents`, where `**` stands for any number of directories; also tells
+    /// how many parts of each name stand before `/./`, behind which the kept directories begin.
+    pub(crate) fn select_deep(&self, written: &str) -> io::Result<(Vec<(PathBuf, Found)>, usize)> {
+        let pivot = written
+            .split_once("/./")
+            .map_or(0, |(before, _)| clean(Path::new(before)).iter().count());
+        Ok((self.select_by(written, true)?, pivot))
+    }
+
+    fn select_by(&self, written: &str, is_deep: bool) -> io::Result<Vec<(PathBuf, Found)>> {
         let path = clean(Path::new(written));
         if !path.iter().any(glob::is_pattern) {
             let found = self.root.find(&path)?;
@@ -54,6 +71,10 @@ impl Source {
             for dir in matches {
                 if !glob::is_pattern(part) {
                     next.push(dir.join(part));
+                    continue;
+                }
+                if is_deep && part == "**" {
+                    self.directories(dir, &mut next)?;
                     continue;
                 }
                 let found = self.root.find(&dir)?;
@@ -80,6 +101,30 @@ impl Source {
         if selected.is_empty() { Err(self.absent(written)) } else { Ok(selected) }
     }
 
+    /// A directory and all that are below it, links not followed.
+    fn directories(&self, dir: PathBuf, found: &mut Vec<PathBuf>) -> io::Result<()> {
+        let mut open = vec![dir];
+        while let Some(dir) = open.pop() {
+            if found.len() as u64 >= MAX_LAYER_ENTRIES {
+                return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} directories")));
+            }
+            let is_dir = |path: &Path| -> io::Result<bool> {
+                Ok(self.root.stat(path)?.is_some_and(|stat| kind(&stat) == FileType::Directory))
+            };
+            if !is_dir(&dir)? {
+                continue;
+            }
+            for name in self.root.names(&dir)? {
+                let below = dir.join(name);
+                if is_dir(&below)? {
+                    open.push(below);
+                }
+            }
+            found.push(dir);
+        }
+        Ok(())
+    }
+
     /// A directory is seen when anything in it may be.
     fn is_hidden(&self, path: &Path, found: &Found) -> bool {
         self.hides(path) && !(found.is_dir() && self.may_show_below())
@@ -90,7 +135,9 @@ impl Source {
             SourceKind::Context(_) => {
                 format!("`{written}` is not in the context, or .dockerignore hides it")
             }
-            SourceKind::Image => format!("`{written}` is not in the files it is taken from"),
+            SourceKind::Image | SourceKind::Archive => {
+                format!("`{written}` is not in the files it is taken from")
+            }
         };
         io::Error::new(io::ErrorKind::NotFound, why)
     }

@@ -75,6 +75,18 @@ impl io::Read for OpenFile<'_> {
 }
 
 impl Entry {
+    pub(crate) fn is_dir(&self) -> bool {
+        matches!(self.content, Content::Directory)
+    }
+
+    /// How many bytes of its own it brings into a layer, holes included.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self.content {
+            Content::File { size, .. } => size,
+            _ => 0,
+        }
+    }
+
     /// A directory that nobody described: as `mkdir -p` makes it for root.
     pub(crate) fn directory(path: &Path, mtime: i64) -> Self {
         Self {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use workflows::image::Digest;
 
+use super::Compression;
 use super::compress::{self, BlockWriter};
 use super::tarball::TarWriter;
 use crate::digest::HashingWriter;
@@ -41,13 +42,14 @@ pub(crate) type Target<'a> = Option<(&'a Pusher, &'a tokio::runtime::Handle)>;
 pub(crate) fn pack(
     store: &Store,
     target: Target<'_>,
+    compression: Compression,
     fill: impl FnOnce(&mut LayerTar) -> io::Result<()>,
 ) -> Result<(PackedLayer, Option<StreamEnd>), BuildError> {
     let file = store.new_file().doing(|| "cannot make a layer".to_owned())?;
     let handle = file.as_file().try_clone().doing(|| "cannot make a layer".to_owned())?;
     let sink = HashingWriter::new(Tee { file: handle, target, held: Vec::new(), stream: None });
     let (plain, sink) = std::thread::scope(|scope| {
-        let (writer, collector) = compress::start(scope, sink);
+        let (writer, collector) = compress::start(scope, compression, sink);
         let plain = write_plain(writer, fill);
         let sink = collector.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended")));
         // When the collector failed, the writer only saw that nobody listens.

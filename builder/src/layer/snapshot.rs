@@ -7,16 +7,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps};
 
 use super::entry::{Content, Entry, FileSource, Xattrs};
 use super::pack::LayerTar;
 use super::{LatestTime, MAX_LAYER_ENTRIES};
+use crate::owners::{first_owner, is_rootless, owners_count};
 use crate::root::{Root, kind};
-use crate::store::{FIRST_OWNER, OWNERS};
 
-/// The attribute by which overlayfs hides all that is below a directory.
-pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
+/// Attributes of overlayfs, which are its own and not the image's.
+const OVERLAY: &[u8] = b"user.overlay.";
 /// The attribute with a program's rights.
 pub(crate) const CAPABILITY: &str = "security.capability";
 /// Longest attribute that Linux keeps, in bytes.
@@ -24,14 +24,17 @@ const MAX_XATTR_BYTES: usize = 64 * 1024;
 /// Depth of directories that is followed; deeper ones cannot be named by a path.
 const MAX_DEPTH: usize = 2048;
 
-/// Writes all that stands in an upper directory into a layer.
+/// Writes all that stands in an upper directory into a layer; tells whether that is all, or whether
+/// there is something that no layer can hold.
 pub(crate) fn snapshot(
     upper: &Arc<Root>,
     latest: LatestTime,
     tar: &mut LayerTar,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let links = HashMap::new();
-    Snapshot { upper, latest, tar, links, entries: 0 }.directory(Path::new(""), 0)
+    let mut snapshot = Snapshot { upper, latest, tar, links, entries: 0, is_whole: true };
+    snapshot.directory(Path::new(""), 0)?;
+    Ok(snapshot.is_whole)
 }
 
 struct Snapshot<'a> {
@@ -41,6 +44,7 @@ struct Snapshot<'a> {
     /// By inode: the first path of each file that has several.
     links: HashMap<u64, PathBuf>,
     entries: u64,
+    is_whole: bool,
 }
 
 impl Snapshot<'_> {
@@ -85,6 +89,7 @@ impl Snapshot<'_> {
             path,
         };
         self.tar.append(&entry)?;
+        self.set_time(&entry.path, stat, mtime)?;
         if is_dir {
             if is_opaque(self.upper, &entry.path)? {
                 self.tar.append_marker(&joined(&entry.path, b".wh..wh..opq"), mtime)?;
@@ -92,6 +97,17 @@ impl Snapshot<'_> {
             self.directory(&entry.path, depth + 1)?;
         }
         Ok(())
+    }
+
+    /// The next command finds the times that the layer tells, as on a machine that unpacked it.
+    fn set_time(&self, path: &Path, stat: &Stat, mtime: i64) -> io::Result<()> {
+        if mtime == stat.st_mtime && stat.st_mtime_nsec == 0 {
+            return Ok(());
+        }
+        let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+        let times = Timestamps { last_access: time, last_modification: time };
+        let at = self.upper.proc_path(path);
+        Ok(rustix::fs::utimensat(rustix::fs::CWD, at, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// `None` for what no layer can hold: sockets, and devices, which no sandbox can make.
@@ -112,10 +128,16 @@ impl Snapshot<'_> {
             }
             other => {
                 tracing::debug!(path = %path.display(), ?other, "left out of the layer");
+                self.is_whole = false;
                 return Ok(None);
             }
         }))
     }
+}
+
+/// The attribute by which overlayfs hides all that is below a directory.
+pub(crate) fn opaque_attribute() -> &'static str {
+    if is_rootless() { "user.overlay.opaque" } else { "trusted.overlay.opaque" }
 }
 
 /// A time that is no later than the build allows.
@@ -125,7 +147,7 @@ pub(crate) fn clamped(mtime: i64, latest: LatestTime) -> i64 {
 
 /// The owner in the image of a file in the store.
 pub(crate) fn unshifted(owner: u32, path: &Path) -> io::Result<u32> {
-    owner.checked_sub(FIRST_OWNER).filter(|&owner| owner < OWNERS).ok_or_else(|| {
+    owner.checked_sub(first_owner()).filter(|&owner| owner < owners_count()).ok_or_else(|| {
         io::Error::other(format!("{} belongs to {owner}, who is not of the image", path.display()))
     })
 }
@@ -134,8 +156,8 @@ fn joined(dir: &Path, name: &[u8]) -> Vec<u8> {
     dir.join(OsStr::from_bytes(name)).into_os_string().as_bytes().to_vec()
 }
 
-fn is_opaque(root: &Root, path: &Path) -> io::Result<bool> {
-    Ok(attribute(root, path, OPAQUE.as_bytes())?.is_some_and(|value| value == b"y"))
+pub(super) fn is_opaque(root: &Root, path: &Path) -> io::Result<bool> {
+    Ok(attribute(root, path, opaque_attribute().as_bytes())?.is_some_and(|value| value == b"y"))
 }
 
 fn attribute(root: &Root, path: &Path, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
@@ -148,19 +170,24 @@ fn attribute(root: &Root, path: &Path, name: &[u8]) -> io::Result<Option<Vec<u8>
     }
 }
 
+/// Whether an attribute belongs to an image, and not to the machine that it is on.
+pub(crate) fn is_of_image(name: &[u8]) -> bool {
+    let is_users = name.starts_with(b"user.") && !name.starts_with(OVERLAY);
+    is_users || name == CAPABILITY.as_bytes()
+}
+
 /// The attributes of a file in the store that belong into a layer, sorted.
 pub(crate) fn read_xattrs(root: &Root, path: &Path) -> io::Result<Xattrs> {
     let at = root.proc_path(path);
-    let length = match rustix::fs::llistxattr(&at, &mut [0_u8; 0][..]) {
+    let length = match rustix::fs::llistxattr_query(&at) {
         Ok(0) | Err(rustix::io::Errno::NOTSUP) => return Ok(Xattrs::new()),
         length => length?,
     };
     let mut names: Vec<u8> = Vec::with_capacity(length);
     rustix::fs::llistxattr(&at, rustix::buffer::spare_capacity(&mut names))?;
     let mut xattrs = Xattrs::new();
-    for name in names.split(|&byte| byte == 0) {
-        let is_kept = name.starts_with(b"user.") || name == CAPABILITY.as_bytes();
-        if let (true, Some(value)) = (is_kept, attribute(root, path, name)?) {
+    for name in names.split(|&byte| byte == 0).filter(|name| is_of_image(name)) {
+        if let Some(value) = attribute(root, path, name)? {
             let is_capability = name == CAPABILITY.as_bytes();
             let value = if is_capability { capability_of_image(&value) } else { value };
             xattrs.push((name.to_vec(), value));
@@ -191,7 +218,7 @@ pub(crate) fn capability_of_store(value: &[u8]) -> Vec<u8> {
     let mut value = value.to_vec();
     if value.len() == CAPABILITY_BYTES.0 && value[3] == VERSION_2 {
         value[3] = VERSION_3;
-        value.extend_from_slice(&FIRST_OWNER.to_le_bytes());
+        value.extend_from_slice(&first_owner().to_le_bytes());
     }
     value
 }

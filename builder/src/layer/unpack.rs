@@ -11,49 +11,42 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use tar::EntryType;
 use workflows::image::Digest;
 
-use super::snapshot::{CAPABILITY, OPAQUE, capability_of_store};
+use super::decompress::decompressed;
+use super::guard::Guard;
+use super::snapshot::{CAPABILITY, capability_of_store, is_of_image, opaque_attribute};
 use super::{MAX_LAYER_BYTES, MAX_LAYER_ENTRIES};
 use crate::digest::HashingReader;
+use crate::owners::{first_owner, owners_count};
 use crate::root::{Root, chown_at};
-use crate::store::{FIRST_OWNER, OWNERS};
 
 /// What a whiteout's name begins with.
 const WHITEOUT: &[u8] = b".wh.";
 /// The marker that hides all that lower layers have in a directory.
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
-/// The first bytes of gzip and zstd.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What stays free on the disk for others, in bytes, whatever an archive unpacks to.
+const MIN_FREE_BYTES: u64 = 1 << 30;
+/// After how many bytes somebody looks how full the disk is.
+const LOOK_EVERY_BYTES: u64 = 64 << 20;
 /// How archives spell an extended attribute.
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
 
-/// Unpacks a layer's blob into an empty directory and tells the digest of its tar.
-pub(crate) fn unpack_layer(blob: File, dir: &Path) -> io::Result<Digest> {
+/// Unpacks a layer's blob into an empty directory and tells the digest and length of its tar.
+pub(crate) fn unpack_layer(blob: File, dir: &Path) -> io::Result<(Digest, u64)> {
     let plain = decompressed(blob)?;
     let mut hashing = HashingReader::new(plain, MAX_LAYER_BYTES);
-    Unpack::into(dir, true)?.archive(&mut hashing)?;
+    Unpack::into(dir, true, MAX_LAYER_BYTES)?.archive(&mut hashing)?;
     hashing.finish()
 }
 
-/// Unpacks an archive that ADD names, whiteouts being names as any other.
-pub(crate) fn unpack_archive(archive: File, dir: &Path) -> io::Result<()> {
-    let plain = decompressed(archive)?;
-    Unpack::into(dir, false)?.archive(&mut HashingReader::new(plain, MAX_LAYER_BYTES))
+/// Unpacks an archive that ADD names, whiteouts being names as any other. Neither the archive nor
+/// its files may have more than `max_bytes`.
+pub(crate) fn unpack_archive(archive: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
+    unpack_plain(decompressed(archive)?, dir, max_bytes)
 }
 
-fn decompressed(mut file: File) -> io::Result<Box<dyn Read>> {
-    use std::io::Seek;
-    let mut start = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut start)?;
-    file.rewind()?;
-    let buffered = io::BufReader::with_capacity(256 * 1024, file);
-    if start.starts_with(&GZIP) {
-        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(buffered)))
-    } else if start == ZSTD {
-        Err(io::Error::other("layers compressed with zstd are not unpacked yet; use gzip"))
-    } else {
-        Ok(Box::new(buffered))
-    }
+/// Unpacks a tar archive that is not compressed, as [`unpack_archive`] does.
+pub(crate) fn unpack_plain(plain: impl Read, dir: &Path, max_bytes: u64) -> io::Result<()> {
+    Unpack::into(dir, false, max_bytes)?.archive(&mut HashingReader::new(plain, max_bytes))
 }
 
 struct Unpack {
@@ -63,6 +56,10 @@ struct Unpack {
     directories: Vec<(PathBuf, i64)>,
     /// Entries of a directory stand together, hence its handle is kept.
     parent: Option<(PathBuf, OwnedFd)>,
+    /// Bytes that files may still have: the holes of a sparse one stand in no archive.
+    left: u64,
+    /// Bytes since somebody looked how full the disk is.
+    unseen: u64,
 }
 
 /// An entry's values, read once.
@@ -75,14 +72,15 @@ struct Meta {
 }
 
 impl Unpack {
-    fn into(dir: &Path, whiteouts: bool) -> io::Result<Self> {
-        chown_at(rustix::fs::CWD, dir.as_os_str(), FIRST_OWNER, FIRST_OWNER)?;
+    fn into(dir: &Path, whiteouts: bool, left: u64) -> io::Result<Self> {
+        chown_at(rustix::fs::CWD, dir.as_os_str(), first_owner(), first_owner())?;
         rustix::fs::chmod(dir, Mode::from_raw_mode(0o755))?;
-        Ok(Self { root: Root::open(dir)?, whiteouts, directories: Vec::new(), parent: None })
+        let (root, directories) = (Root::open(dir)?, Vec::new());
+        Ok(Self { root, whiteouts, directories, parent: None, left, unseen: 0 })
     }
 
     fn archive(mut self, plain: &mut impl Read) -> io::Result<()> {
-        let mut archive = tar::Archive::new(plain);
+        let mut archive = tar::Archive::new(Guard::new(plain));
         for (count, entry) in archive.entries()?.enumerate() {
             if count as u64 >= MAX_LAYER_ENTRIES {
                 return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
@@ -129,6 +127,7 @@ impl Unpack {
                 self.directories.push((path.to_owned(), meta.mtime));
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                self.take_room(entry.size())?;
                 remove(&parent, name)?;
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
                 let file = open_in(&parent, name, flags)?;
@@ -170,11 +169,26 @@ impl Unpack {
         Ok(())
     }
 
+    /// Counts what a file will have, before it is written.
+    fn take_room(&mut self, bytes: u64) -> io::Result<()> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
+        self.unseen += bytes;
+        if self.unseen >= LOOK_EVERY_BYTES {
+            self.unseen = 0;
+            let root = self.root.open_at(Path::new(""), OFlags::PATH | OFlags::DIRECTORY)?;
+            let disk = rustix::fs::fstatvfs(root)?;
+            if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes.saturating_add(MIN_FREE_BYTES) {
+                return Err(rustix::io::Errno::NOSPC.into());
+            }
+        }
+        Ok(())
+    }
+
     fn open_parent(&mut self, path: &Path) -> io::Result<OwnedFd> {
         let parent = path.parent().unwrap_or(Path::new(""));
         match self.parent.take() {
             Some((known, dir)) if known == parent => Ok(dir),
-            _ => self.root.make_dir(parent, FIRST_OWNER),
+            _ => self.root.make_dir(parent, first_owner()),
         }
     }
 
@@ -182,7 +196,12 @@ impl Unpack {
         let Some((_, parent)) = &self.parent else { return Ok(()) };
         let bytes = name.as_bytes();
         if bytes == OPAQUE_MARKER {
-            return Ok(rustix::fs::fsetxattr(parent, OPAQUE, b"y", XattrFlags::empty())?);
+            return Ok(rustix::fs::fsetxattr(
+                parent,
+                opaque_attribute(),
+                b"y",
+                XattrFlags::empty(),
+            )?);
         }
         let hidden = OsStr::from_bytes(&bytes[WHITEOUT.len()..]);
         if hidden.is_empty() || hidden == "." || hidden == ".." {
@@ -201,16 +220,16 @@ impl Meta {
             for record in records {
                 let record = record?;
                 let name = record.key().ok().and_then(|key| key.strip_prefix(XATTR_PREFIX));
-                if let Some(name) = name.filter(|n| n.starts_with("user.") || *n == CAPABILITY) {
+                if let Some(name) = name.filter(|name| is_of_image(name.as_bytes())) {
                     xattrs.push((name.to_owned(), record.value_bytes().to_vec()));
                 }
             }
         }
         let header = entry.header();
         let owner = |id: u64| {
-            let id = u32::try_from(id).ok().filter(|&id| id < OWNERS);
-            id.map(|id| FIRST_OWNER + id)
-                .ok_or_else(|| io::Error::other(format!("an owner above {OWNERS}")))
+            let id = u32::try_from(id).ok().filter(|&id| id < owners_count());
+            id.map(|id| first_owner() + id)
+                .ok_or_else(|| io::Error::other(format!("an owner above {}", owners_count())))
         };
         Ok(Self {
             mode: header.mode()? & 0o7777,
@@ -238,6 +257,10 @@ impl Meta {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         Ok(rustix::fs::utimensat(parent, name, &times(self.mtime), flags)?)
     }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "it unpacks to more than is allowed")
 }
 
 /// A name in an archive as a path below the root; one that climbs is refused.
@@ -287,4 +310,60 @@ fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
 fn times(mtime: i64) -> Timestamps {
     let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an archive of one sparse file ends with that has so many bytes of nothing.
+    fn unpacked(hole: u64, max_bytes: u64) -> io::Result<u64> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(EntryType::GNUSparse);
+        header.set_path("hole").unwrap();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(0);
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.realsize.copy_from_slice(format!("{hole:011o}\0").as_bytes());
+        gnu.sparse[0].offset.copy_from_slice(format!("{hole:011o}\0").as_bytes());
+        gnu.sparse[0].numbytes.copy_from_slice(b"00000000000\0");
+        header.set_cksum();
+        let archive = [header.as_bytes().to_vec(), vec![0; 1024]].concat();
+        let dir = tempfile::tempdir().unwrap();
+        unpack_plain(&archive[..], dir.path(), max_bytes)?;
+        Ok(dir.path().join("hole").metadata()?.len())
+    }
+
+    #[test]
+    fn the_holes_of_files_count() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        assert_eq!(unpacked(1 << 16, 1 << 20).unwrap(), 1 << 16);
+        let error = unpacked(6 << 30, 1 << 20).unwrap_err();
+        assert!(error.to_string().contains("more than is allowed"), "{error}");
+    }
+
+    #[test]
+    fn a_compressed_bomb_stops_at_its_bound() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_path("zeros").unwrap();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(1 << 30);
+        header.set_cksum();
+        let zeros = io::repeat(0).take(1 << 30);
+        let dir = tempfile::tempdir().unwrap();
+        let error = unpack_plain(header.as_bytes().chain(zeros), dir.path(), 1 << 20).unwrap_err();
+        assert!(error.to_string().contains("more than is allowed"), "{error}");
+        assert!(!dir.path().join("zeros").exists(), "nothing of it is written");
+    }
 }

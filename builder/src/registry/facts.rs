@@ -16,6 +16,8 @@ pub struct ImageFacts {
     pub env: BTreeMap<String, String>,
     /// The labels.
     pub labels: BTreeMap<String, String>,
+    /// Instructions that it keeps for those that stand on it (ONBUILD).
+    pub on_build: Vec<String>,
 }
 
 impl Registries {
@@ -38,6 +40,7 @@ impl Registries {
             digest,
             env: config.env.into_iter().collect(),
             labels: config.labels.into_iter().collect(),
+            on_build: config.on_build,
         })
     }
 }

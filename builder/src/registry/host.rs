@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -51,12 +53,23 @@ pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: &'a str,
     pub(super) accept: Option<&'a str>,
+    /// Which bytes are asked for, or sent.
+    pub(super) range: Option<Range>,
     pub(super) content: Content,
+}
+
+/// A part of a blob.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Range {
+    /// The answer is to begin with that byte.
+    Wanted(u64),
+    /// From the first to the last byte that are sent.
+    Sent(u64, u64),
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(method: Method, url: &'a str) -> Self {
-        Self { method, url, accept: None, content: Content::Nothing }
+        Self { method, url, accept: None, range: None, content: Content::Nothing }
     }
 }
 
@@ -135,8 +148,9 @@ impl Host {
             Content::Whole(kind, bytes) => Some(Content::Whole(kind, bytes.clone())),
             Content::Stream(..) => None,
         };
-        let Request { method, url, accept, content } = request;
-        let first = self.send(&method, url, accept, content, self.known(&scope)).await?;
+        let known = self.known(&scope);
+        let parts = Request { content: Content::Nothing, ..request };
+        let first = self.send(&parts, request.content, known).await?;
         if first.status() != StatusCode::UNAUTHORIZED {
             return judge(first);
         }
@@ -150,27 +164,32 @@ impl Host {
             }
         };
         self.keep(scope, authorization.clone());
-        judge(self.send(&method, url, accept, content, Some(authorization)).await?)
+        judge(self.send(&parts, content, Some(authorization)).await?)
     }
 
     async fn send(
         &self,
-        method: &Method,
-        url: &str,
-        accept: Option<&str>,
+        request: &Request<'_>,
         content: Content,
         authorization: Option<Authorization>,
     ) -> Result<Response, Failure> {
-        let url = self.address(url)?;
+        let url = self.address(request.url)?;
         let own = url.as_str().starts_with(&format!("{}/", self.base));
-        let mut builder = self.http.request(method.clone(), url);
+        let mut builder = self.http.request(request.method.clone(), url);
         // An upload may be sent elsewhere; our credentials are for the registry alone.
         if own {
             builder = self.authorized(builder, authorization)?;
         }
-        if let Some(accept) = accept {
+        if let Some(accept) = request.accept {
             builder = builder.header(ACCEPT, accept);
         }
+        builder = match request.range {
+            None => builder,
+            Some(Range::Wanted(first)) => builder.header(RANGE, format!("bytes={first}-")),
+            Some(Range::Sent(first, last)) => {
+                builder.header(CONTENT_RANGE, format!("{first}-{last}"))
+            }
+        };
         builder = match content {
             Content::Nothing => builder,
             Content::Whole(kind, bytes) => builder.header(CONTENT_TYPE, kind).body(bytes),

@@ -46,12 +46,14 @@ pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+js
 pub(crate) const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of the layers that are made here.
 pub(crate) const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// The same of layers that are compressed with zstd.
+pub(crate) const ZSTD_LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 /// What a parent's layer is called in a manifest of ours: Docker's words and OCI's must not stand
 /// in one manifest.
 pub(crate) fn layer_type(parents: &str) -> &'static str {
     match parents {
-        zstd if zstd.ends_with("zstd") => "application/vnd.oci.image.layer.v1.tar+zstd",
+        zstd if zstd.ends_with("zstd") => ZSTD_LAYER_TYPE,
         plain if plain.ends_with(".tar") => "application/vnd.oci.image.layer.v1.tar",
         _ => LAYER_TYPE,
     }

@@ -1,12 +1,16 @@
 //! From a reference to verified bytes.
 
+use std::io::Seek;
+use std::sync::PoisonError;
+
 use bytes::Bytes;
-use reqwest::Method;
+use reqwest::{Method, Response, StatusCode};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 use workflows::image::{Digest, Reference};
 
 use super::error::Failure;
-use super::host::{Access, Request, unavailable};
+use super::host::{Access, Range, Request, unavailable};
 use super::manifest::{self, ACCEPT, Content, Descriptor, MAX_MANIFEST_BYTES, Manifest};
 use super::{Registries, RegistryError, blob_path, manifest_path};
 use crate::digest::{self, Hasher};
@@ -14,8 +18,10 @@ use crate::store::Store;
 
 /// Largest image configuration that is read, in bytes.
 const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
-/// How often a blob is asked for when the connection breaks.
-const BLOB_ATTEMPTS: u32 = 3;
+/// How often a blob is asked for when the connection breaks before it brings anything.
+const ATTEMPTS: u32 = 3;
+/// Most connections that break over one blob, however far each has brought it.
+const MAX_CUTS: u32 = 100;
 
 /// An image of a registry without its layers.
 #[derive(Debug, Clone)]
@@ -29,7 +35,37 @@ pub(crate) struct PulledImage {
 impl Registries {
     /// Manifest and configuration of an image for this machine.
     pub(crate) async fn image(&self, reference: &Reference) -> Result<PulledImage, RegistryError> {
-        self.image_parts(reference).await.map_err(|failure| failure.about(reference))
+        let name = reference.digest.as_ref().map(|_| reference.to_string());
+        let images = || self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = name.as_ref().and_then(|name| images().get(name).cloned()) {
+            return Ok(known);
+        }
+        let image =
+            self.image_parts(reference).await.map_err(|failure| failure.about(reference))?;
+        if let Some(name) = name {
+            images().insert(name, image.clone());
+        }
+        Ok(image)
+    }
+
+    /// Puts all layers of an image into the store; `begins` is called when one is missing.
+    ///
+    /// # Errors
+    /// [`RegistryError`] says whether there is no such image or no answer.
+    pub async fn prefetch(
+        &self,
+        reference: &Reference,
+        store: &Store,
+        begins: impl FnOnce() + Send,
+    ) -> Result<(), RegistryError> {
+        let image = self.image(reference).await?;
+        let missing: Vec<&Descriptor> =
+            image.manifest.layers.iter().filter(|blob| !store.has_blob(&blob.digest)).collect();
+        if !missing.is_empty() {
+            begins();
+        }
+        let fetches = missing.into_iter().map(|blob| self.fetch_blob(reference, blob, store));
+        futures_util::future::try_join_all(fetches).await.map(drop)
     }
 
     async fn image_parts(&self, reference: &Reference) -> Result<PulledImage, Failure> {
@@ -60,6 +96,31 @@ impl Registries {
         Ok(PulledImage { reference: reference.at(&digest), manifest: *manifest, config })
     }
 
+    /// A manifest of any kind.
+    pub(crate) async fn manifest_bytes(
+        &self,
+        reference: &Reference,
+    ) -> Result<Bytes, RegistryError> {
+        let got = self.manifest(reference).await;
+        got.map(|(_, bytes)| bytes).map_err(|failure| failure.about(reference))
+    }
+
+    /// Whether a repository has a blob.
+    pub(crate) async fn has_blob(
+        &self,
+        repository: &Reference,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let path = blob_path(&repository.repository, digest);
+        let host = self.host(&repository.registry);
+        let request = Request::new(Method::HEAD, &path);
+        match host.ask(&repository.repository, Access::Pull, request).await {
+            Ok(_) => Ok(true),
+            Err(Failure::Unknown) => Ok(false),
+            Err(failure) => Err(failure.about(repository)),
+        }
+    }
+
     async fn manifest(&self, reference: &Reference) -> Result<(Digest, Bytes), Failure> {
         let path = manifest_path(reference);
         let request = Request { accept: Some(ACCEPT), ..Request::new(Method::GET, &path) };
@@ -75,7 +136,8 @@ impl Registries {
         }
     }
 
-    /// Puts a blob into the store unless it is there.
+    /// Puts a blob into the store unless it is there. Broken connections are borne as long as each
+    /// brings it further; those that do not are counted.
     pub(crate) async fn fetch_blob(
         &self,
         reference: &Reference,
@@ -85,48 +147,102 @@ impl Registries {
         if store.has_blob(&blob.digest) {
             return Ok(());
         }
-        let mut attempt = 1;
-        loop {
-            match self.try_fetch(reference, blob, store).await {
-                Ok(()) => return Ok(()),
-                Err(Failure::Unavailable(why)) if attempt < BLOB_ATTEMPTS => {
-                    tracing::warn!(blob.digest = %blob.digest, attempt, why, "fetching once more");
-                    attempt += 1;
-                }
-                Err(failure) => return Err(failure.about(reference)),
-            }
-        }
+        // The semaphore is never closed.
+        let _stream = self.streams.acquire().await;
+        let fetched = self.fetch_patiently(reference, blob, store).await;
+        fetched.map_err(|failure| failure.about(reference))
     }
 
-    async fn try_fetch(
+    async fn fetch_patiently(
         &self,
         reference: &Reference,
         blob: &Descriptor,
         store: &Store,
     ) -> Result<(), Failure> {
-        let path = blob_path(&reference.repository, &blob.digest);
-        let host = self.host(&reference.registry);
-        let request = Request::new(Method::GET, &path);
-        let answer = host.ask(&reference.repository, Access::Pull, request).await?;
-        let mut response = answer.0;
-        let temporary = store.new_file()?;
-        let mut file = tokio::fs::File::from_std(temporary.as_file().try_clone()?);
-        let (mut hasher, mut received) = (Hasher::default(), 0);
-        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-            received += chunk.len() as u64;
-            if received > blob.size {
-                let why = format!("{} has more than its {} bytes", blob.digest, blob.size);
-                return Err(Failure::Malformed(why));
+        let mut part = Part::new(store)?;
+        let (mut attempt, mut cuts) = (1, 0);
+        loop {
+            let had = part.received;
+            match self.fetch_rest(reference, blob, &mut part).await {
+                Ok(()) => break,
+                Err(Failure::Unavailable(why)) if attempt < ATTEMPTS && cuts < MAX_CUTS => {
+                    let has = part.received;
+                    tracing::warn!(blob.digest = %blob.digest, attempt, has, why, "a fetch broke");
+                    cuts += 1;
+                    attempt += u32::from(has <= had);
+                }
+                Err(failure) => return Err(failure),
             }
-            hasher.update(&chunk);
-            file.write_all(&chunk).await?;
         }
-        file.flush().await?;
-        let digest = hasher.finish();
+        let digest = part.hasher.finish();
         if digest != blob.digest {
             return Err(Failure::Malformed(format!("{} arrived as {digest}", blob.digest)));
         }
-        store.keep_blob(temporary, &digest)?;
+        Ok(store.keep_blob(part.file, &digest)?)
+    }
+
+    /// Fetches what is missing of a blob.
+    async fn fetch_rest(
+        &self,
+        reference: &Reference,
+        blob: &Descriptor,
+        part: &mut Part,
+    ) -> Result<(), Failure> {
+        let path = blob_path(&reference.repository, &blob.digest);
+        let host = self.host(&reference.registry);
+        let range = (part.received > 0).then_some(Range::Wanted(part.received));
+        let request = Request { range, ..Request::new(Method::GET, &path) };
+        let mut response = host.ask(&reference.repository, Access::Pull, request).await?.0;
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            // It begins at the beginning.
+            part.begin_again()?;
+        }
+        let mut file = tokio::fs::File::from_std(part.file.as_file().try_clone()?);
+        let arrived = part.take(&mut response, &mut file, blob).await;
+        // What is counted is in the file, also when the connection broke after it.
+        file.flush().await?;
+        arrived
+    }
+}
+
+/// A blob as far as it has arrived.
+struct Part {
+    file: NamedTempFile,
+    hasher: Hasher,
+    received: u64,
+}
+
+impl Part {
+    fn new(store: &Store) -> Result<Self, Failure> {
+        Ok(Self { file: store.new_file()?, hasher: Hasher::default(), received: 0 })
+    }
+
+    async fn take(
+        &mut self,
+        response: &mut Response,
+        file: &mut tokio::fs::File,
+        blob: &Descriptor,
+    ) -> Result<(), Failure> {
+        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+            if self.received + chunk.len() as u64 > blob.size {
+                let why = format!("{} has more than its {} bytes", blob.digest, blob.size);
+                return Err(Failure::Malformed(why));
+            }
+            file.write_all(&chunk).await?;
+            self.received += chunk.len() as u64;
+            self.hasher.update(&chunk);
+        }
+        if self.received < blob.size {
+            let why = format!("{} ended after {} bytes", blob.digest, self.received);
+            return Err(Failure::Unavailable(why));
+        }
+        Ok(())
+    }
+
+    fn begin_again(&mut self) -> Result<(), Failure> {
+        self.file.as_file_mut().rewind()?;
+        self.file.as_file_mut().set_len(0)?;
+        (self.hasher, self.received) = (Hasher::default(), 0);
         Ok(())
     }
 }

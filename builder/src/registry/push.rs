@@ -1,13 +1,13 @@
 //! Blobs and manifests to a registry.
 
-use std::path::Path;
+mod upload;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::LOCATION;
-use reqwest::{Body, Method, StatusCode};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use reqwest::{Method, StatusCode};
 use workflows::image::{Digest, Reference};
 
 use super::error::Failure;
@@ -15,24 +15,18 @@ use super::host::{Access, Answer, Content, Host, Request};
 use super::manifest::MANIFEST_TYPE;
 use super::{Registries, RegistryError, blob_path, manifest_path};
 
-/// How often a blob is sent when the connection breaks.
-const BLOB_ATTEMPTS: u32 = 3;
-/// Blocks that wait for the network before the compressor has to wait as well.
-const STREAM_BLOCKS: usize = 8;
+pub(crate) use upload::{Stream, StreamEnd};
+
+/// How often a request is sent when the registry does not answer, or a blob from its beginning.
+const ATTEMPTS: u32 = 3;
+/// How long nothing is sent after the first failure; twice that after the second, and so on.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Sends to one repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Pusher {
     host: Arc<Host>,
     target: Reference,
-}
-
-/// A blob that is sent while it is made, its digest still unknown.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    /// Takes the blob's bytes; fails once the upload has failed.
-    pub(crate) sender: mpsc::Sender<Bytes>,
-    location: JoinHandle<Result<String, Failure>>,
 }
 
 impl Pusher {
@@ -42,6 +36,20 @@ impl Pusher {
 
     async fn ask(&self, request: Request<'_>) -> Result<Answer, Failure> {
         self.host.ask(&self.target.repository, Access::Push, request).await
+    }
+
+    /// Asks what may be asked twice, again when the registry does not answer.
+    async fn ask_patiently<'a>(
+        &self,
+        request: impl Fn() -> Request<'a> + Send + Sync,
+    ) -> Result<Answer, Failure> {
+        let mut patience = Patience::default();
+        loop {
+            match self.ask(request()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => patience.bear(failure).await?,
+            }
+        }
     }
 
     fn about(&self, failure: Failure) -> RegistryError {
@@ -63,7 +71,7 @@ impl Pusher {
     pub(crate) async fn mount(&self, digest: &Digest, from: &str) -> Result<bool, RegistryError> {
         let path =
             format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.target.repository);
-        let answer = self.ask(Request::new(Method::POST, &path)).await;
+        let answer = self.ask_patiently(|| Request::new(Method::POST, &path)).await;
         let answer = answer.map_err(|failure| self.about(failure))?;
         if answer.0.status() == StatusCode::CREATED {
             return Ok(true);
@@ -90,78 +98,24 @@ impl Pusher {
 
     /// Sends a small blob from memory unless the repository has it.
     pub(crate) async fn bytes(&self, digest: &Digest, bytes: Bytes) -> Result<(), RegistryError> {
-        let send = async || {
-            if self.has(digest).await? {
-                return Ok(());
-            }
-            let url = with_digest(&self.begin().await?, digest);
-            let content = Content::Whole("application/octet-stream", bytes);
-            self.ask(Request { content, ..Request::new(Method::PUT, &url) }).await.map(drop)
-        };
-        send().await.map_err(|failure| self.about(failure))
-    }
-
-    /// Sends a blob from a file unless the repository has it.
-    pub(crate) async fn file(&self, digest: &Digest, path: &Path) -> Result<(), RegistryError> {
-        let mut attempt = 1;
+        let mut patience = Patience::default();
         loop {
-            match self.try_file(digest, path).await {
-                Err(Failure::Unavailable(why)) if attempt < BLOB_ATTEMPTS => {
-                    tracing::warn!(blob.digest = %digest, attempt, why, "sending once more");
-                    attempt += 1;
+            match self.try_bytes(digest, bytes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => {
+                    patience.bear(failure).await.map_err(|failure| self.about(failure))?;
                 }
-                done => return done.map_err(|failure| self.about(failure)),
             }
         }
     }
 
-    async fn try_file(&self, digest: &Digest, path: &Path) -> Result<(), Failure> {
+    async fn try_bytes(&self, digest: &Digest, bytes: Bytes) -> Result<(), Failure> {
         if self.has(digest).await? {
             return Ok(());
         }
         let url = with_digest(&self.begin().await?, digest);
-        let file = tokio::fs::File::open(path).await?;
-        let length = file.metadata().await?.len();
-        let content = Content::Stream(Body::from(file), Some(length));
+        let content = Content::Whole("application/octet-stream", bytes);
         self.ask(Request { content, ..Request::new(Method::PUT, &url) }).await.map(drop)
-    }
-
-    /// Begins to send a blob that is still being made.
-    pub(crate) fn stream(&self, runtime: &tokio::runtime::Handle) -> Stream {
-        let (sender, receiver) = mpsc::channel::<Bytes>(STREAM_BLOCKS);
-        let pusher = self.clone();
-        let location = runtime.spawn(async move {
-            let location = pusher.begin().await?;
-            let blocks = futures_util::stream::unfold(receiver, async |mut receiver| {
-                let block = receiver.recv().await?;
-                Some((Ok::<_, std::io::Error>(block), receiver))
-            });
-            let content = Content::Stream(Body::wrap_stream(blocks), None);
-            let request = Request { content, ..Request::new(Method::PATCH, &location) };
-            location_of(&pusher.ask(request).await?)
-        });
-        Stream { sender, location }
-    }
-
-    /// Ends a stream whose sender is gone; when it broke, the blob is sent from the file.
-    pub(crate) async fn finish_stream(
-        &self,
-        location: StreamEnd,
-        digest: &Digest,
-        path: &Path,
-    ) -> Result<(), RegistryError> {
-        let streamed = match location.0.await {
-            Ok(Ok(location)) => self.finish(&location, digest).await,
-            Ok(Err(failure)) => Err(failure),
-            Err(error) => Err(Failure::Unavailable(error.to_string())),
-        };
-        match streamed {
-            Ok(()) => Ok(()),
-            Err(failure) => {
-                tracing::warn!(blob.digest = %digest, ?failure, "sending the layer once more");
-                self.file(digest, path).await
-            }
-        }
     }
 
     /// Puts the manifest under the target's tag, or under its digest when there is no tag.
@@ -176,9 +130,11 @@ impl Pusher {
         };
         let path = manifest_path(&Reference { digest: None, ..target.clone() });
         let path = if target.tag.is_some() { path } else { manifest_path(&target) };
-        let content = Content::Whole(MANIFEST_TYPE, bytes);
-        let request = Request { content, ..Request::new(Method::PUT, &path) };
-        let answer = self.ask(request).await.map_err(|failure| self.about(failure))?;
+        let put = || {
+            let content = Content::Whole(MANIFEST_TYPE, bytes.clone());
+            Request { content, ..Request::new(Method::PUT, &path) }
+        };
+        let answer = self.ask_patiently(put).await.map_err(|failure| self.about(failure))?;
         match answer.header("docker-content-digest") {
             Some(stored) if stored != digest.as_str() => {
                 let why = format!("the manifest was stored as {stored}, not as {digest}");
@@ -189,14 +145,24 @@ impl Pusher {
     }
 }
 
-/// What is left of a [`Stream`] when all its bytes are sent.
-#[derive(Debug)]
-pub(crate) struct StreamEnd(JoinHandle<Result<String, Failure>>);
+/// How often a registry has not answered.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+}
 
-impl Stream {
-    /// Says that the blob is complete.
-    pub(crate) fn end(self) -> StreamEnd {
-        StreamEnd(self.location)
+impl Patience {
+    /// Waits a while when it may answer later, as long as there is patience left.
+    async fn bear(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.failures += 1;
+        match failure {
+            Failure::Unavailable(why) if self.failures < ATTEMPTS => {
+                tracing::warn!(attempt = self.failures, why, "the registry is asked again");
+                tokio::time::sleep(PAUSE * self.failures).await;
+                Ok(())
+            }
+            lasting => Err(lasting),
+        }
     }
 }
 

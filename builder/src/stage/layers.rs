@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use workflows::image::{Digest, Reference};
 
 use crate::error::{BuildError, Doing};
-use crate::layer::unpack_layer;
+use crate::layer::{Compression, PackedLayer, unpack_layer};
 use crate::registry::{Descriptor, Registries};
 use crate::store::Store;
 
@@ -15,6 +15,8 @@ pub(crate) struct Layer {
     pub(crate) diff_id: Digest,
     pub(crate) blob: Descriptor,
     pub(crate) origin: Origin,
+    /// The length of its tar in bytes; of a parent's layer the store knows it, once unpacked.
+    pub(crate) plain_size: Option<u64>,
 }
 
 /// Where a layer comes from.
@@ -22,20 +24,45 @@ pub(crate) struct Layer {
 pub(crate) enum Origin {
     /// From the parent image, whose registry has it.
     Parent(Reference),
-    /// From this build; the store has it.
+    /// From this build, or from an earlier one that did the same; the store has it.
     Made,
+    /// From another machine that did the same; the cache at that repository has it.
+    Shared(Reference),
+}
+
+impl Origin {
+    /// The repository that has it, where the store need not.
+    pub(crate) fn repository(&self) -> Option<&Reference> {
+        match self {
+            Self::Parent(repository) | Self::Shared(repository) => Some(repository),
+            Self::Made => None,
+        }
+    }
+
+    /// Whether it is a layer of this build and not of its parent.
+    pub(crate) fn is_of_build(&self) -> bool {
+        !matches!(self, Self::Parent(_))
+    }
 }
 
 impl Layer {
+    /// A layer that was just made.
+    pub(crate) fn made(packed: PackedLayer, compression: Compression) -> Self {
+        let PackedLayer { diff_id, digest, size, plain_size } = packed;
+        let media_type = compression.media_type().to_owned();
+        let blob = Descriptor { media_type, digest, size, urls: Vec::new() };
+        Self { diff_id, blob, origin: Origin::Made, plain_size: Some(plain_size) }
+    }
+
     /// Puts the blob into the store unless it is there.
     pub(crate) async fn fetch(
         &self,
         registries: &Registries,
         store: &Store,
     ) -> Result<(), BuildError> {
-        match &self.origin {
-            Origin::Made => Ok(()),
-            Origin::Parent(parent) => Ok(registries.fetch_blob(parent, &self.blob, store).await?),
+        match self.origin.repository() {
+            None => Ok(()),
+            Some(repository) => Ok(registries.fetch_blob(repository, &self.blob, store).await?),
         }
     }
 
@@ -49,12 +76,12 @@ impl Layer {
         let dir = work.path().join("layer");
         std::fs::create_dir(&dir).doing(what)?;
         let blob = std::fs::File::open(store.blob_path(&self.blob.digest)).doing(what)?;
-        let diff_id = unpack_layer(blob, &dir).doing(what)?;
+        let (diff_id, plain_size) = unpack_layer(blob, &dir).doing(what)?;
         if diff_id != self.diff_id {
             let wrong = std::io::Error::other(format!("it is {diff_id}, not {}", self.diff_id));
             return Err(wrong).doing(what);
         }
-        store.keep_layer(&dir, &self.diff_id).doing(what)
+        store.keep_layer(&dir, &self.diff_id, plain_size).doing(what)
     }
 }
 

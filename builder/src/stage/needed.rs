@@ -28,6 +28,16 @@ pub(crate) fn needed(file: &Dockerfile, bases: &[StageBase], last: usize) -> Vec
     needed.into_iter().collect()
 }
 
+/// The stages that stage `index` cannot be built without.
+pub(crate) fn depends_on(file: &Dockerfile, bases: &[StageBase], index: usize) -> BTreeSet<usize> {
+    let base = match bases[index] {
+        StageBase::Stage(base) => Some(base),
+        _ => None,
+    };
+    let sources = sources(file, &file.stages[index]).filter(|&source| source < index);
+    base.into_iter().chain(sources).collect()
+}
+
 fn sources<'a>(file: &'a Dockerfile, stage: &'a Stage) -> impl Iterator<Item = usize> + 'a {
     let names = stage.instructions.iter().flat_map(|instruction| match &instruction.kind {
         InstructionKind::Copy(copy) => copy.from.iter().cloned().collect(),
@@ -52,6 +62,8 @@ mod tests {
         let bases = file.bases(&Default::default()).unwrap();
         assert_eq!(needed(&file, &bases, 4), [0, 2, 3, 4]);
         assert_eq!(needed(&file, &bases, 1), [1]);
+        assert_eq!(depends_on(&file, &bases, 4), BTreeSet::from([2, 3]));
+        assert_eq!(depends_on(&file, &bases, 3), BTreeSet::new());
         assert_eq!(stage_named(&file, "TOOLS"), Some(3));
         assert_eq!(stage_named(&file, "9"), None);
     }

@@ -59,6 +59,7 @@ fn files(tar: &Path) -> BTreeMap<String, Shown> {
         let mut entry = entry.expect("an entry");
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let header = entry.header().clone();
+        let attributes = attributes(&mut entry);
         let link = entry.link_name_bytes().map(|l| String::from_utf8_lossy(&l).into_owned());
         if header.entry_type().is_hard_link() {
             names.entry(link.unwrap_or_default()).or_default().insert(path);
@@ -69,7 +70,7 @@ fn files(tar: &Path) -> BTreeMap<String, Shown> {
         let mtime = header.mtime().unwrap_or(0);
         let time = if mtime == CONTEXT_TIME && !header.entry_type().is_dir() { mtime } else { 0 };
         let text = format!(
-            "{:?} {:o} {}:{} {link:?} {} bytes, sum {}, time {time}",
+            "{:?} {:o} {}:{} {link:?} {} bytes, sum {}, time {time}, {attributes:?}",
             header.entry_type(),
             header.mode().unwrap_or(0),
             header.uid().unwrap_or(0),
@@ -88,6 +89,17 @@ fn files(tar: &Path) -> BTreeMap<String, Shown> {
         }
     }
     files
+}
+
+/// The extended attributes that the engine shows: it keeps the rights of programs and no others.
+fn attributes(entry: &mut tar::Entry<'_, impl std::io::Read>) -> Vec<(String, Vec<u8>)> {
+    let records = entry.pax_extensions().expect("records").into_iter().flatten();
+    let records = records.map(|record| record.expect("a record"));
+    let pairs = records.filter_map(|record| {
+        let name = record.key().ok()?.strip_prefix("SCHILY.xattr.")?.to_owned();
+        Some((name, record.value_bytes().to_vec()))
+    });
+    pairs.collect()
 }
 
 /// Any difference in content shows; nobody attacks this.

@@ -1,17 +1,20 @@
 //! The two builders, side by side.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use builder::{BuildRequest, Limits, Network, Output, Registries, Store, build};
+use builder::{BuildRequest, Given, Limits, Network, Output, Registries, Remotes, Store, build};
 use workflows::image::Reference;
 
 use super::cases::{Case, Oracle};
 use super::compare::{CONTEXT_TIME, Image, read};
+use super::server::Server;
+use crate::parts::{Registry, has_runtime, is_root, make_root, works};
 
 /// What became of a Dockerfile.
 pub(crate) enum Outcome {
@@ -26,43 +29,41 @@ pub(crate) struct Bench {
     registries: Arc<Registries>,
     runtime: tokio::runtime::Runtime,
     base: String,
+    server: Server,
+    _registry: Registry,
 }
 
-/// Programs that the base image's one program answers to.
-const APPLETS: [&str; 24] = [
-    "sh", "cat", "echo", "ls", "grep", "mkdir", "rm", "id", "dd", "head", "true", "false", "mv",
-    "chown", "chmod", "touch", "env", "test", "ln", "cp", "pwd", "rmdir", "mkfifo", "wc",
-];
+/// What the one secret holds.
+const SECRET: &str = "hidden\n";
 /// The command line of Docker 20.10 has BuildKit built in.
 const DOCKER_WITH_BUILDKIT: &str = "/usr/bin/docker";
 
 impl Bench {
     /// `None` when something that the test needs is missing.
     pub(crate) fn prepare() -> Option<Self> {
-        let registry = std::env::var("STRATA_TEST_REGISTRY");
-        let registry = registry.unwrap_or_else(|_| "127.0.0.1:5000".to_owned());
-        let works = |program: &str, arguments: &[&str]| {
-            Command::new(program).args(arguments).output().is_ok_and(|out| out.status.success())
-        };
-        let is_root = fs::read_to_string("/proc/self/status").ok()?.contains("\nUid:\t0\t0");
-        let has_runtime = works("runc", &["--version"]) || works("crun", &["--version"]);
-        let has_registry = std::net::TcpStream::connect(&registry).is_ok();
-        if !(is_root && has_runtime && has_registry && works("docker", &["version"])) {
+        if !(is_root() && has_runtime() && works("docker", &["version"])) {
             return None;
         }
         let dir = tempfile::tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+        let registry = Registry::start(dir.path())?;
         let store = Arc::new(Store::open(&dir.path().join("store")).expect("a store"));
         let registries = Arc::new(Registries::new(Vec::new()).expect("a client"));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let base = format!("{registry}/strata-differential/base");
+        let base = format!("{}/strata-differential/base", registry.host());
         make_context(&dir.path().join("context"));
+        let server = Server::start(&dir.path().join("context"));
         push_base(dir.path(), &base);
-        Some(Self { dir, store, registries, runtime, base })
+        Some(Self { dir, store, registries, runtime, base, server, _registry: registry })
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let text = text.replace("BASE", &self.base).replace("URL", &self.server.url());
+        text.replace("SUM", &self.server.sum())
     }
 
     fn dockerfile(&self, case: &Case) -> String {
-        case.dockerfile.replace("BASE", &self.base)
+        self.filled(case.dockerfile)
     }
 
     /// Builds with this crate and loads the image into the engine.
@@ -81,9 +82,19 @@ impl Bench {
             labels: Default::default(),
             push: None,
             default_registry: "docker.io".to_owned(),
+            egress: Vec::new(),
+            additions: builder::Additions::default(),
+            cache: builder::CachePolicy::default(),
+            compression: builder::Compression::default(),
             network: Network::None,
             limits: Limits::default(),
             latest_time: None,
+            given: Given {
+                secrets: [("s".to_owned(), Arc::new(SECRET.as_bytes().to_vec().into()))].into(),
+                caches: Some("test".to_owned()),
+                remotes: Remotes::Any,
+                ..Given::default()
+            },
             runtime: None,
         };
         let (store, registries) = (Arc::clone(&self.store), Arc::clone(&self.registries));
@@ -105,7 +116,7 @@ impl Bench {
     pub(crate) fn docker(&self, case: &Case) -> Outcome {
         let file = self.dir.path().join("context/Dockerfile");
         if let Oracle::SameAs(other) = case.oracle {
-            fs::write(&file, other.replace("BASE", &self.base)).expect("a Dockerfile");
+            fs::write(&file, self.filled(other)).expect("a Dockerfile");
         }
         let (program, buildkit) = match case.oracle {
             Oracle::Classic | Oracle::SameAs(_) => ("docker", "0"),
@@ -117,6 +128,11 @@ impl Bench {
         command.args(["--network", "none", "-t", tag, "-f"]).arg(&file);
         for argument in case.build_args {
             command.args(["--build-arg", argument]);
+        }
+        if buildkit == "1" {
+            let secret = self.dir.path().join("secret");
+            fs::write(&secret, SECRET).expect("a secret");
+            command.arg("--secret").arg(format!("id=s,src={}", secret.display()));
         }
         command.args(case.target.map(|target| format!("--target={target}")));
         let out = command.arg(self.dir.path().join("context")).output().expect("docker");
@@ -140,7 +156,7 @@ fn pairs(arguments: &[&str]) -> std::collections::BTreeMap<String, String> {
 
 /// Runs a program that must succeed; the answer is its output without the last newline.
 pub(crate) fn succeed(command: &mut Command) -> String {
-    let out = command.output().expect("the program starts");
+    let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let errors = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{command:?}: {errors}");
     String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
@@ -206,8 +222,48 @@ fn make_context(dir: &Path) {
     tar("-cf", "archive.tar");
     tar("-czf", "archive.tgz");
     succeed(Command::new("gzip").arg("-k").arg(dir.join("f")));
+    make_archives(dir);
     fs::write(dir.join(".dockerignore"), "*.md\n**/skip.md\n!d/keep.md\n").expect("a file");
     set_times(dir);
+}
+
+/// The same archive in every compression, one with strange members, and one that is cut off.
+fn make_archives(dir: &Path) {
+    let tar = fs::read(dir.join("archive.tar")).expect("the archive");
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), Default::default());
+    bzip2.write_all(&tar).expect("bzip2");
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    xz.write_all(&tar).expect("xz");
+    let mut odd = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, kind: tar::EntryType, link: &str, body: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o640);
+        header.set_uid(5);
+        header.set_gid(6);
+        header.set_mtime(CONTEXT_TIME);
+        header.set_size(body.len() as u64);
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_link_name_literal(link).expect("a link");
+        header.set_cksum();
+        odd.append(&header, body).expect("an entry");
+    };
+    add("/absolute", tar::EntryType::Regular, "", b"a");
+    add("./dotted", tar::EntryType::Regular, "", b"b");
+    add("hard", tar::EntryType::Link, "dotted", b"");
+    add("twice", tar::EntryType::Regular, "", b"first");
+    add("twice", tar::EntryType::Regular, "", b"second");
+    add("soft", tar::EntryType::Symlink, "../../etc/passwd", b"");
+    for (name, bytes) in [
+        ("archive.tbz", bzip2.finish().expect("bzip2")),
+        ("archive.txz", xz.finish().expect("xz")),
+        ("archive.tzs", zstd::encode_all(&tar[..], 3).expect("zstd")),
+        ("odd.tar", odd.into_inner().expect("an archive")),
+        ("cut.tgz", fs::read(dir.join("archive.tgz")).expect("an archive")[..20].to_vec()),
+        ("empty", Vec::new()),
+    ] {
+        fs::write(dir.join(name), bytes).expect("a file");
+    }
 }
 
 fn set_times(path: &Path) {
@@ -226,31 +282,20 @@ fn set_times(path: &Path) {
 /// A base image of one static program, with users, a link among its directories and some state.
 fn push_base(dir: &Path, name: &str) {
     let root = dir.join("base");
-    for path in ["usr/bin", "etc", "tmp", "root", "var/lib/x", "home/app"] {
-        fs::create_dir_all(root.join(path)).expect("a directory");
-    }
-    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("a mode");
-    let busybox: Option<PathBuf> =
-        ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().find(|p| p.is_file());
-    fs::copy(busybox.expect("busybox-static is installed"), root.join("usr/bin/busybox"))
-        .expect("busybox");
-    for applet in APPLETS {
-        symlink("busybox", root.join("usr/bin").join(applet)).expect("a link");
-    }
-    symlink("usr/bin", root.join("bin")).expect("a link");
-    symlink("lib/x", root.join("var/x")).expect("a link");
-    let passwd = "root:x:0:0::/root:/bin/sh\napp:x:1001:1002::/home/app:/bin/sh\n";
-    fs::write(root.join("etc/passwd"), passwd).expect("a file");
-    fs::write(root.join("etc/group"), "root:x:0:\napp:x:1002:\nextra:x:7:app\n").expect("a file");
-    for file in ["var/lib/x/old", "var/lib/x/older"] {
-        fs::write(root.join(file), "old\n").expect("a file");
-    }
+    make_root(&root);
+    // The right to bind low ports, as the second version of the attribute has it.
+    let rights = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let capable = root.join("usr/bin/capable");
+    fs::write(&capable, "capable\n").expect("a file");
+    fs::set_permissions(&capable, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let none = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&capable, "security.capability", &rights, none).expect("rights");
     let tar = dir.join("base.tar");
     succeed(
         Command::new("tar")
             .arg("-C")
             .arg(&root)
-            .args(["--owner=0", "--group=0", "-cf"])
+            .args(["--owner=0", "--group=0", "--xattrs", "--xattrs-include=*", "-cf"])
             .arg(&tar)
             .arg("."),
     );

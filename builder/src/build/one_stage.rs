@@ -1,0 +1,126 @@
+//! One stage from its FROM to its last instruction.
+
+use std::collections::BTreeMap;
+
+use workflows::dockerfile::{ArgScope, Instruction, InstructionKind, StageBase};
+use workflows::image::Reference;
+
+use super::stages::Recipe;
+use super::{Additions, Progress};
+use crate::error::BuildError;
+use crate::image::{self, Inherited};
+use crate::registry::{Descriptor, layer_type};
+use crate::stage::{Around, Built, Fault, Layer, Origin, Site, stage_named};
+
+/// The search path of an image that stands on no other.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Builds a stage on the `stages` that it needs.
+pub(super) fn build(
+    site: &mut Site<'_>,
+    recipe: &Recipe,
+    index: usize,
+    stages: &BTreeMap<usize, Built>,
+    show: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, BuildError> {
+    let stage = &recipe.file.stages[index];
+    let name = site.request.file.clone();
+    let at = |line: usize| {
+        let file = name.clone();
+        move |fault: Fault| match fault {
+            Fault::User(message) => BuildError::Refused { file, line, message },
+            Fault::Command(why) => BuildError::Failed { file, line, why },
+            Fault::Machine(source) => BuildError::Io { doing: format!("{file}:{line}"), source },
+            Fault::Told(error) => error,
+        }
+    };
+    let start = ArgScope::new(&recipe.file, &recipe.build_args)
+        .map_err(|error| at(error.line)(Fault::User(error.message)))?;
+    let platform = start.check_platform(stage, crate::registry::architecture());
+    platform.map_err(|error| at(error.line)(Fault::User(error.message)))?;
+    show(Progress::Step { line: stage.line, text: &format!("FROM {}", stage.from) });
+    let base = &recipe.bases[index];
+    let mut built = match base {
+        StageBase::Scratch => from_nothing(),
+        StageBase::Stage(earlier) => stages.get(earlier).cloned().unwrap_or_default(),
+        StageBase::Image(image) => parent(site, image, show).map_err(at(stage.line))?,
+    };
+    // What an earlier stage declared goes on counting in a stage that stands on it.
+    let mut scope = built.args.take().unwrap_or(start);
+    let from = |site: &mut Site<'_>, name: &str| match stage_named(&recipe.file, name) {
+        Some(source) if source < index => {
+            Ok(stages.get(&source).map(|built| built.layers.clone()).unwrap_or_default())
+        }
+        Some(_) => Err(Fault::User(format!("--from={name} names no earlier stage"))),
+        None if name == "scratch" => Ok(Vec::new()),
+        None => parent(site, name, &mut |_| ()).map(|built| built.layers),
+    };
+    let Additions { stage_env, command_files, last_file, .. } = &site.request.additions;
+    let files: &[_] = if *base == StageBase::Scratch { &[] } else { command_files };
+    let mut around = Around { from: &from, files, show };
+    for (name, value) in stage_env {
+        let instruction = variable(name, value);
+        built.carry_out(site, &instruction, &mut scope, &mut around).map_err(at(0))?;
+    }
+    built.begin(site, &mut scope, &mut around).map_err(at(stage.line))?;
+    for instruction in &stage.instructions {
+        built
+            .carry_out(site, instruction, &mut scope, &mut around)
+            .map_err(at(instruction.line))?;
+    }
+    if let Some(last_file) = last_file.as_ref().filter(|_| index == recipe.last)
+        && let Some((file, told)) = last_file(&built.config)
+    {
+        built.add_text(site, &file, &told, &mut around).map_err(at(0))?;
+    }
+    built.args = Some(scope);
+    Ok(built)
+}
+
+/// A variable as if the Dockerfile set it.
+fn variable(name: &str, value: &str) -> Instruction {
+    Instruction {
+        line: 0,
+        end_line: 0,
+        original: format!("ENV {name}={value}"),
+        kind: InstructionKind::Env(vec![(name.to_owned(), value.to_owned())]),
+    }
+}
+
+/// What stands on no image at all has a search path, as with Docker, and nothing else.
+fn from_nothing() -> Built {
+    let mut built = Built::default();
+    built.config.env.push(("PATH".to_owned(), DEFAULT_PATH.to_owned()));
+    built
+}
+
+/// A parent image: its configuration and the names of its layers, none of which is fetched yet.
+fn parent(
+    site: &Site<'_>,
+    image: &str,
+    show: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, Fault> {
+    if site.request.additions.pinned.as_ref().is_some_and(|pinned| !pinned.contains(image)) {
+        let why = format!("image `{image}` was not pinned when the build was planned");
+        return Err(Fault::User(why));
+    }
+    let reference = Reference::parse(image, &site.request.default_registry)
+        .map_err(|error| Fault::User(error.to_string()))?;
+    show(Progress::Image(&reference));
+    let pulled = site.handle.block_on(site.registries.image(&reference));
+    let pulled = pulled.map_err(|error| Fault::Told(error.into()))?;
+    let wrong = |why: String| Fault::User(format!("{reference}: {why}"));
+    let inherited: Inherited = image::read(&pulled.config).map_err(wrong)?;
+    if inherited.diff_ids.len() != pulled.manifest.layers.len() {
+        return Err(wrong("its manifest and configuration name different layers".to_owned()));
+    }
+    let layers = inherited.diff_ids.iter().zip(&pulled.manifest.layers).map(|(diff_id, blob)| {
+        let media_type = layer_type(&blob.media_type).to_owned();
+        let origin = Origin::Parent(pulled.reference.clone());
+        let blob = Descriptor { media_type, ..blob.clone() };
+        Layer { diff_id: diff_id.clone(), blob, origin, plain_size: None }
+    });
+    let layers = layers.collect();
+    let config = inherited.config.clone();
+    Ok(Built { inherited, config, layers, history: Vec::new(), args: None })
+}

@@ -1,0 +1,192 @@
+//! All stages that the image needs, several at once where they do not need each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
+
+use workflows::dockerfile::{Dockerfile, StageBase};
+
+use super::{BuildRequest, Progress, Pushing, one_stage};
+use crate::cache::StepCache;
+use crate::cancel::Cancel;
+use crate::confine::Runtime;
+use crate::copy::Source;
+use crate::error::BuildError;
+use crate::registry::Registries;
+use crate::stage::{Built, Site, depends_on, needed};
+use crate::store::{Store, Work};
+
+/// Most stages that are built at once; each has its compressors and their memory.
+const MAX_AT_ONCE: usize = 4;
+
+/// A Dockerfile with what its stages stand on.
+pub(super) struct Recipe {
+    pub(super) file: Dockerfile,
+    pub(super) bases: Vec<StageBase>,
+    pub(super) build_args: BTreeMap<String, String>,
+    /// The stage that becomes the image.
+    pub(super) last: usize,
+}
+
+/// What all stages of one build share.
+pub(super) struct Shared<'a> {
+    pub(super) request: &'a BuildRequest,
+    pub(super) store: &'a Store,
+    pub(super) registries: &'a Registries,
+    pub(super) handle: &'a tokio::runtime::Handle,
+    pub(super) work: &'a Work,
+    pub(super) empty: PathBuf,
+    pub(super) runtime: Option<Runtime>,
+    pub(super) context: Source,
+    pub(super) now: i64,
+    pub(super) pushing: Option<&'a Pushing>,
+    pub(super) cache: &'a StepCache<'a>,
+    pub(super) steps: AtomicU32,
+    pub(super) cancel: &'a Cancel,
+}
+
+type Show<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
+
+impl Shared<'_> {
+    pub(super) fn site(&self) -> Site<'_> {
+        Site {
+            request: self.request,
+            store: self.store,
+            registries: self.registries,
+            handle: self.handle,
+            work: self.work,
+            empty: self.empty.clone(),
+            runtime: self.runtime.clone(),
+            context: &self.context,
+            now: self.now,
+            pushing: self.pushing,
+            cache: self.cache,
+            steps: &self.steps,
+            cancel: self.cancel,
+        }
+    }
+}
+
+/// Builds what the last stage needs, and the last stage.
+pub(super) fn build(
+    shared: &Shared<'_>,
+    recipe: &Recipe,
+    show: &mut Show<'_>,
+) -> Result<Built, BuildError> {
+    let waiting: BTreeMap<usize, BTreeSet<usize>> =
+        needed(&recipe.file, &recipe.bases, recipe.last)
+            .into_iter()
+            .map(|index| (index, depends_on(&recipe.file, &recipe.bases, index)))
+            .collect();
+    if waiting.len() == 1 {
+        return one_stage::build(
+            &mut shared.site(),
+            recipe,
+            recipe.last,
+            &BTreeMap::new(),
+            &mut |progress| show(progress),
+        );
+    }
+    let done = side_by_side(shared, recipe, waiting, show)?;
+    Ok(done
+        .into_iter()
+        .find(|(index, _)| *index == recipe.last)
+        .map(|(_, b)| b)
+        .unwrap_or_default())
+}
+
+fn side_by_side(
+    shared: &Shared<'_>,
+    recipe: &Recipe,
+    mut waiting: BTreeMap<usize, BTreeSet<usize>>,
+    show: &mut Show<'_>,
+) -> Result<BTreeMap<usize, Built>, BuildError> {
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_AT_ONCE);
+    let show = Mutex::new(show);
+    let (sender, ended) = channel();
+    let mut done: BTreeMap<usize, Built> = BTreeMap::new();
+    let (mut running, mut failed) = (0, None);
+    std::thread::scope(|scope| {
+        loop {
+            while failed.is_none() && running < at_once {
+                let ready =
+                    waiting.iter().find(|(_, needs)| needs.iter().all(|n| done.contains_key(n)));
+                let Some(index) = ready.map(|(&index, _)| index) else { break };
+                let needs = waiting.remove(&index).unwrap_or_default();
+                let stages = done.iter().filter(|(known, _)| needs.contains(known));
+                let stages: BTreeMap<usize, Built> =
+                    stages.map(|(&known, built)| (known, built.clone())).collect();
+                let (sender, show) = (sender.clone(), &show);
+                running += 1;
+                // The thread inherits the build's own view of the mounts.
+                scope.spawn(move || {
+                    let mut lines = WholeLines { show, held: Vec::new() };
+                    let mut tell = |progress: Progress<'_>| lines.tell(progress);
+                    let built =
+                        one_stage::build(&mut shared.site(), recipe, index, &stages, &mut tell);
+                    lines.end();
+                    // The receiver waits for every stage that runs.
+                    let _ = sender.send((index, built));
+                });
+            }
+            if running == 0 {
+                break;
+            }
+            let Ok((index, built)) = ended.recv() else { break };
+            running -= 1;
+            match built {
+                Ok(built) => drop(done.insert(index, built)),
+                // The first failure is the reason; it ends the others.
+                Err(error) => {
+                    shared.cancel.kill();
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+    });
+    failed.map_or(Ok(done), Err)
+}
+
+/// Keeps lines whole that several commands print at once.
+struct WholeLines<'a, 'b, 'c> {
+    show: &'a Mutex<&'b mut Show<'c>>,
+    held: Vec<u8>,
+}
+
+/// Longest line that is kept whole, in bytes.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+
+impl WholeLines<'_, '_, '_> {
+    fn tell(&mut self, progress: Progress<'_>) {
+        let mut show = self.show.lock().unwrap_or_else(PoisonError::into_inner);
+        match progress {
+            Progress::Output(bytes) => {
+                self.held.extend_from_slice(bytes);
+                let whole = match self.held.iter().rposition(|&byte| byte == b'\n') {
+                    Some(end) => end + 1,
+                    None if self.held.len() > MAX_LINE_BYTES => self.held.len(),
+                    None => return,
+                };
+                show(Progress::Output(&self.held[..whole]));
+                self.held.drain(..whole);
+            }
+            other => {
+                if !self.held.is_empty() {
+                    show(Progress::Output(&self.held));
+                    self.held.clear();
+                }
+                show(other);
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.held.is_empty() {
+            let mut show = self.show.lock().unwrap_or_else(PoisonError::into_inner);
+            show(Progress::Output(&self.held));
+            self.held.clear();
+        }
+    }
+}

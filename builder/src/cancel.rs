@@ -1,0 +1,71 @@
+//! The wish that a build ends before its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const GO_ON: u8 = 0;
+const ASKED: u8 = 1;
+const KILLED: u8 = 2;
+
+/// Ends a build before its end; clones are the same wish. Nothing new begins once it was made,
+/// and the commands that run hear of it within a tenth of a second.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicU8>);
+
+/// How urgent the wish is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// There is none.
+    None,
+    /// Commands may tidy up: they get SIGTERM.
+    Asked,
+    /// Commands are killed.
+    Now,
+}
+
+impl Cancel {
+    /// Asks every command to end (SIGTERM); those that do not are killed after the grace of the
+    /// build's limits.
+    pub fn ask(&self) {
+        self.0.fetch_max(ASKED, Ordering::SeqCst);
+    }
+
+    /// Kills every command.
+    pub fn kill(&self) {
+        self.0.fetch_max(KILLED, Ordering::SeqCst);
+    }
+
+    pub(crate) fn urgency(&self) -> Urgency {
+        match self.0.load(Ordering::SeqCst) {
+            GO_ON => Urgency::None,
+            ASKED => Urgency::Asked,
+            _ => Urgency::Now,
+        }
+    }
+}
+
+/// Kills what runs when the one who waits is gone.
+#[derive(Debug)]
+pub(crate) struct KillOnDrop(pub(crate) Cancel);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_not_taken_back_by_asking() {
+        let cancel = Cancel::default();
+        assert_eq!(cancel.urgency(), Urgency::None);
+        cancel.clone().ask();
+        assert_eq!(cancel.urgency(), Urgency::Asked);
+        drop(KillOnDrop(cancel.clone()));
+        cancel.ask();
+        assert_eq!(cancel.urgency(), Urgency::Now);
+    }
+}

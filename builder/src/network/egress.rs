@@ -1,0 +1,186 @@
+//! Listeners inside of a command's network that pass connections on to the places on the list.
+//!
+//! Each name on the list has an address of its own on the command's loopback, and our name server
+//! there tells it. The command speaks with the place itself, over TLS where it wants, and needs
+//! to know of no proxy. Nothing else has a route.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use workflows::egress::{Host, MAX_PLACES, Place, may_lead_to};
+
+use super::dns;
+use super::namespace::Inside;
+
+/// Where the name server is.
+pub(super) const NAME_SERVER: &str = "127.0.0.1";
+const RESOLVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+/// The first address for names: the number of the name is added to it.
+const FIRST_ADDRESS: u32 = u32::from_be_bytes([127, 77, 0, 1]);
+/// Connections of one command at a time; package managers open some ten.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a connection to a place may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest question to the name server, in bytes.
+const MAX_QUESTION_BYTES: usize = 1500;
+
+/// Sockets inside of the network, not used yet.
+pub(super) struct Listeners {
+    names: UdpSocket,
+    places: Vec<(TcpListener, Place)>,
+}
+
+/// The way out of one command's network; it is closed with the value.
+#[derive(Debug)]
+pub(super) struct Egress {
+    _tasks: JoinSet<()>,
+}
+
+/// The content of `resolv.conf`.
+pub(super) fn resolver() -> String {
+    format!("nameserver {NAME_SERVER}\n")
+}
+
+/// Opens the sockets; called inside of the network.
+pub(super) fn listen(listed: &[Place], inside: &Inside) -> io::Result<Listeners> {
+    if listed.len() > MAX_PLACES {
+        return Err(io::Error::other(format!("more than {MAX_PLACES} places on the list")));
+    }
+    let addresses = addresses(listed);
+    let mut places = Vec::new();
+    for one in listed {
+        let address = match &one.host {
+            Host::Name(name) => IpAddr::V4(addresses[name]),
+            Host::Address(address) => {
+                if !address.is_loopback() {
+                    match inside.add_address(*address) {
+                        // Another port of the same address came before.
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        added => added?,
+                    }
+                }
+                *address
+            }
+        };
+        match TcpListener::bind((address, one.port)) {
+            Ok(listener) => places.push((listener, one.clone())),
+            // The same place is on the list twice.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Listeners { names: UdpSocket::bind(RESOLVER)?, places })
+}
+
+/// The address of each name on the command's loopback.
+fn addresses(listed: &[Place]) -> BTreeMap<String, Ipv4Addr> {
+    let mut addresses = BTreeMap::new();
+    for one in listed {
+        if let Host::Name(name) = &one.host {
+            let next = Ipv4Addr::from(FIRST_ADDRESS + addresses.len() as u32);
+            addresses.entry(name.clone()).or_insert(next);
+        }
+    }
+    addresses
+}
+
+impl Egress {
+    /// Begins to serve; the sockets to the places are the machine's own.
+    pub(super) fn start(
+        listeners: Listeners,
+        listed: &[Place],
+        handle: &tokio::runtime::Handle,
+    ) -> io::Result<Self> {
+        let _entered = handle.enter();
+        let mut tasks = JoinSet::new();
+        listeners.names.set_nonblocking(true)?;
+        let names = tokio::net::UdpSocket::from_std(listeners.names)?;
+        let addresses = addresses(listed);
+        tasks.spawn_on(async move { answer_names(&names, &addresses).await }, handle);
+        let listed: Arc<[Place]> = listed.into();
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        for (listener, place) in listeners.places {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let (listed, connections) = (Arc::clone(&listed), Arc::clone(&connections));
+            tasks.spawn_on(
+                async move { serve(&listener, &place, &listed, &connections).await },
+                handle,
+            );
+        }
+        Ok(Self { _tasks: tasks })
+    }
+}
+
+async fn answer_names(socket: &tokio::net::UdpSocket, addresses: &BTreeMap<String, Ipv4Addr>) {
+    let mut question = vec![0; MAX_QUESTION_BYTES];
+    loop {
+        let Ok((length, from)) = socket.recv_from(&mut question).await else { continue };
+        let look_up = |name: &str| addresses.get(name).copied();
+        if let Some(answer) = dns::answer(&question[..length], look_up)
+            && let Err(error) = socket.send_to(&answer, from).await
+        {
+            tracing::debug!(%error, "a command does not wait for its answer");
+        }
+    }
+}
+
+async fn serve(
+    listener: &tokio::net::TcpListener,
+    place: &Place,
+    listed: &Arc<[Place]>,
+    connections: &Arc<Semaphore>,
+) {
+    // They end with this task.
+    let mut open = JoinSet::new();
+    loop {
+        let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
+        while open.try_join_next().is_some() {}
+        let Ok((mut inner, _)) = listener.accept().await else { continue };
+        let (place, listed) = (place.clone(), Arc::clone(listed));
+        open.spawn(async move {
+            match connect(&place, &listed).await {
+                // How a connection ends is a matter between its two ends.
+                Ok(mut outer) => {
+                    drop(tokio::io::copy_bidirectional(&mut inner, &mut outer).await);
+                }
+                Err(error) => tracing::debug!(?place, %error, "a place cannot be reached"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Connects to a place, under addresses alone that it may have.
+async fn connect(place: &Place, listed: &[Place]) -> io::Result<TcpStream> {
+    let connecting = async {
+        let addresses: Vec<SocketAddr> = match &place.host {
+            Host::Address(address) => vec![SocketAddr::new(*address, place.port)],
+            Host::Name(name) => tokio::net::lookup_host((name.as_str(), place.port))
+                .await?
+                .filter(|address| {
+                    let is_own = is_own(address.ip());
+                    may_lead_to(address.ip(), place.port, is_own, listed)
+                })
+                .collect(),
+        };
+        if addresses.is_empty() {
+            return Err(io::Error::other("its name leads to no address that may be reached"));
+        }
+        TcpStream::connect(&addresses[..]).await
+    };
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?
+}
+
+/// Whether an address is this machine's: only such a one can be bound.
+pub(crate) fn is_own(address: IpAddr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
+}

@@ -1,0 +1,138 @@
+//! RUN: a command, and the layer of what it changed.
+
+use std::sync::Arc;
+
+use workflows::dockerfile::{ArgScope, Instruction, Run, run_command};
+
+use super::keys;
+use super::layers::{Layer, unpacked};
+use super::mounts::Mounts;
+use super::steps::{Around, Built, Fault, Site};
+use crate::build::Progress;
+use crate::cache::Kind;
+use crate::confine::{Command, Ending, Overlay, Runtime, Sandbox, resolve_user};
+use crate::error::BuildError;
+use crate::layer::{LayerTar, snapshot};
+use crate::network::Network;
+use crate::root::Root;
+
+impl Built {
+    pub(super) fn run(
+        &mut self,
+        site: &mut Site<'_>,
+        run: &Run,
+        scope: &ArgScope,
+        at: &Instruction,
+        around: &mut Around<'_>,
+    ) -> Result<(), Fault> {
+        let network = match (run.network.as_deref(), run.security.as_deref()) {
+            (_, Some("insecure")) => {
+                return Err(Fault::User("--security=insecure is never allowed".to_owned()));
+            }
+            (Some("none"), _) => Network::None,
+            (Some("host"), _) if site.request.network != Network::Host => {
+                return Err(Fault::User("--network=host is not allowed for this build".to_owned()));
+            }
+            _ => site.request.network,
+        };
+        let command = run_command(run, &self.config, scope);
+        let key = match site.cache.wants_key(Kind::Command) {
+            true => Some(keys::of_run(self, site, run, &command, network, around)?),
+            false => None,
+        };
+        if let Some(key) = &key
+            && self.take_kept(site, key, Kind::Command, at, around).is_some()
+        {
+            return Ok(());
+        }
+        let runtime = site.runtime.clone().ok_or_else(|| {
+            Fault::Told(BuildError::Sandbox(Runtime::missing(site.request.runtime.as_deref())))
+        })?;
+        let paths = unpacked(&self.layers, site.store, site.registries, site.handle)?;
+        let dir = site.step_dir()?;
+        let workdir =
+            if self.config.workdir.is_empty() { "/" } else { self.config.workdir.as_str() };
+        let user = {
+            let overlay = Overlay::read_only(&paths, &site.empty).map_err(Fault::Machine)?;
+            let root = Root::of_fd(overlay.fd().map_err(Fault::Machine)?);
+            resolve_user(&root, &self.config.user, false).map_err(Fault::User)?
+        };
+        let mut mounts = Mounts::in_dir(&dir);
+        mounts.script(command.script.as_ref())?;
+        mounts.all(&run.mounts, workdir, site, around)?;
+        let mut env = command.env;
+        env.append(&mut mounts.env);
+        // Runtimes differ in what they say where the image does not know the user.
+        if !env.iter().any(|(name, _)| name == "HOME") {
+            env.push(("HOME".to_owned(), user.home.clone()));
+        }
+        let mut command = Command {
+            argv: command.argv,
+            env,
+            cwd: workdir.to_owned(),
+            user,
+            network,
+            mounts: std::mem::take(&mut mounts.mounted),
+            files: around.files.to_vec(),
+        };
+        let limits = &site.request.limits;
+        let sandbox = Sandbox {
+            runtime: &runtime,
+            work: site.work.path(),
+            empty: &site.empty,
+            limits,
+            cancel: site.cancel,
+            egress: &site.request.egress,
+            handle: site.handle,
+        };
+        let mut show = |bytes: &[u8]| (around.show)(Progress::Output(bytes));
+        let ending = sandbox.run(&paths, &dir, &mut command, &mut show).map_err(|error| {
+            Fault::Told(BuildError::Sandbox(format!("cannot run the command: {error}")))
+        })?;
+        match ending {
+            Ending::Exit(0) => {}
+            Ending::Exit(code) => {
+                return Err(Fault::Command(format!("exit status {code}")));
+            }
+            // A program that the image does not have is the author's fault, all else ours.
+            Ending::NotStarted(why) if why.contains("exec") => {
+                return Err(Fault::Command(format!("the command cannot be started: {why}")));
+            }
+            Ending::Refused(why) => return Err(Fault::User(why)),
+            Ending::NotStarted(why) => return Err(Fault::Told(BuildError::Sandbox(why))),
+            Ending::Cancelled => return Err(Fault::Told(BuildError::Cancelled)),
+            Ending::TimedOut => {
+                let limit = limits.step_timeout.as_secs();
+                return Err(Fault::Command(format!("the command ran longer than {limit} s")));
+            }
+            Ending::Silent => {
+                let limit = limits.silence_timeout.as_secs();
+                return Err(Fault::Command(format!("the command was silent for {limit} s")));
+            }
+            Ending::DiskFull => {
+                let limit = limits.disk_bytes.unwrap_or(0);
+                return Err(Fault::Command(format!("the command wrote more than {limit} bytes")));
+            }
+        }
+        let upper_path = dir.join("upper");
+        let upper = Arc::new(Root::open(&upper_path).map_err(Fault::Machine)?);
+        let latest = site.request.latest_time;
+        let mut is_whole = true;
+        let fill = |tar: &mut LayerTar| {
+            is_whole = snapshot(&upper, latest, tar)?;
+            Ok(())
+        };
+        let made = self.add_layer(site, &at.original, around, fill)?;
+        if let Some(key) = key {
+            site.cache.keep(key, made.as_ref());
+        }
+        // What was just written need not be unpacked again, unless it holds what the layer does
+        // not: others who use the same layer must not find that.
+        let Some(Layer { diff_id, plain_size: Some(plain_size), .. }) = made else { return Ok(()) };
+        if is_whole && !site.store.has_layer(&diff_id) {
+            let kept = site.store.keep_layer(&upper_path, &diff_id, plain_size);
+            kept.map_err(Fault::Machine)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! What a build takes from earlier ones, from other machines and over broken connections.
+//!
+//! Needs root, an OCI runtime, `docker-registry` and a static busybox; without them the tests say
+//! so and end.
+
+mod parts;
+
+mod reuse {
+    pub(crate) mod machine;
+    pub(crate) mod steps;
+    pub(crate) mod transport;
+    pub(crate) mod wire;
+}

@@ -1,0 +1,138 @@
+//! From and to a real registry: over a wire that breaks, for other machines, in other forms.
+
+use builder::{Algorithm, CachePolicy, Compression};
+use workflows::image::Reference;
+
+use super::machine::{Asked, NONE, Place, own};
+use super::wire::{Cut, Wire};
+use crate::parts::Registry;
+
+const MIB: usize = 1 << 20;
+
+fn reference(host: &str, rest: &str) -> Reference {
+    Reference::parse(&format!("{host}/{rest}"), "").expect("a reference")
+}
+
+#[expect(clippy::print_stderr, reason = "a test that does nothing must say so")]
+fn prepare() -> Option<(Place, Registry)> {
+    let place = Place::prepare()?;
+    let registry = Registry::start(place.path());
+    if registry.is_none() {
+        eprintln!("skipped: it needs docker-registry");
+    }
+    Some((place, registry?))
+}
+
+/// A file that no compressor makes smaller.
+fn noise(place: &Place, name: &str, bytes: usize) {
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    });
+    let noise: Vec<u8> = noise.take(bytes).collect();
+    std::fs::write(place.context().join(name), noise).expect("a file");
+}
+
+#[test]
+fn a_push_and_a_pull_get_over_broken_connections() {
+    let Some((place, registry)) = prepare() else { return };
+    noise(&place, "noise", 12 * MIB);
+    let cuts = [Cut::Sent(5 * MIB), Cut::Sent(3 * MIB), Cut::Received(200)];
+    let wire = Wire::to(registry.host(), &cuts);
+    let text = "FROM scratch\nCOPY base /\nCOPY noise /noise\n";
+    let to = reference(wire.host(), "cut/image:1");
+    let asked = Asked { push: Some(to), ..Asked::of(text, CachePolicy::default()) };
+    let image = place.machine("pusher").build(asked);
+    assert!(wire.is_spent(), "the connections broke");
+
+    let cuts = [Cut::Received(6 * MIB), Cut::Received(4 * MIB)];
+    let wire = Wire::to(registry.host(), &cuts);
+    let from = format!("{}/cut/image@{}", wire.host(), image.digest);
+    let text = format!("FROM {from}\nRUN sha256sum /noise > /sum || wc -c /noise > /sum\n");
+    place.machine("puller").build(Asked::of(&text, CachePolicy::default()));
+    assert!(wire.is_spent(), "the connections broke");
+    assert!(wire.passed() < 16 * MIB, "{} bytes: what had arrived was asked again", wire.passed());
+}
+
+#[test]
+fn what_the_registry_has_is_not_sent_again() {
+    let Some((place, registry)) = prepare() else { return };
+    noise(&place, "noise", 6 * MIB);
+    let text = "FROM scratch\nCOPY base /\nCOPY noise /noise\n";
+    let push = |host: &str, name: &str| {
+        let asked = Asked {
+            push: Some(reference(host, name)),
+            latest_time: Some(1_000_000_000),
+            ..Asked::of(text, own("d"))
+        };
+        place.machine("store").build(asked)
+    };
+    let first = push(registry.host(), "one/image:1");
+    let wire = Wire::to(registry.host(), &[]);
+    let again = push(wire.host(), "one/image:2");
+    assert_eq!(first.digest, again.digest);
+    assert!(wire.passed() < MIB, "{} bytes", wire.passed());
+    // A child in another repository takes its parent's layers over without moving a byte.
+    let child = format!("FROM {}/one/image:1\nLABEL child=1\n", wire.host());
+    let asked = Asked {
+        push: Some(reference(wire.host(), "two/image:1")),
+        ..Asked::of(&child, CachePolicy::default())
+    };
+    place.machine("other").build(asked);
+    assert!(wire.passed() < MIB, "{} bytes", wire.passed());
+}
+
+#[test]
+fn machines_share_steps_at_a_registry() {
+    let Some((place, registry)) = prepare() else { return };
+    let text = "FROM scratch\nCOPY base /\nRUN cat /proc/sys/kernel/random/uuid > /x\nRUN true\n";
+    let cache = reference(registry.host(), "cache/steps");
+    let writer = CachePolicy { to: Some(cache.clone()), ..own("trusted") };
+    let push = Some(reference(registry.host(), "shared/image:1"));
+    let made = place.machine("one").build(Asked { push, ..Asked::of(text, writer) });
+
+    let reader = |domain: &str| CachePolicy {
+        from: vec![cache.clone()],
+        read: vec![domain.to_owned(), "trusted".to_owned()],
+        write: Some(domain.to_owned()),
+        ..CachePolicy::default()
+    };
+    let other = place.machine("two");
+    let push = Some(reference(registry.host(), "shared/image:2"));
+    let taken = other.build(Asked { push, ..Asked::of(text, reader("stranger")) });
+    let lines: Vec<usize> = taken.kept.iter().map(|step| step.line).collect();
+    assert_eq!(lines, [2, 3, 4]);
+    assert_eq!(layers(&taken), layers(&made));
+    // The layers were taken over where they are: this machine has not even seen them.
+    let blobs = place.path().join("two/blobs/sha256").read_dir().expect("a directory").count();
+    assert_eq!(blobs, 0);
+    let text = format!("{text}RUN test -s /x\n");
+    assert_eq!(other.kept(Asked::of(&text, reader("stranger"))), [2, 3, 4], "and they are whole");
+
+    let stranger = CachePolicy { read: vec!["stranger".to_owned()], ..reader("x") };
+    assert_eq!(place.machine("three").kept(Asked::of(&text, stranger)), NONE);
+}
+
+fn layers(image: &builder::BuiltImage) -> serde_json::Value {
+    let manifest: serde_json::Value = serde_json::from_slice(&image.manifest).expect("JSON");
+    manifest["layers"].clone()
+}
+
+#[test]
+fn zstd_layers_are_pushed_and_stood_on() {
+    let Some((place, registry)) = prepare() else { return };
+    let text = "FROM scratch\nCOPY base /\nRUN echo x > /x\n";
+    let compression = Compression::new(Algorithm::Zstd, None).expect("a level");
+    let machine = place.machine("one");
+    machine.build(Asked::of(text, own("d")));
+    let push = Some(reference(registry.host(), "zstd/image:1"));
+    let asked = Asked { push, compression, ..Asked::of(text, own("d")) };
+    let image = machine.build(asked);
+    assert!(image.kept.is_empty(), "a step that was kept as gzip is another one");
+    for layer in layers(&image).as_array().expect("layers") {
+        assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+zstd");
+    }
+    let child = format!("FROM {}/zstd/image:1\nRUN test -s /x\n", registry.host());
+    place.machine("two").build(Asked::of(&child, CachePolicy::default()));
+}
