@@ -20,6 +20,7 @@ use crate::config::RunnerConfig;
 use crate::engine::Engine;
 use crate::lookaside::Cache;
 use crate::push::Registries;
+use crate::strata::Strata;
 use crate::{attempt, credential, janitor, leftovers};
 
 /// Least free space of the state directory's disk below which no job is taken, in bytes.
@@ -37,6 +38,8 @@ pub(crate) struct Agent {
     pub(crate) client: BridgeClient,
     /// Where containers run.
     pub(crate) engine: Engine,
+    /// Strata's own builder, where it builds.
+    pub(crate) strata: Option<Strata>,
     /// Where images come from and go to.
     pub(crate) registries: Registries,
     /// Files of `sources` that earlier jobs needed.
@@ -90,6 +93,7 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
     let _lock = lock(&config.state_dir)?;
     let owner = owner(&config.state_dir)?;
     let engine = Engine::connect(config.docker.as_deref()).await?;
+    let strata = Strata::choose(&config)?;
     let Some(client) = credential::introduce(&config, &shutdown).await? else {
         return Ok(());
     };
@@ -98,8 +102,17 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
         .context("cannot open the cache of lookaside files in state_dir")?;
     let drained = CancellationToken::new();
     let live = Mutex::new(HashSet::new());
-    let agent =
-        Arc::new(Agent { config, client, engine, registries, lookaside, owner, drained, live });
+    let agent = Arc::new(Agent {
+        config,
+        client,
+        engine,
+        strata,
+        registries,
+        lookaside,
+        owner,
+        drained,
+        live,
+    });
 
     janitor::clean(&agent).await;
     leftovers::report(&agent);

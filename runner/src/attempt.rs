@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use workflows::protocol::{JobReport, Lease};
 use workflows::state::{Fault, Outcome};
 
@@ -12,6 +13,7 @@ use crate::backoff::pause;
 use crate::delivery::Pushed;
 use crate::engine::AttemptNames;
 use crate::execute::{Execution, execute};
+use crate::gathered::Gathered;
 use crate::log::{self, AttemptLog, Masker, Shipped};
 use crate::pulse::{LeaseState, Pulse};
 use crate::push::forget_local;
@@ -21,6 +23,9 @@ use crate::workspace::Workspace;
 
 /// How long processes have between the request to end and their end.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a job that is cancelled or late may go on with the steps that ask for it; as on
+/// GitHub.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long a report is repeated while the bridge does not answer; its lease is long over then,
 /// and the spool waits for the next start.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -56,6 +61,7 @@ fn secrets(agent: &Agent, lease: &Lease) -> Vec<String> {
     use secrecy::ExposeSecret as _;
     let mut secrets = agent.registries.secrets();
     secrets.extend(lease.clone_token.as_ref().map(|token| token.expose_secret().to_owned()));
+    secrets.extend(lease.secrets.values().map(|secret| secret.expose_secret().to_owned()));
     secrets
 }
 
@@ -76,13 +82,15 @@ impl Attempt<'_> {
         });
         let progress = Progress::start(self.agent.client.clone(), job, fence, self.log.clone());
 
-        let ended = self.execute_in_workspace(&mut pulse, &progress).await;
+        let gathered = Gathered::default();
+        let ended = self.execute_in_workspace(&mut pulse, &progress, &gathered).await;
         if let Err(stop) = &ended {
             progress.ended(stop.outcome());
             self.log.line(&format!("Strata: {}: {stop}", stop.outcome()));
         }
         self.log.close();
-        let report = self.report(ended);
+        let report = report(&self.log, self.lease.fence, ended);
+        let report = report.map(|report| gathered.into_report(report));
 
         let Some(report) = report else {
             stop_shipping.cancel();
@@ -115,89 +123,177 @@ impl Attempt<'_> {
         &self,
         pulse: &mut Pulse,
         progress: &Progress,
+        gathered: &Gathered,
     ) -> Result<Option<Pushed>, Stop> {
         let workspace = Workspace::create(&self.agent.config.state_dir, &self.names.key())?;
         let execution = Execution {
             engine: &self.agent.engine,
+            strata: self.agent.strata.as_ref(),
+            builds: TaskTracker::new(),
             registries: &self.agent.registries,
             lookaside: &self.agent.lookaside,
+            runner: &self.agent.config.name,
             lease: &self.lease,
             names: &self.names,
             log: &self.log,
+            gathered,
             workspace: &workspace,
             progress,
+            tree: None,
+            cancel: CancellationToken::new(),
             halt: CancellationToken::new(),
         };
-        let ended = self.supervise(&execution, pulse).await;
-        if let Some(image) = workspace.image() {
-            forget_local(&self.agent.engine, &image).await;
-        }
+        let drained = &self.agent.drained;
+        let ended = supervise(&execution, Overseer::Bridge { pulse, drained }).await;
+        tidy_up(&execution).await;
         let sources = tokio::task::spawn_blocking(move || workspace.remove());
-        let ((), removed) = tokio::join!(self.agent.engine.sweep_attempt(&self.names), sources);
-        if let Err(error) = removed {
+        if let Err(error) = sources.await {
             tracing::error!(%error, job.id = %self.lease.job, "removal of the workspace broke");
         }
         ended
     }
+}
 
-    /// Lets the job run until it ends or must: then asks nicely, waits a little, and ends it.
-    async fn supervise(
-        &self,
-        execution: &Execution<'_>,
-        pulse: &mut Pulse,
-    ) -> Result<Option<Pushed>, Stop> {
-        let mut work = std::pin::pin!(execute(execution));
-        let stop = tokio::select! {
-            ended = &mut work => return ended,
-            stop = self.must_stop(pulse) => stop,
-        };
-        tracing::info!(job.id = %self.lease.job, "job {} must stop: {stop}", self.lease.job);
-        execution.halt.cancel();
-        if !matches!(stop, Stop::LeaseLost(_)) {
-            self.log.line(&format!("Strata: stopping: {stop}"));
-            let gently =
-                async { tokio::join!(self.agent.engine.terminate(&self.names), &mut work).1 };
-            // Whatever the work says now, it ended because it had to.
-            let _ = tokio::time::timeout(GRACE, gently).await;
+/// What is told of a job that has ended so; nothing when its lease is another's. The message goes to
+/// pages and forges: what is masked in the log is masked there too.
+pub(crate) fn report(
+    log: &AttemptLog,
+    fence: i64,
+    ended: Result<Option<Pushed>, Stop>,
+) -> Option<JobReport> {
+    match ended {
+        Ok(pushed) => {
+            let (image, evidence) = pushed.map(|pushed| (pushed.image, pushed.evidence)).unzip();
+            Some(JobReport {
+                fence,
+                outcome: Outcome::Success,
+                fault: None,
+                message: String::new(),
+                image,
+                evidence,
+                outputs: Default::default(),
+                summary: None,
+                annotations: Vec::new(),
+            })
         }
-        // Dropping the work ends every stream; the sweep then kills the containers.
-        Err(stop)
+        Err(stop) => stop
+            .report(fence)
+            .map(|report| JobReport { message: log.masked(&report.message), ..report }),
     }
+}
 
+/// Who may end a job before its end.
+pub(crate) enum Overseer<'a> {
+    /// The bridge by the lease, and the runner when it stops.
+    Bridge {
+        /// Of the lease.
+        pulse: &'a mut Pulse,
+        /// Cancelled when the drain time is over.
+        drained: &'a CancellationToken,
+    },
+    /// The person who started it.
+    Person {
+        /// Cancelled when it is to stop.
+        stop: &'a CancellationToken,
+        /// Cancelled when it is to end at once.
+        now: &'a CancellationToken,
+    },
+}
+
+impl Overseer<'_> {
     /// Waits for a reason to end the job before its end.
-    async fn must_stop(&self, pulse: &mut Pulse) -> Stop {
-        let seconds = self.lease.spec.limits.timeout_seconds;
-        tokio::select! {
-            state = pulse.interrupted() => match state {
-                LeaseState::Lost(why) => Stop::LeaseLost(why),
-                LeaseState::Held | LeaseState::Cancelled => Stop::Cancelled,
+    async fn must_stop(&mut self, seconds: u64) -> Stop {
+        let late = async {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Stop::TimedOut(format!("ran longer than {seconds} seconds"))
+        };
+        match self {
+            Self::Bridge { pulse, drained } => tokio::select! {
+                state = pulse.interrupted() => match state {
+                    LeaseState::Lost(why) => Stop::LeaseLost(why),
+                    LeaseState::Held | LeaseState::Cancelled => Stop::Cancelled,
+                },
+                stop = late => stop,
+                () = drained.cancelled() => Stop::Fault {
+                    fault: Fault::RunnerLost,
+                    message: "the runner was stopped".to_owned(),
+                },
             },
-            () = tokio::time::sleep(Duration::from_secs(seconds)) => {
-                Stop::TimedOut(format!("ran longer than {seconds} seconds"))
-            }
-            () = self.agent.drained.cancelled() => Stop::Fault {
-                fault: Fault::RunnerLost,
-                message: "the runner was stopped".to_owned(),
+            Self::Person { stop, .. } => tokio::select! {
+                () = stop.cancelled() => Stop::Cancelled,
+                stop = late => stop,
             },
         }
     }
 
-    fn report(&self, ended: Result<Option<Pushed>, Stop>) -> Option<JobReport> {
-        match ended {
-            Ok(pushed) => {
-                let (image, evidence) =
-                    pushed.map(|pushed| (pushed.image, pushed.evidence)).unzip();
-                Some(JobReport {
-                    fence: self.lease.fence,
-                    outcome: Outcome::Success,
-                    fault: None,
-                    message: String::new(),
-                    image,
-                    evidence,
-                })
-            }
-            Err(stop) => stop.report(self.lease.fence),
+    /// Waits for a reason to end what a stopping job still does; nothing when its time is over.
+    async fn must_stop_now(&mut self) -> Option<Stop> {
+        let late = tokio::time::sleep(CLEANUP_TIMEOUT);
+        match self {
+            Self::Bridge { pulse, drained } => tokio::select! {
+                why = pulse.lost() => Some(Stop::LeaseLost(why)),
+                () = late => None,
+                () = drained.cancelled() => None,
+            },
+            Self::Person { now, .. } => tokio::select! {
+                () = now.cancelled() => None,
+                () = late => None,
+            },
         }
+    }
+}
+
+/// Lets the job run until it ends or must. A job that is cancelled or late still runs the steps
+/// that ask for it; one whose runner stops, or whose lease is another's, does not.
+pub(crate) async fn supervise(
+    execution: &Execution<'_>,
+    mut overseer: Overseer<'_>,
+) -> Result<Option<Pushed>, Stop> {
+    let Execution { lease, log, engine, names, .. } = execution;
+    let mut work = std::pin::pin!(execute(execution));
+    let mut stop = tokio::select! {
+        ended = &mut work => return ended,
+        stop = overseer.must_stop(lease.spec.limits.timeout_seconds) => stop,
+    };
+    tracing::info!(job.id = %lease.job, "job {} must stop: {stop}", lease.job);
+    if matches!(stop, Stop::Cancelled | Stop::TimedOut(_)) {
+        log.line(&format!("Strata: stopping: {stop}"));
+        execution.cancel.cancel();
+        tokio::select! {
+            ended = &mut work => return Err(told(stop, ended)),
+            harder = overseer.must_stop_now() => if let Some(harder) = harder { stop = harder },
+        }
+    }
+    execution.halt.cancel();
+    if !matches!(stop, Stop::LeaseLost(_)) {
+        log.line("Strata: ending all that still runs");
+        let all = engine.terminate(names, &[]);
+        let gently = async { tokio::join!(all, &mut work).1 };
+        // Whatever the work says now, it ended because it had to.
+        let _ = tokio::time::timeout(GRACE, gently).await;
+    }
+    // Dropping the work ends every stream; the sweep then kills the containers.
+    Err(stop)
+}
+
+/// Removes everything that an attempt has made in the engine.
+pub(crate) async fn tidy_up(execution: &Execution<'_>) {
+    let Execution { engine, names, lease, workspace, builds, .. } = execution;
+    builds.close();
+    if tokio::time::timeout(GRACE, builds.wait()).await.is_err() {
+        tracing::error!(job.id = %lease.job, "a build that was killed does not end");
+    }
+    if let Some(image) = workspace.image() {
+        forget_local(engine, &image).await;
+    }
+    engine.sweep_attempt(names).await;
+}
+
+/// Why a job that had to stop has ended: that, unless the lease was lost meanwhile.
+fn told(stop: Stop, ended: Result<Option<Pushed>, Stop>) -> Stop {
+    match ended {
+        Err(lost @ Stop::LeaseLost(_)) => lost,
+        _ => stop,
     }
 }
 
@@ -231,5 +327,22 @@ async fn finish_until_answered(
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_report_shows_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let masker = Masker::new(["hunter2".to_owned()]);
+        let log = AttemptLog::create(dir.path(), "1.1", 1_000, masker).unwrap();
+        log.close();
+        let ended = Err(Stop::failure("line 7: cannot change to /hunter2"));
+        let told = report(&log, 3, ended).unwrap();
+        assert_eq!((told.fence, told.message.as_str()), (3, "line 7: cannot change to /***"));
+        assert!(report(&log, 3, Err(Stop::LeaseLost("gone".to_owned()))).is_none());
     }
 }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use builder::StoreBounds;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -18,6 +20,9 @@ pub const DEFAULT_DRAIN_SECONDS: u64 = 600;
 
 /// Bytes of lookaside files that a runner keeps unless configured.
 pub const DEFAULT_LOOKASIDE_CACHE_BYTES: u64 = 20 << 30;
+
+/// Seconds of a day.
+const DAY_SECONDS: u64 = 24 * 3600;
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,14 @@ pub struct RunnerConfig {
     /// Docker's socket path or `tcp://` address; `DOCKER_HOST` or the usual socket by default.
     #[serde(default)]
     pub docker: Option<String>,
+    /// What builds images. When it is not written, Strata's own builder where this machine can,
+    /// else Docker.
+    #[serde(default)]
+    pub engine: Option<EngineName>,
+    /// The OCI runtime of Strata's own builder, by its name or its path: `runsc` (gVisor) gives each
+    /// command a kernel of its own. crun or runc, whichever is there, when it is not written.
+    #[serde(default)]
+    pub runtime: Option<PathBuf>,
     /// File with the token that the bridge's operator hands out; read once, at registration.
     #[serde(default)]
     pub registration_token_file: Option<PathBuf>,
@@ -71,9 +84,26 @@ pub struct RunnerConfig {
     /// Most bytes of lookaside files that are kept for later jobs; the oldest go first.
     #[serde(default = "default_lookaside_cache_bytes")]
     pub lookaside_cache_bytes: u64,
+    /// Most bytes of blobs, unpacked layers and caches that the builder keeps for later jobs, while
+    /// none uses them; what was not used for longest goes first.
+    #[serde(default = "default_builder_store_bytes")]
+    pub builder_store_bytes: u64,
+    /// How long the builder keeps what no job uses, in days.
+    #[serde(default = "default_builder_store_days")]
+    pub builder_store_days: u32,
     /// Registries that want to know who we are, or that speak plain HTTP.
     #[serde(rename = "registry", default)]
     pub registries: Vec<RegistryAccess>,
+}
+
+/// What builds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// Strata's own builder.
+    Strata,
+    /// The Docker Engine that also runs the commands of other steps.
+    Docker,
 }
 
 /// How one registry is reached.
@@ -101,11 +131,25 @@ fn default_lookaside_cache_bytes() -> u64 {
     DEFAULT_LOOKASIDE_CACHE_BYTES
 }
 
+fn default_builder_store_bytes() -> u64 {
+    builder::DEFAULT_STORE_BYTES
+}
+
+fn default_builder_store_days() -> u32 {
+    u32::try_from(builder::DEFAULT_STORE_AGE.as_secs() / DAY_SECONDS).unwrap_or(u32::MAX)
+}
+
 fn default_drain_seconds() -> u64 {
     DEFAULT_DRAIN_SECONDS
 }
 
 impl RunnerConfig {
+    /// How much the builder keeps.
+    pub(crate) fn store_bounds(&self) -> StoreBounds {
+        let age = Duration::from_secs(u64::from(self.builder_store_days) * DAY_SECONDS);
+        StoreBounds { bytes: self.builder_store_bytes, age }
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -142,6 +186,10 @@ impl RunnerConfig {
         if !self.state_dir.is_absolute() {
             // The engine mounts workspaces from here and knows nothing of our directory.
             return refuse(format!("state_dir {} must be absolute", self.state_dir.display()));
+        }
+        if self.runtime.is_some() && self.engine != Some(EngineName::Strata) {
+            // Docker would build with its own where ours is missing.
+            return refuse("runtime is for engine = \"strata\"; write that too".to_owned());
         }
         let mut hosts = BTreeSet::new();
         for registry in &self.registries {
@@ -190,6 +238,10 @@ mod tests {
         let config = parse(SMALLEST).unwrap();
         assert_eq!(config.slots, 1);
         assert_eq!(config.drain_seconds, DEFAULT_DRAIN_SECONDS);
+        assert_eq!(config.engine, None);
+        assert_eq!(config.store_bounds(), StoreBounds::default());
+        let docker = parse(&format!("{SMALLEST}engine = 'docker'\n")).unwrap();
+        assert_eq!(docker.engine, Some(EngineName::Docker));
     }
 
     #[test]
@@ -197,6 +249,8 @@ mod tests {
         for (extra, word) in [
             ("slot = 2", "slot"),
             ("slots = 0", "slots"),
+            ("engine = 'podman'", "engine"),
+            ("runtime = 'runsc'", "engine"),
             ("[[registry]]\nhost = 'r'\nusername = 'u'", "password_file"),
             ("[[registry]]\nhost = 'r'\n[[registry]]\nhost = 'r'", "twice"),
         ] {

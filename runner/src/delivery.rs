@@ -3,19 +3,28 @@
 //! What is told about an image is read from its layers and from what the registry stored, never
 //! by running it. Reading and pushing happen together, since both take their time.
 
+mod built;
 mod collect;
 mod export;
 mod packages;
 
+use std::collections::BTreeMap;
+
 use bollard::models::ImageInspect;
 use oci_client::manifest::OciImageManifest;
-use workflows::evidence::{BuildEvidence, LayerFacts, SourceFile, Tool};
+use workflows::evidence::{BuildEvidence, LayerFacts, MAX_LABELS, SourceFile, Tool};
+use workflows::help::{HELP_FILE, MAX_HELP_BYTES};
 use workflows::image::{BuiltImage, Digest};
 use workflows::job::BuildSpec;
 use workflows::packages::stacked;
+use workflows::record::MAX_TEXT_BYTES;
+
+pub(crate) use built::deliver as deliver_built;
 
 use crate::engine::sandbox_fault;
 use crate::execute::Execution;
+use crate::image_build::blocking;
+use crate::small_file;
 use crate::stop::Stop;
 use export::Exported;
 
@@ -30,6 +39,8 @@ pub(crate) struct Delivered {
     pub(crate) reference: String,
     /// What was pushed; `None` where the change may not push.
     pub(crate) pushed: Option<Pushed>,
+    /// The image in the store of Strata's own builder, where that built it.
+    pub(crate) built: Option<builder::BuiltImage>,
 }
 
 /// An image in a registry, under its unique tag.
@@ -50,8 +61,12 @@ pub(crate) async fn deliver(
     let inspected = execution.engine.inspect_image(reference).await;
     let local = Local::of(inspected.map_err(sandbox_fault("inspect the image"))?)?;
     within_limit(local.size_bytes, execution.lease.spec.limits.image_bytes)?;
-    let mut delivered =
-        Delivered { id: local.id.clone(), reference: reference.to_owned(), pushed: None };
+    let mut delivered = Delivered {
+        id: local.id.clone(),
+        reference: reference.to_owned(),
+        pushed: None,
+        built: None,
+    };
     if !spec.push {
         execution.log.line("Strata: built; not pushed, as this change may not push");
         return Ok(delivered);
@@ -73,9 +88,26 @@ pub(crate) async fn deliver(
         packages,
         sources,
         tools: tools(execution),
+        kept_steps: Vec::new(),
+        labels: recorded(local.labels),
+        has_help: has_help(execution).await?,
     };
     delivered.pushed = Some(Pushed { image: stored.image, evidence });
     Ok(delivered)
+}
+
+/// The labels that a record takes; those that are too many or too long stand in the image alone.
+fn recorded(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let fits = |text: &String| text.len() <= MAX_TEXT_BYTES;
+    let fitting = labels.into_iter().filter(|(name, value)| fits(name) && fits(value));
+    fitting.take(MAX_LABELS).collect()
+}
+
+/// Whether a manual page was made of the repository's `help.md`.
+async fn has_help(execution: &Execution<'_>) -> Result<bool, Stop> {
+    let sources = execution.workspace.sources();
+    let read = blocking(move || small_file::read(&sources, HELP_FILE, MAX_HELP_BYTES)).await?;
+    Ok(read.is_some_and(|text| !text.trim().is_empty() && text.len() <= MAX_HELP_BYTES))
 }
 
 /// Too much is refused before any of it is in a registry.
@@ -97,6 +129,7 @@ struct Local {
     os: String,
     architecture: String,
     diff_ids: Vec<Digest>,
+    labels: BTreeMap<String, String>,
     /// Sum of the files of all layers.
     size_bytes: u64,
 }
@@ -112,6 +145,12 @@ impl Local {
         }
         Ok(Self {
             size_bytes: u64::try_from(inspected.size.unwrap_or_default()).unwrap_or_default(),
+            labels: inspected
+                .config
+                .and_then(|config| config.labels)
+                .into_iter()
+                .flatten()
+                .collect(),
             config: digest(&id)?,
             id,
             os: inspected.os.unwrap_or_default(),

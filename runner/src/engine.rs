@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, ContainerSummary};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
 };
@@ -35,6 +35,9 @@ pub(crate) const ATTEMPT_LABEL: &str = "strata.attempt";
 pub(crate) const FENCE_LABEL: &str = "strata.fence";
 /// Label: the runner that made it; several runners may share one engine.
 pub(crate) const OWNER_LABEL: &str = "strata.owner";
+
+/// How the part of a container's name begins that tells which service of the job it is.
+const SERVICE_PART: &str = "service-";
 
 /// Labels of one object.
 pub(crate) type Labels = HashMap<String, String>;
@@ -75,6 +78,20 @@ impl AttemptNames {
     /// A container's name: the same after a crash, so that a leftover is met, not doubled.
     pub(crate) fn container(&self, what: &str) -> String {
         format!("strata-{}-{}-{}-{what}", self.short, self.job, self.attempt)
+    }
+
+    /// The name of the container of a service, which runs as long as the job.
+    pub(crate) fn service(&self, service: &str) -> String {
+        self.container(&format!("{SERVICE_PART}{service}"))
+    }
+
+    /// Whether that is a service's container. Its name tells, which is ours alone: whoever made an
+    /// image chose labels that its containers bear too.
+    fn is_service(&self, container: &ContainerSummary) -> bool {
+        let ours = self.service("");
+        let mut names = container.names.iter().flatten();
+        // The engine lists names with a slash before them.
+        names.any(|name| name.trim_start_matches('/').starts_with(&ours))
     }
 
     /// The local repository of intermediate images.
@@ -238,4 +255,32 @@ fn gone_is_good(answer: Result<(), Error>) -> Result<(), Error> {
 /// The name of a pinned image, as the engine and a Dockerfile take it.
 pub(crate) fn pinned_name(pin: &ParentPin) -> String {
     pin.reference.at(&pin.digest).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_known_by_its_name_and_not_by_what_its_image_says() {
+        let names = AttemptNames {
+            instance: "forge".to_owned(),
+            short: "forge".to_owned(),
+            job: 7,
+            attempt: 1,
+            fence: 3,
+            owner: "o".to_owned(),
+        };
+        let container = |name: String| ContainerSummary {
+            names: Some(vec![format!("/{name}")]),
+            labels: Some(Labels::from([("strata.service".to_owned(), "db".to_owned())])),
+            ..ContainerSummary::default()
+        };
+        assert!(names.is_service(&container(names.service("db"))));
+        for step in ["action0", "steps", "network"] {
+            assert!(!names.is_service(&container(names.container(step))), "{step}");
+        }
+        assert!(!names.is_service(&container("strata-forge-7-2-service-db".to_owned())));
+        assert!(!names.is_service(&ContainerSummary::default()));
+    }
 }

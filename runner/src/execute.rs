@@ -1,42 +1,59 @@
 //! A job's work: sources and images made ready together, then one step after the other.
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use workflows::image::ParentPin;
 use workflows::job::{StepAction, StepSpec};
 use workflows::protocol::Lease;
-use workflows::state::Outcome;
 
-use crate::delivery::{Delivered, Pushed};
+use crate::delivery::Pushed;
 use crate::engine::{AttemptNames, Engine};
-use crate::image_test::{self, Test};
+use crate::gathered::Gathered;
+use crate::local::Tree;
 use crate::log::AttemptLog;
-use crate::lookaside::{self, Cache};
+use crate::lookaside::Cache;
 use crate::push::Registries;
+use crate::sequence::{self, Sequence};
+use crate::services;
 use crate::steps::JobContainer;
 use crate::steps::progress::Progress;
 use crate::stop::Stop;
+use crate::strata::{self, Strata};
 use crate::workspace::Workspace;
-use crate::{checkout, image_build};
+use crate::{actions, checkout};
 
 /// Everything that the work of one attempt stands on.
+#[derive(Clone)]
 pub(crate) struct Execution<'a> {
     /// Where containers run.
     pub(crate) engine: &'a Engine,
+    /// Strata's own builder, where it builds.
+    pub(crate) strata: Option<&'a Strata>,
+    /// Builds of that builder, for as long as anything of them is there.
+    pub(crate) builds: TaskTracker,
     /// Where images come from and go to.
     pub(crate) registries: &'a Registries,
     /// Files of `sources` that earlier jobs needed.
     pub(crate) lookaside: &'a Cache,
+    /// The runner's name.
+    pub(crate) runner: &'a str,
     /// What to do.
     pub(crate) lease: &'a Lease,
     /// How everything is called.
     pub(crate) names: &'a AttemptNames,
     /// What people see.
     pub(crate) log: &'a AttemptLog,
+    /// What steps say beside it.
+    pub(crate) gathered: &'a Gathered,
     /// Where files are.
     pub(crate) workspace: &'a Workspace,
     /// What the bridge sees.
     pub(crate) progress: &'a Progress,
-    /// Cancelled when nothing new may begin.
+    /// Files that are taken instead of the commit.
+    pub(crate) tree: Option<&'a Tree>,
+    /// Cancelled when the job is to stop: what runs is ended, and only what asks for it begins.
+    pub(crate) cancel: CancellationToken,
+    /// Cancelled when nothing new may begin; a build has one of its own.
     pub(crate) halt: CancellationToken,
 }
 
@@ -50,89 +67,54 @@ impl Execution<'_> {
 
 /// Executes a job; the answer is the image that it built and pushed.
 pub(crate) async fn execute(execution: &Execution<'_>) -> Result<Option<Pushed>, Stop> {
-    let mut container = tokio::try_join!(checkout::checkout(execution), make_ready(execution))?.1;
-    let mut built = None;
-    for (index, step) in (0..).zip(&execution.lease.spec.steps) {
-        execution.may_go_on()?;
-        execution.progress.began(index, &step.name);
-        execution.log.line(&format!("Strata: step `{}`", step.name));
-        run_step(execution, step, index, &mut container, &mut built).await?;
-        execution.progress.ended(Outcome::Success);
+    let ready = async {
+        let container = make_ready(execution);
+        let (sources, actions) = (checkout::checkout(execution), actions::fetch(execution));
+        tokio::try_join!(sources, actions, container).map(|made| made.2)
+    };
+    let container = tokio::select! {
+        container = ready => container?,
+        () = execution.cancel.cancelled() => return Err(Stop::Cancelled),
+    };
+    let ended = Sequence::begin(execution, container)?.run().await;
+    if matches!(ended, Err(Stop::Failure(_) | Stop::TimedOut(_))) {
+        services::show_logs(execution).await;
     }
-    Ok(built.and_then(|delivered| delivered.pushed))
-}
-
-async fn run_step(
-    execution: &Execution<'_>,
-    step: &StepSpec,
-    index: u32,
-    container: &mut Option<JobContainer>,
-    built: &mut Option<Delivered>,
-) -> Result<(), Stop> {
-    match &step.action {
-        StepAction::Run { script, shell, working_directory } => {
-            if container.is_none() {
-                *container = Some(JobContainer::start(execution).await?);
-            }
-            let Some(container) = container else {
-                return Err(Stop::bug("a job's container was made and is not there"));
-            };
-            let command = crate::steps::Command { index, script, shell: *shell, working_directory };
-            container.run(execution, step, &command).await
-        }
-        StepAction::Checkout => {
-            let source = &execution.lease.spec.source;
-            execution.log.line(&format!("{} at {}", source.repository, source.commit));
-            Ok(())
-        }
-        StepAction::LayeredBuild(spec) => {
-            end_processes(execution, container).await?;
-            let fetched = lookaside::fetch(execution, spec).await?;
-            *built = Some(image_build::build(execution, spec, fetched).await?);
-            Ok(())
-        }
-        StepAction::TestImage { script, shell } => {
-            let Some(image) = built else {
-                return Err(Stop::failure(format!(
-                    "step `{}`: there is no image to test yet",
-                    step.name
-                )));
-            };
-            end_processes(execution, container).await?;
-            let test = Test { index, script, shell: *shell };
-            image_test::run(execution, step, &test, image).await
-        }
-    }
-}
-
-/// Ends what earlier steps left running: it could swap files of the checkout, for links to files
-/// of the host, under the eyes of what reads them now.
-async fn end_processes(
-    execution: &Execution<'_>,
-    container: &mut Option<JobContainer>,
-) -> Result<(), Stop> {
-    match container.take() {
-        Some(container) => container.remove(execution).await,
-        None => Ok(()),
-    }
+    ended
 }
 
 /// Pulls every image that the job needs, and starts the container of its first commands.
 async fn make_ready(execution: &Execution<'_>) -> Result<Option<JobContainer>, Stop> {
     let spec = &execution.lease.spec;
-    let runs = |step: &StepSpec| matches!(step.action, StepAction::Run { .. });
+    let runs =
+        |step: &StepSpec| matches!(step.action, StepAction::Run { .. } | StepAction::Action { .. });
     let needs_image = spec.steps.iter().any(runs);
-    let begins_with_run =
-        spec.steps.iter().find(|step| step.action != StepAction::Checkout).is_some_and(runs);
+    let begins_with_run = spec
+        .steps
+        .iter()
+        .find(|step| step.action != StepAction::Checkout)
+        .is_some_and(|step| matches!(step.action, StepAction::Run { .. }));
     let job_image = spec.image.iter().filter(|_| needs_image);
+    let services = spec.services.iter().map(|service| &service.image);
     let parents = spec.steps.iter().flat_map(|step| match &step.action {
         StepAction::LayeredBuild(build) => build.pins.as_slice(),
-        StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => &[],
+        StepAction::Run { .. }
+        | StepAction::Checkout
+        | StepAction::TestImage { .. }
+        | StepAction::Action { .. } => &[],
     });
-    let mut pins: Vec<&ParentPin> = job_image.chain(parents).collect();
+    // Strata's own builder has a store of its own.
+    let (in_engine, built_on): (Vec<&ParentPin>, Vec<&ParentPin>) = match execution.strata {
+        Some(_) => (Vec::new(), parents.collect()),
+        None => (parents.collect(), Vec::new()),
+    };
+    let mut pins: Vec<&ParentPin> = job_image.chain(services).chain(in_engine).collect();
     pins.sort_by_key(|pin| (pin.reference.name(), pin.digest.clone()));
     pins.dedup_by_key(|pin| (pin.reference.name(), pin.digest.clone()));
     let pulls = pins.into_iter().map(|pin| execution.registries.pull(execution, pin));
-    futures_util::future::try_join_all(pulls).await?;
+    let pulls = futures_util::future::try_join_all(pulls);
+    let parents = strata::prefetch(execution, built_on);
+    tokio::try_join!(pulls, parents)?;
+    services::start(execution, &sequence::of_services(execution)).await?;
     if begins_with_run { JobContainer::start(execution).await.map(Some) } else { Ok(None) }
 }

@@ -1,9 +1,13 @@
-//! One command as the only process of a container, its output in the log.
+//! One command as the only process of a container.
 
+use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures_util::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use workflows::job::Network;
 
+use crate::egress;
 use crate::engine::{sandbox_fault, status_of, words_of};
 use crate::execute::Execution;
 use crate::stop::Stop;
@@ -19,16 +23,20 @@ const USERS_MISTAKES: [&str; 5] = [
     "not a directory",
 ];
 
-/// Runs the command of a container that was created and not started, to its end. The answer is
-/// why it failed, in words, where it did by its own fault.
+/// Runs the command of a container that was created and not started, to its end; `take` gets what
+/// it prints. The answer is why it failed, in words, where it did by its own fault. With the network
+/// `egress` the command is one that waits at [`egress::gated`].
 pub(crate) async fn run(
     execution: &Execution<'_>,
     container: &str,
+    network: Network,
+    mut take: impl FnMut(&LogOutput),
 ) -> Result<Result<(), String>, Stop> {
     execution.may_go_on()?;
     let engine = execution.engine;
-    let options =
-        AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+    let is_gated = network == Network::Egress;
+    let options = AttachContainerOptionsBuilder::default();
+    let options = options.stream(true).stdin(is_gated).stdout(true).stderr(true).build();
     let attached = engine.attach_container(container, Some(options)).await;
     let mut attached = attached.map_err(sandbox_fault("follow a command"))?;
     if let Err(error) = engine.start_container(container, None).await {
@@ -41,9 +49,15 @@ pub(crate) async fn run(
             Err(Stop::sandbox(format!("cannot start a command: {words}")))
         };
     }
+    // Held until the command has ended.
+    let _passage = egress::open(execution, container, network).await?;
+    if is_gated {
+        let opened = attached.input.write_all(egress::OPEN).await;
+        opened.map_err(|error| Stop::sandbox(format!("cannot let a command begin: {error}")))?;
+    }
     while let Some(piece) = attached.output.next().await {
         match piece {
-            Ok(piece) => execution.log.write(piece.as_ref()),
+            Ok(piece) => take(&piece),
             Err(error) => return Err(sandbox_fault("follow a command")(error)),
         }
     }

@@ -26,6 +26,7 @@ mod glob;
 mod help;
 mod history;
 mod layer;
+mod names;
 mod own_layers;
 mod pipe;
 mod plan;
@@ -38,6 +39,7 @@ mod transplant;
 mod walk;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -50,10 +52,13 @@ use crate::execute::Execution;
 use crate::small_file;
 use crate::stop::Stop;
 use context::Context;
-pub(crate) use context::inside;
-use recipe::Recipe;
+pub(crate) use context::{Context as BuildContext, inside};
+pub(crate) use help::{page as help_page, told as help_told};
+pub(crate) use names::{check_names, fits_this_machine};
+pub(crate) use recipe::Recipe;
 use repositories::Injected;
-use stage::Stages;
+use stage::{BuiltStage, Stages};
+pub(crate) use step::shown;
 
 /// What every part of one build stands on.
 struct Build<'a> {
@@ -81,46 +86,81 @@ pub(crate) async fn build(
     for note in &spec.notes {
         execution.log.line(&format!("Strata: note: {note}"));
     }
-    let sources = execution.workspace.sources();
-    let (recipe, context, help) = blocking({
-        let spec = spec.clone();
-        move || {
-            let recipe = Recipe::read(&sources, &spec)?;
-            let context = Context::open(&sources, &spec)?;
-            let help = small_file::read(&sources, HELP_FILE, MAX_HELP_BYTES)?;
-            Ok((recipe, context, help))
-        }
-    })
-    .await?;
-    let build = Build {
-        execution,
-        spec,
-        recipe,
-        context,
-        help,
-        sources: Mutex::new(HashMap::new()),
-        injected: Mutex::default(),
-        removals: Mutex::new(JoinSet::new()),
-    };
-    let mut stages = Stages::new();
-    for index in build.recipe.needed() {
-        let built = build.stage(index, &stages).await?;
-        stages.insert(index, built);
-    }
-    let last = stages
-        .remove(&build.recipe.target())
-        .ok_or_else(|| Stop::bug("the last stage was not built"))?;
+    fits_this_machine(&execution.engine.architecture).map_err(Stop::sandbox)?;
     let reference = spec.target.tagged(&spec.tags.unique).to_string();
+    let build = Build::begin(execution, spec, execution.workspace.sources()).await?;
+    let last = build.last_stage().await?;
     execution.workspace.note_image(&reference)?;
     build.finish(&last, &reference).await?;
     let delivered = delivery::deliver(execution, spec, &reference, fetched).await;
     // The engine removes containers while it pushes.
-    while build.removals.lock().await.join_next().await.is_some() {}
+    build.ended().await;
     delivered
 }
 
+/// Builds an image that stays in the engine, from files below `root`; the attempt's labels, which
+/// `spec` has to put on it, are what finds it again.
+pub(crate) async fn build_here(
+    execution: &Execution<'_>,
+    spec: &BuildSpec,
+    root: PathBuf,
+    reference: &str,
+) -> Result<(), Stop> {
+    let build = Build::begin(execution, spec, root).await?;
+    let last = build.last_stage().await?;
+    build.finish(&last, reference).await?;
+    build.ended().await;
+    Ok(())
+}
+
+impl<'a> Build<'a> {
+    /// Reads what the build stands on.
+    async fn begin(
+        execution: &'a Execution<'a>,
+        spec: &'a BuildSpec,
+        root: PathBuf,
+    ) -> Result<Self, Stop> {
+        let (recipe, context, help) = blocking({
+            let spec = spec.clone();
+            move || {
+                let recipe = Recipe::read(&root, &spec)?;
+                let context = Context::open(&root, &spec)?;
+                let help = small_file::read(&root, HELP_FILE, MAX_HELP_BYTES)?;
+                Ok((recipe, context, help))
+            }
+        })
+        .await?;
+        Ok(Self {
+            execution,
+            spec,
+            recipe,
+            context,
+            help,
+            sources: Mutex::new(HashMap::new()),
+            injected: Mutex::default(),
+            removals: Mutex::new(JoinSet::new()),
+        })
+    }
+
+    /// Builds the stages that the image needs; the answer is the last one.
+    async fn last_stage(&self) -> Result<BuiltStage, Stop> {
+        let mut stages = Stages::new();
+        for index in self.recipe.needed() {
+            let built = self.stage(index, &stages).await?;
+            stages.insert(index, built);
+        }
+        let last = stages.remove(&self.recipe.target());
+        last.ok_or_else(|| Stop::bug("the last stage was not built"))
+    }
+
+    /// Waits for the removal of the build's containers.
+    async fn ended(&self) {
+        while self.removals.lock().await.join_next().await.is_some() {}
+    }
+}
+
 /// Runs file work where it does not hold up the async threads.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
 ) -> Result<T, Stop> {
     match tokio::task::spawn_blocking(work).await {

@@ -3,12 +3,14 @@
 //! The image is tested as it is: its user, its variables, its files, and no network whatever the
 //! release grants. Only its entrypoint is replaced, by the shell that reads the script.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use bollard::container::LogOutput;
 use bollard::models::ContainerCreateBody;
-use workflows::job::{Network, Shell, StepSpec};
+use workflows::job::{Network, Shell};
 
 use crate::delivery::Delivered;
 use crate::engine::sandbox_fault;
@@ -36,12 +38,13 @@ pub(crate) struct Test<'a> {
     pub(crate) script: &'a str,
     /// What reads it.
     pub(crate) shell: Shell,
+    /// Variables that the workflow gives it.
+    pub(crate) env: &'a BTreeMap<String, String>,
 }
 
 /// Runs the script; a status other than 0 is the user's failure.
 pub(crate) async fn run(
     execution: &Execution<'_>,
-    step: &StepSpec,
     test: &Test<'_>,
     image: &Delivered,
 ) -> Result<(), Stop> {
@@ -56,7 +59,7 @@ pub(crate) async fn run(
         // By its id: nothing that happens to a tag changes what is tested.
         image: Some(image.id.clone()),
         entrypoint: Some(argv(test.shell, SCRIPT)),
-        env: Some(environment(execution, step, image)),
+        env: Some(environment(test, image)),
         healthcheck: Some(no_healthcheck()),
         labels: Some(execution.names.labels()),
         host_config: Some(confinement(limits, Network::None, &[mount])),
@@ -65,12 +68,11 @@ pub(crate) async fn run(
     let name = execution.names.container(&format!("test{}", test.index));
     let container = execution.engine.create(&name, body).await;
     let container = container.map_err(sandbox_fault("create the container of an image test"))?;
-    let ended = foreground::run(execution, &container).await?;
+    let show = |piece: &LogOutput| execution.log.write(piece.as_ref());
+    let ended = foreground::run(execution, &container, Network::None, show).await?;
     let removed = execution.engine.remove(&container).await;
     removed.map_err(sandbox_fault("remove the container of an image test"))?;
-    ended.map_err(|why| {
-        Stop::failure(format!("step `{}`: image test {}: {why}", step.name, test.script))
-    })
+    ended.map_err(|why| Stop::failure(format!("image test {}: {why}", test.script)))
 }
 
 /// A copy of the script that no other step sees or changes, readable for the image's user.
@@ -101,9 +103,8 @@ fn read(checkout: &Path, written: &str) -> Result<Vec<u8>, Stop> {
     Ok(script)
 }
 
-fn environment(execution: &Execution<'_>, step: &StepSpec, image: &Delivered) -> Vec<String> {
-    let mut env = execution.lease.spec.env.clone();
-    env.extend(step.env.clone());
+fn environment(test: &Test<'_>, image: &Delivered) -> Vec<String> {
+    let mut env = test.env.clone();
     let digest = image.pushed.as_ref().map(|pushed| pushed.image.digest.to_string());
     env.insert(IMAGE_VARIABLE.to_owned(), image.reference.clone());
     env.insert(DIGEST_VARIABLE.to_owned(), digest.unwrap_or_default());

@@ -1,5 +1,5 @@
 //! Removes what attempts left behind that are not running here: after a crash, or because the
-//! engine did not answer when they ended.
+//! engine did not answer when they ended. Also what the builder's store has too much of.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,11 @@ pub(crate) async fn clean(agent: &Arc<Agent>) {
     let agent = Arc::clone(agent);
     let removal = tokio::task::spawn_blocking(move || {
         workspace::remove_leftovers(&agent.config.state_dir, |key| agent.is_live(key));
+        if let Some(strata) = &agent.strata {
+            strata.prune(agent.config.store_bounds());
+        }
     });
     if let Err(error) = removal.await {
-        tracing::error!(%error, "the removal of leftover workspaces broke");
+        tracing::error!(%error, "the removal of leftovers broke");
     }
 }

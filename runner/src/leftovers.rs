@@ -37,6 +37,9 @@ async fn report_one(agent: &Agent, path: &Path, job: JobId, fence: i64) -> anyho
             message: "The runner was restarted while it ran the job".to_owned(),
             image: None,
             evidence: None,
+            outputs: Default::default(),
+            summary: None,
+            annotations: Vec::new(),
         };
         match agent.client.finish(job, &report).await {
             Ok(()) => tracing::info!(job.id = %job, "reported an attempt that a restart ended"),

@@ -75,6 +75,22 @@ impl AttemptLog {
         self.append(&mut writer, &masked);
     }
 
+    /// From here on this text is masked, and its other forms. The answer is false when the job
+    /// has added too many of them.
+    pub(crate) fn add_mask(&self, secret: &str) -> bool {
+        self.writer().masker.add(secret).is_ok()
+    }
+
+    /// Whether a text shows a secret.
+    pub(crate) fn shows_a_secret(&self, text: &str) -> bool {
+        self.writer().masker.finds_in(text)
+    }
+
+    /// A text that goes elsewhere than into the log, with its secrets masked.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        self.writer().masker.masked(text)
+    }
+
     /// Appends a line of ours.
     pub(crate) fn line(&self, text: &str) {
         let mut writer = self.writer();

@@ -99,6 +99,19 @@ impl Registries {
         Ok(Stored { image: BuiltImage { reference, digest, size_bytes }, manifest })
     }
 
+    /// The same registries for Strata's own builder, with the passwords that are in the files now.
+    pub(crate) fn for_builder(&self) -> Result<builder::Registries, Stop> {
+        let access = |access: &RegistryAccess| {
+            Ok(builder::RegistryAccess {
+                host: access.host.clone(),
+                plain_http: access.plain_http,
+                credentials: self.login(&access.host)?,
+            })
+        };
+        let known = self.accesses.iter().map(access).collect::<Result<_, Stop>>()?;
+        builder::Registries::new(known).map_err(Stop::registry)
+    }
+
     /// Whether a registry speaks plain HTTP: as configured, else as the engine itself takes it.
     fn is_plain(&self, host: &str) -> bool {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -186,7 +199,7 @@ impl Stored {
 }
 
 /// Why one try failed.
-enum Trouble {
+pub(crate) enum Trouble {
     /// May be over in a while.
     Passing(String),
     /// Will be the same next time.
@@ -204,7 +217,7 @@ impl Trouble {
 }
 
 /// Tries until it works, with growing waits, and names what was tried when it does not.
-async fn repeated<T, F: Future<Output = Result<T, Trouble>>>(
+pub(crate) async fn repeated<T, F: Future<Output = Result<T, Trouble>>>(
     execution: &Execution<'_>,
     what: &str,
     mut attempt: impl FnMut() -> F,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models::{HostConfig, HostConfigLogConfig, ResourcesUlimits};
+use builder::Passage;
 use workflows::job::{Limits, Network};
 
 /// What is given back after all capabilities were dropped: what package managers and installers
@@ -55,6 +56,7 @@ pub(crate) fn confinement(
         cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         network_mode: Some(network_mode(network).to_owned()),
+        dns: (network == Network::Egress).then(|| vec![Passage::NAME_SERVER.to_owned()]),
         memory: Some(memory),
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(limits.cpu_millis).saturating_mul(NANO_PER_MILLI)),
@@ -81,12 +83,14 @@ pub(crate) fn confinement(
 
 fn network_mode(network: Network) -> &'static str {
     match network {
-        Network::None => "none",
+        // A way out is made when the container is there, see [`crate::egress`].
+        Network::None | Network::Egress => "none",
         Network::Bridge => "bridge",
     }
 }
 
-fn bind(mount: &WorkspaceMount) -> String {
+/// A mount as the engine reads it.
+pub(crate) fn bind(mount: &WorkspaceMount) -> String {
     let mode = if mount.read_only { "ro" } else { "rw" };
     format!("{}:{}:{mode}", mount.host, mount.container)
 }
@@ -123,6 +127,8 @@ mod tests {
         assert_eq!(host.nano_cpus, Some(1_500_000_000));
         assert_eq!(host.pids_limit, Some(64));
         assert_eq!(host.network_mode.as_deref(), Some("bridge"));
+        let listed = confinement(&limits(), Network::Egress, &[]);
+        assert_eq!(listed.network_mode.as_deref(), Some("none"), "no network of Docker's");
         assert_eq!(host.log_config.unwrap().typ.as_deref(), Some("none"));
         let huge = Limits { memory_bytes: u64::MAX, ..limits() };
         assert_eq!(confinement(&huge, Network::None, &[]).memory, Some(i64::MAX));

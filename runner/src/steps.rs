@@ -3,31 +3,44 @@
 //! A container costs four times an exec, so a job has one and its steps share it; what a build
 //! does stays in containers of its own.
 
+pub(crate) mod command_files;
+pub(crate) mod output;
 pub(crate) mod progress;
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::exec::StartExecResults;
-use bollard::models::{ContainerCreateBody, ExecConfig, HealthConfig};
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::{ContainerCreateBody, ExecConfig, HealthConfig, HostConfig};
+use builder::Passage;
 use futures_util::{Stream, StreamExt as _};
-use workflows::job::{Shell, StepSpec};
+use workflows::job::Shell;
 
+use crate::egress;
 use crate::engine::{pinned_name, sandbox_fault, status_of, words_of};
 use crate::execute::Execution;
-use crate::sandbox::{WorkspaceMount, confinement};
+use crate::sandbox::{WorkspaceMount, bind};
+use crate::services;
+use crate::steps::output::StepOutput;
 use crate::stop::Stop;
 
 /// Where containers see the checkout.
-const WORKSPACE: &str = "/workspace";
-/// Where containers see the scripts of the steps.
-const SCRIPTS: &str = "/strata";
+pub(crate) const WORKSPACE: &str = "/workspace";
+/// Where containers see the scripts of the steps, the event and the actions, to read only.
+pub(crate) const SCRIPTS: &str = "/strata";
+/// Where containers see `$RUNNER_TEMP`.
+pub(crate) const TEMPORARY: &str = "/strata-temp";
+/// Where programs are in an image that does not say it, as Docker has it.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Notes which process leads the step, and becomes the command.
+const LEADER: &str = "echo $$ >\"$0\"; exec \"$@\"";
 /// Waits for input that never comes: a way to sleep that every image with a shell knows. It
 /// ignores TERM, which is meant for the commands beside it.
 const IDLE: &str = "trap '' TERM; read -r _";
 /// Exit status of a process that was killed, as a shell reports it.
-const KILLED: i64 = 137;
+pub(crate) const KILLED: i64 = 137;
 /// How often it is asked whether a command ended whose output is still held open by another.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long output is awaited once the command itself has ended.
@@ -39,18 +52,30 @@ const USER: &str = "0:0";
 /// The container that a job's commands run in.
 pub(crate) struct JobContainer {
     id: String,
+    path: String,
+    /// Closed with the container.
+    _passage: Option<Passage>,
 }
 
 /// What one step runs.
 pub(crate) struct Command<'a> {
-    /// Position in the job.
-    pub(crate) index: u32,
-    /// The script as written.
-    pub(crate) script: &'a str,
-    /// What reads it.
-    pub(crate) shell: Shell,
-    /// Below the workspace.
-    pub(crate) working_directory: &'a str,
+    /// The program and its arguments.
+    pub(crate) argv: Vec<String>,
+    /// All variables.
+    pub(crate) env: &'a BTreeMap<String, String>,
+    /// As the container sees it.
+    pub(crate) directory: &'a str,
+    /// Where the first process leaves its number, as the container sees it.
+    pub(crate) process_file: String,
+}
+
+/// How processes are asked to end, or are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// They may still tidy up.
+    Terminate,
+    /// They end.
+    Kill,
 }
 
 impl JobContainer {
@@ -58,7 +83,9 @@ impl JobContainer {
     pub(crate) async fn start(execution: &Execution<'_>) -> Result<Self, Stop> {
         let spec = &execution.lease.spec;
         let Some(image) = &spec.image else {
-            return Err(Stop::bug("the job has commands and no image to run them in"));
+            return Err(Stop::failure(
+                "the job has commands and no image to run them in; name one under `container`",
+            ));
         };
         let body = ContainerCreateBody {
             image: Some(pinned_name(image)),
@@ -68,17 +95,25 @@ impl JobContainer {
             working_dir: Some(WORKSPACE.to_owned()),
             healthcheck: Some(no_healthcheck()),
             labels: Some(execution.names.labels()),
-            host_config: Some(confinement(&spec.limits, spec.network, &mounts(execution))),
-            ..ContainerCreateBody::default()
+            host_config: Some(HostConfig {
+                binds: Some(mounts(execution).iter().map(bind).collect()),
+                ..services::host_config(
+                    &spec.limits,
+                    spec.network,
+                    services::network_of(execution),
+                    &spec.container,
+                )
+            }),
+            ..services::own(&spec.container)
         };
         let name = execution.names.container("steps");
-        let id = execution
-            .engine
-            .create(&name, body)
-            .await
-            .map_err(sandbox_fault("create the container of the job's steps"))?;
+        let fault = sandbox_fault("create the container of the job's steps");
+        let id = execution.engine.create(&name, body).await.map_err(fault)?;
         match execution.engine.start_container(&id, None).await {
-            Ok(()) => Ok(Self { id }),
+            Ok(()) => {
+                let passage = egress::open(execution, &id, spec.network).await?;
+                Ok(Self { path: path_of(execution, &id).await?, id, _passage: passage })
+            }
             // 400: the image's own command cannot be executed, here our shell.
             Err(error) if status_of(&error) == Some(400) => Err(Stop::failure(format!(
                 "image {} cannot run steps, it needs /bin/sh: {}",
@@ -89,43 +124,70 @@ impl JobContainer {
         }
     }
 
+    /// Where the image has its programs.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The container's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Ends the container and every process in it.
     pub(crate) async fn remove(self, execution: &Execution<'_>) -> Result<(), Stop> {
         let removed = execution.engine.remove(&self.id).await;
         removed.map_err(sandbox_fault("remove the container of the job's steps"))
     }
 
-    /// Runs one step's commands; a status other than 0 is the user's failure.
+    /// Runs a command to its end; the answer is its exit status.
     pub(crate) async fn run(
         &self,
         execution: &Execution<'_>,
-        step: &StepSpec,
-        command: &Command<'_>,
-    ) -> Result<(), Stop> {
-        let config = exec_config(execution, step, command)?;
-        let script = execution.workspace.scripts().join(script_name(command.index));
-        std::fs::write(&script, command.script).map_err(|error| {
-            Stop::sandbox(format!("cannot write {}: {error}", script.display()))
-        })?;
+        command: Command<'_>,
+        output: &mut StepOutput<'_>,
+    ) -> Result<i64, Stop> {
         let engine = execution.engine;
         let fault = sandbox_fault("run the step's commands");
+        let config = exec_config(command);
         let exec = engine.create_exec(&self.id, config).await.map_err(&fault)?;
-        let StartExecResults::Attached { output, input } =
+        let StartExecResults::Attached { output: stream, input } =
             engine.start_exec(&exec.id, None).await.map_err(&fault)?
         else {
             return Err(Stop::bug("an attached exec was started detached"));
         };
-        let status = self.follow(execution, &exec.id, output).await?;
+        let status = self.follow(execution, &exec.id, stream, output).await;
+        output.finish();
         // Kept until here: closing it would end the connection that the output comes over.
         drop(input);
-        match status {
-            0 => Ok(()),
-            KILLED => Err(Stop::failure(format!(
-                "step `{}`: killed, as a process that uses more memory than the job may ({} \
-                 bytes) would be",
-                step.name, execution.lease.spec.limits.memory_bytes
-            ))),
-            status => Err(Stop::failure(format!("step `{}`: exit status {status}", step.name))),
+        status
+    }
+
+    /// Signals the process group of a command. From inside, since processes have other numbers
+    /// outside and the engine signals a container's first process alone.
+    pub(crate) async fn signal(
+        &self,
+        execution: &Execution<'_>,
+        process_file: &str,
+        signal: Signal,
+    ) {
+        let name = match signal {
+            Signal::Terminate => "TERM",
+            Signal::Kill => "KILL",
+        };
+        let script = format!("read -r leader <\"$0\" && kill -{name} -- -\"$leader\"");
+        let config = ExecConfig {
+            cmd: Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), script, process_file.to_owned()]),
+            user: Some(USER.to_owned()),
+            ..ExecConfig::default()
+        };
+        let sent = async {
+            let exec = execution.engine.create_exec(&self.id, config).await?;
+            let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
+            execution.engine.start_exec(&exec.id, Some(detached)).await.map(drop)
+        };
+        if let Err(error) = sent.await {
+            tracing::debug!(%error, container.id = self.id, "a step does not take its signal");
         }
     }
 
@@ -135,14 +197,15 @@ impl JobContainer {
         &self,
         execution: &Execution<'_>,
         exec: &str,
-        mut output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
+        mut stream: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
+        output: &mut StepOutput<'_>,
     ) -> Result<i64, Stop> {
         let fault = sandbox_fault("follow the step's commands");
         let mut poll = tokio::time::interval(EXIT_POLL_INTERVAL);
         loop {
             let ended = tokio::select! {
-                piece = output.next() => match piece {
-                    Some(Ok(piece)) => { execution.log.write(piece.as_ref()); continue }
+                piece = stream.next() => match piece {
+                    Some(Ok(piece)) => { output.push(&piece); continue }
                     Some(Err(error)) => return Err(fault(error)),
                     None => true,
                 },
@@ -153,7 +216,7 @@ impl JobContainer {
                 && let Some(status) = state.exit_code
             {
                 if !ended {
-                    drain(execution, &mut output).await;
+                    drain(&mut stream, output).await;
                 }
                 return Ok(status);
             }
@@ -166,56 +229,56 @@ impl JobContainer {
 }
 
 async fn drain(
-    execution: &Execution<'_>,
-    output: &mut (impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin),
+    stream: &mut (impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin),
+    output: &mut StepOutput<'_>,
 ) {
     let rest = async {
-        while let Some(Ok(piece)) = output.next().await {
-            execution.log.write(piece.as_ref());
+        while let Some(Ok(piece)) = stream.next().await {
+            output.push(&piece);
         }
     };
     // Running out of time is the ordinary end when a process was left behind.
     let _ = tokio::time::timeout(TRAILING_OUTPUT_TIMEOUT, rest).await;
 }
 
-fn mounts(execution: &Execution<'_>) -> [WorkspaceMount; 2] {
-    let host = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    [
-        WorkspaceMount {
-            host: host(execution.workspace.sources()),
-            container: WORKSPACE,
-            read_only: false,
-        },
-        WorkspaceMount {
-            host: host(execution.workspace.scripts()),
-            container: SCRIPTS,
-            read_only: true,
-        },
+/// The `PATH` that the image gives its programs.
+async fn path_of(execution: &Execution<'_>, id: &str) -> Result<String, Stop> {
+    let inspected = execution.engine.inspect_container(id, None).await;
+    let inspected = inspected.map_err(sandbox_fault("look at the container of the job's steps"))?;
+    let env = inspected.config.and_then(|config| config.env).unwrap_or_default();
+    let path = env.iter().find_map(|variable| variable.strip_prefix("PATH="));
+    Ok(path.unwrap_or(DEFAULT_PATH).to_owned())
+}
+
+/// What the containers of a job's steps see of this machine.
+pub(crate) fn mounts(execution: &Execution<'_>) -> Vec<WorkspaceMount> {
+    let workspace = execution.workspace;
+    let mount = |host: std::path::PathBuf, container, read_only| WorkspaceMount {
+        host: host.to_string_lossy().into_owned(),
+        container,
+        read_only,
+    };
+    vec![
+        mount(workspace.sources(), WORKSPACE, false),
+        mount(workspace.scripts(), SCRIPTS, true),
+        mount(workspace.command_files(), command_files::DIRECTORY, false),
+        mount(workspace.temporary(), TEMPORARY, false),
     ]
 }
 
-fn exec_config(
-    execution: &Execution<'_>,
-    step: &StepSpec,
-    command: &Command<'_>,
-) -> Result<ExecConfig, Stop> {
-    let mut env = execution.lease.spec.env.clone();
-    env.extend(step.env.clone());
-    let directory = directory_in_workspace(command.working_directory).ok_or_else(|| {
-        Stop::failure(format!(
-            "step `{}`: working_directory `{}` is not below the workspace",
-            step.name, command.working_directory
-        ))
-    })?;
-    Ok(ExecConfig {
+fn exec_config(command: Command<'_>) -> ExecConfig {
+    // The engine makes the first process the leader of a session, and so of a process group.
+    let leader = ["/bin/sh", "-c", LEADER, &command.process_file].map(str::to_owned);
+    let env = command.env.iter().map(|(name, value)| format!("{name}={value}"));
+    ExecConfig {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        cmd: Some(argv(command.shell, &format!("{SCRIPTS}/{}", script_name(command.index)))),
+        env: Some(env.collect()),
+        cmd: Some(leader.into_iter().chain(command.argv).collect()),
         user: Some(USER.to_owned()),
-        working_dir: Some(directory),
+        working_dir: Some(command.directory.to_owned()),
         ..ExecConfig::default()
-    })
+    }
 }
 
 /// The program that reads a script file; the script itself is never part of a command line.
@@ -228,12 +291,8 @@ pub(crate) fn argv(shell: Shell, script: &str) -> Vec<String> {
     program.iter().copied().chain([script]).map(str::to_owned).collect()
 }
 
-fn script_name(index: u32) -> String {
-    format!("step-{index}")
-}
-
 /// The directory as the container sees it; `None` for one that would leave the workspace.
-fn directory_in_workspace(written: &str) -> Option<String> {
+pub(crate) fn directory_in_workspace(written: &str) -> Option<String> {
     let mut directory = WORKSPACE.to_owned();
     for component in Path::new(written).components() {
         match component {

@@ -80,6 +80,9 @@ impl Stop {
             message,
             image: None,
             evidence: None,
+            outputs: Default::default(),
+            summary: None,
+            annotations: Vec::new(),
         })
     }
 }

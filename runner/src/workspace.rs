@@ -10,6 +10,10 @@ const DIRECTORY: &str = "workspaces";
 const SOURCES: &str = "src";
 /// Scripts of steps; containers read them.
 const SCRIPTS: &str = "scripts";
+/// What steps tell each other through files; containers write there.
+const COMMAND_FILES: &str = "files";
+/// `$RUNNER_TEMP` of the steps.
+const TEMPORARY: &str = "temp";
 /// Databases of packages, taken out of the image's layers.
 const DATABASES: &str = "databases";
 /// Layers on their way from the engine to the image; made when there are any.
@@ -28,7 +32,13 @@ impl Workspace {
         let root = directory(state_dir).join(key);
         remove_tree(&root);
         let workspace = Self { root };
-        for part in [workspace.sources(), workspace.scripts()] {
+        let parts = [
+            workspace.sources(),
+            workspace.scripts(),
+            workspace.command_files(),
+            workspace.temporary(),
+        ];
+        for part in parts {
             std::fs::create_dir_all(&part).map_err(|error| {
                 Stop::sandbox(format!("cannot make workspace {}: {error}", part.display()))
             })?;
@@ -44,6 +54,16 @@ impl Workspace {
     /// Where the scripts of the steps are.
     pub(crate) fn scripts(&self) -> PathBuf {
         self.root.join(SCRIPTS)
+    }
+
+    /// Where the files are through which steps tell each other something.
+    pub(crate) fn command_files(&self) -> PathBuf {
+        self.root.join(COMMAND_FILES)
+    }
+
+    /// What steps have for files of their own.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.root.join(TEMPORARY)
     }
 
     /// Makes an empty directory for the databases of packages that the image has.

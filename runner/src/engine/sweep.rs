@@ -16,13 +16,30 @@ use super::{AttemptNames, Engine, Labels, OWNER_LABEL, gone_is_good, key_of};
 type Filters = HashMap<String, Vec<String>>;
 
 impl Engine {
-    /// Asks every running container of an attempt to end.
-    pub(crate) async fn terminate(&self, names: &AttemptNames) {
+    /// Asks every running container of an attempt to end, but for those to `keep`.
+    pub(crate) async fn terminate(&self, names: &AttemptNames, keep: &[String]) {
+        let ids = self.containers_of(names, false, keep).await;
+        join_all(ids.iter().map(|id| self.terminate_container(id))).await;
+    }
+
+    /// Kills and removes every container of an attempt, but for those to `keep`.
+    pub(crate) async fn end_containers(&self, names: &AttemptNames, keep: &[String]) {
+        let ids = self.containers_of(names, true, keep).await;
+        let removals =
+            ids.iter().map(|id| async move { logged("remove a container", self.remove(id).await) });
+        join_all(removals).await;
+    }
+
+    async fn containers_of(&self, names: &AttemptNames, all: bool, keep: &[String]) -> Vec<String> {
         let filters = label_filter(names.filter());
-        let options = ListContainersOptionsBuilder::default().filters(&filters).build();
-        let running = self.docker.list_containers(Some(options)).await.unwrap_or_default();
-        let ids = running.iter().filter_map(|container| container.id.as_deref());
-        join_all(ids.map(|id| self.terminate_container(id))).await;
+        let options = ListContainersOptionsBuilder::default().all(all).filters(&filters).build();
+        let found = self.docker.list_containers(Some(options)).await.unwrap_or_default();
+        // What asks for this ends the work of a step; services are no step's.
+        let ids = found
+            .into_iter()
+            .filter(|container| !names.is_service(container))
+            .filter_map(|container| container.id);
+        ids.filter(|id| !keep.contains(id)).collect()
     }
 
     /// TERM for each process of a container. From inside, since a signal from outside reaches

@@ -36,6 +36,19 @@ pub(crate) struct Found {
 impl Context {
     /// The context of a build, with its `.dockerignore` or that of the Dockerfile's own name.
     pub(crate) fn open(sources: &Path, spec: &BuildSpec) -> Result<Self, Stop> {
+        let (root, text) = Self::parts(sources, spec)?;
+        let ignore = match text {
+            Some(text) => Ignore::parse(&text).map_err(|error| Stop::failure(error.to_string()))?,
+            None => Ignore::default(),
+        };
+        Ok(Self { root, ignore })
+    }
+
+    /// Where it is, and the text that says what of it is not seen.
+    pub(crate) fn parts(
+        sources: &Path,
+        spec: &BuildSpec,
+    ) -> Result<(PathBuf, Option<String>), Stop> {
         let root = inside(sources, &spec.context)?;
         if !root.is_dir() {
             return Err(Stop::failure(format!("context `{}` is no directory", spec.context)));
@@ -45,11 +58,7 @@ impl Context {
             Some(text) => Some(text),
             None => read_if_there(&root, ".dockerignore")?,
         };
-        let ignore = match text {
-            Some(text) => Ignore::parse(&text).map_err(|error| Stop::failure(error.to_string()))?,
-            None => Ignore::default(),
-        };
-        Ok(Self { root, ignore })
+        Ok((root, text))
     }
 
     /// What a source of a COPY names, in order; an error in words when that is nothing.

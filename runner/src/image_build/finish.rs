@@ -15,7 +15,7 @@ use workflows::dockerfile::ImageConfig;
 use super::own_layers::CleanLayer;
 use super::stage::BuiltStage;
 use super::tarball::{Stamp, Tarball};
-use super::{Build, blocking, config, history, pipe};
+use super::{Build, blocking, check_names, config, history, pipe};
 use crate::engine::words_of;
 use crate::stop::Stop;
 
@@ -29,6 +29,7 @@ impl Build<'_> {
     pub(super) async fn finish(&self, stage: &BuiltStage, reference: &str) -> Result<(), Stop> {
         let mut config = stage.config.clone();
         config.labels.extend(self.spec.labels.clone());
+        check_names(self.spec, &config.labels)?;
         let own = self.cleaned(stage).await?;
         let history = history::without_empty(stage.history.clone(), stage.inherited(), |layer| {
             own.get(layer).is_some_and(Option::is_none)

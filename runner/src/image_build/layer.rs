@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bollard::container::LogOutput;
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
 use bollard::query_parameters::CommitContainerOptionsBuilder;
 use workflows::job::Network;
@@ -11,8 +12,10 @@ use super::from::NEVER;
 use super::plan::{Layer, Put, RunStep};
 use super::repositories::Injected;
 use super::stage::Stages;
+use crate::egress::gated;
 use crate::engine::sandbox_fault;
 use crate::foreground;
+use crate::last_words::LastWords;
 use crate::sandbox::confinement;
 use crate::steps::no_healthcheck;
 use crate::stop::Stop;
@@ -77,12 +80,11 @@ impl Build<'_> {
 
     /// The confinement of a build's container; one that never runs reaches nothing.
     pub(super) fn confined(&self, run: Option<&RunStep>) -> HostConfig {
-        let spec = &self.execution.lease.spec;
-        let network = match run {
-            Some(run) => run.network.unwrap_or(spec.network),
-            None => Network::None,
-        };
-        confinement(&spec.limits, network, &[])
+        confinement(&self.execution.lease.spec.limits, self.network(run), &[])
+    }
+
+    fn network(&self, run: Option<&RunStep>) -> Network {
+        run.map_or(Network::None, |run| run.network.unwrap_or(self.execution.lease.spec.network))
     }
 
     fn container(&self, base: &str, layer: &Layer) -> ContainerCreateBody {
@@ -92,10 +94,14 @@ impl Build<'_> {
             Put::Files(_) | Put::Text { .. } => None,
         });
         let workdir = run.map(|run| run.workdir.clone()).filter(|path| !path.is_empty());
+        let network = self.network(run);
         ContainerCreateBody {
             image: Some(base.to_owned()),
             // As entrypoint the whole command replaces whatever the image would start.
-            entrypoint: Some(run.map_or_else(|| vec![NEVER.to_owned()], |run| run.argv.clone())),
+            entrypoint: Some(
+                run.map_or_else(|| vec![NEVER.to_owned()], |run| gated(network, &run.argv)),
+            ),
+            open_stdin: (network == Network::Egress).then_some(true),
             env: run.map(|run| run.env.clone()),
             user: run.map(|run| run.user.clone()).filter(|user| !user.is_empty()),
             working_dir: if run.is_some() { workdir } else { last_directory },
@@ -109,8 +115,16 @@ impl Build<'_> {
     /// Runs a command, its output in the log; a status other than 0 is the user's failure.
     async fn run(&self, container: &str, step: &RunStep) -> Result<(), Stop> {
         self.execution.log.line(&format!("Strata: {}", step.shown));
-        let ended = foreground::run(self.execution, container).await?;
-        ended.map_err(|why| self.recipe.failure(step.line, format!("{}: {why}", step.shown)))
+        let (network, log) = (self.network(Some(step)), self.execution.log);
+        let words = LastWords::default();
+        let show = |piece: &LogOutput| {
+            log.write(piece.as_ref());
+            words.hear(piece.as_ref());
+        };
+        let ended = foreground::run(self.execution, container, network, show).await?;
+        ended.map_err(|why| {
+            self.recipe.failure(step.line, format!("{}: {}", step.shown, words.after(&why)))
+        })
     }
 
     /// Removes a container while the build goes on.

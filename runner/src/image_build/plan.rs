@@ -3,7 +3,7 @@
 //! Files before and after a command share its container, since only the number of layers tells
 //! the difference; each command has a layer of its own.
 
-use workflows::dockerfile::{ArgScope, ImageConfig, Instruction, InstructionKind, Transfer};
+use workflows::dockerfile::{self, ArgScope, ImageConfig, Instruction, InstructionKind, Transfer};
 use workflows::job::Network;
 
 use super::recipe::{CopySource, Recipe};
@@ -18,6 +18,8 @@ pub(crate) struct StagePlan {
     pub(crate) config: ImageConfig,
     /// What the image's history tells, in order.
     pub(crate) history: Vec<Told>,
+    /// The arguments at the stage's end, which a stage that stands on it begins with.
+    pub(crate) args: ArgScope,
 }
 
 /// One instruction in the image's history.
@@ -104,20 +106,28 @@ pub(crate) struct RunStep {
 }
 
 impl StagePlan {
-    /// Plans a stage on a parent's configuration.
-    pub(crate) fn of(recipe: &Recipe, stage: usize, parent: ImageConfig) -> Result<Self, Stop> {
-        let mut planner = Planner {
-            recipe,
-            stage,
-            args: recipe.args.clone(),
-            plan: Self { layers: Vec::new(), config: parent, history: Vec::new() },
-        };
+    /// Plans a stage on a parent's configuration, and on the arguments of the earlier stage where
+    /// it stands on one.
+    pub(crate) fn of(
+        recipe: &Recipe,
+        stage: usize,
+        parent: ImageConfig,
+        args: Option<ArgScope>,
+    ) -> Result<Self, Stop> {
+        let platform = recipe.file.stages.get(stage).map_or(Ok(()), |stage| {
+            recipe.args.check_platform(stage, dockerfile::DOCKER_ARCHITECTURE)
+        });
+        platform.map_err(|error| recipe.wrong(&error))?;
+        let args = args.unwrap_or_else(|| recipe.args.clone());
+        let (layers, history) = (Vec::new(), Vec::new());
+        let plan = Self { layers, config: parent, history, args };
+        let mut planner = Planner { recipe, stage, plan };
         for instruction in &recipe.beginning {
             planner.add(instruction)?;
         }
         for trigger in planner.plan.config.begin_stage() {
-            let instruction = workflows::dockerfile::parse_trigger(&trigger)
-                .map_err(|error| recipe.wrong(&error))?;
+            let instruction =
+                dockerfile::parse_trigger(&trigger).map_err(|error| recipe.wrong(&error))?;
             planner.add(&instruction)?;
         }
         for instruction in &recipe.file.stages[stage].instructions {
@@ -156,16 +166,14 @@ pub(super) struct Planner<'a> {
     pub(super) recipe: &'a Recipe,
     /// The stage.
     pub(super) stage: usize,
-    /// The arguments at this point.
-    pub(super) args: ArgScope,
-    /// The layers and the configuration up to this point.
+    /// The layers, the configuration and the arguments up to this point.
     pub(super) plan: StagePlan,
 }
 
 impl Planner<'_> {
     fn add(&mut self, instruction: &Instruction) -> Result<(), Stop> {
         let wrong = |error| self.recipe.wrong(&error);
-        let expanded = self.args.expand(instruction, &self.plan.config).map_err(wrong)?;
+        let expanded = self.plan.args.expand(instruction, &self.plan.config).map_err(wrong)?;
         let layer = match &expanded.kind {
             InstructionKind::Run(run) => {
                 let step = self.run(instruction, run)?;
@@ -182,7 +190,7 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        self.plan.config.apply(instruction, &mut self.args).map_err(wrong)?;
+        self.plan.config.apply(instruction, &mut self.plan.args).map_err(wrong)?;
         let layer = match &expanded.kind {
             InstructionKind::Workdir(_) => {
                 Some(self.plan.put(Put::Directory(self.plan.config.workdir.clone())))
@@ -209,7 +217,7 @@ mod tests {
 
     fn plan(body: &str) -> Result<StagePlan, Stop> {
         let recipe = Recipe::of_text(&format!("FROM base:1\n{body}"), &spec()).unwrap();
-        StagePlan::of(&recipe, 0, ImageConfig::default())
+        StagePlan::of(&recipe, 0, ImageConfig::default(), None)
     }
 
     #[test]
@@ -242,7 +250,7 @@ mod tests {
         let recipe = Recipe::of_text("FROM base:1\nLABEL l=$RELEASE\n", &spec).unwrap();
         let old = vec![("RELEASE".to_owned(), "of the parent".to_owned())];
         let parent = ImageConfig { env: old, ..ImageConfig::default() };
-        let plan = StagePlan::of(&recipe, 0, parent).unwrap();
+        let plan = StagePlan::of(&recipe, 0, parent, None).unwrap();
         assert_eq!(plan.config.env, [("RELEASE".to_owned(), "3.fc43".to_owned())]);
         assert_eq!(plan.config.labels["l"], "3.fc43");
         assert_eq!(plan.history[0].text, "ENV RELEASE=3.fc43");

@@ -18,7 +18,9 @@ use crate::stop::Stop;
 pub(crate) struct Recipe {
     /// Its path, for messages.
     pub(crate) path: String,
-    /// What it says, with digests in the place of names.
+    /// Its text, with digests in the place of names.
+    pub(crate) text: String,
+    /// What that says.
     pub(crate) file: Dockerfile,
     /// What each stage stands on.
     pub(crate) bases: Vec<StageBase>,
@@ -26,7 +28,8 @@ pub(crate) struct Recipe {
     pub(crate) args: ArgScope,
     /// What every stage begins with.
     pub(crate) beginning: Vec<Instruction>,
-    pinned: BTreeSet<String>,
+    /// The images that may be used, by their digests.
+    pub(crate) pinned: BTreeSet<String>,
 }
 
 /// Where the files of a COPY come from, when not from the context.
@@ -58,13 +61,15 @@ impl Recipe {
         let pins: Vec<(String, String)> =
             spec.pins.iter().map(|pin| (pin.written.clone(), pinned_name(pin))).collect();
         let written = dockerfile::parse(text).map_err(wrong)?;
-        let file = dockerfile::parse(&dockerfile::pinned(text, &written, &pins)).map_err(wrong)?;
+        let text = dockerfile::pinned(text, &written, &pins);
+        let file = dockerfile::parse(&text).map_err(wrong)?;
         let recipe = Self {
             path: spec.dockerfile.clone(),
             bases: file.bases(&spec.build_args).map_err(wrong)?,
             args: ArgScope::new(&file, &spec.build_args).map_err(wrong)?,
             beginning: spec.stage_env.iter().map(environment).collect(),
             pinned: pins.into_iter().map(|(_, name)| name).collect(),
+            text,
             file,
         };
         for (stage, base) in recipe.file.stages.iter().zip(&recipe.bases) {
@@ -184,6 +189,9 @@ pub(crate) mod tests {
             source_registry: "r.example".to_owned(),
             sources: None,
             artifacts: None,
+            add_url: Default::default(),
+            names: None,
+            parent_images: Vec::new(),
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             stage_env: BTreeMap::new(),
@@ -197,6 +205,8 @@ pub(crate) mod tests {
             tags: TagPlan { unique: Tag::parse("u").unwrap(), primary: None, floating: Vec::new() },
             push: false,
             source_date_epoch: 0,
+            cache: workflows::cache::CacheSpec::default(),
+            compression: workflows::compression::Compression::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use workflows::dockerfile::{ImageConfig, StageBase};
+use workflows::dockerfile::{ArgScope, ImageConfig, StageBase};
 
 use super::plan::{StagePlan, Told};
 use super::repositories::Injected;
@@ -20,6 +20,8 @@ pub(super) struct BuiltStage {
     pub(super) image: String,
     /// The true configuration.
     pub(super) config: ImageConfig,
+    /// The arguments at its end; `None` of what is no stage.
+    args: Option<ArgScope>,
     /// Digests of its uncompressed layers, the lowest first.
     pub(super) layers: Vec<String>,
     /// What made them.
@@ -54,7 +56,7 @@ impl Build<'_> {
                 .ok_or_else(|| Stop::bug(format!("stage {earlier} was not built in time")))?,
             StageBase::Image(image) => self.parent(image).await?,
         };
-        let mut plan = StagePlan::of(&self.recipe, index, base.config.clone())?;
+        let mut plan = StagePlan::of(&self.recipe, index, base.config.clone(), base.args.clone())?;
         if index == self.recipe.target() {
             self.add_help(&mut plan);
         }
@@ -79,8 +81,15 @@ impl Build<'_> {
         }
         let mut entries = base.history;
         entries.extend(plan.history.iter().map(|told| self.entry(told, &kept)));
-        let config = plan.config;
-        Ok(BuiltStage { image, config, layers, history: entries, injected, is_bare: false })
+        Ok(BuiltStage {
+            image,
+            config: plan.config,
+            args: Some(plan.args),
+            layers,
+            history: entries,
+            injected,
+            is_bare: false,
+        })
     }
 
     fn entry(&self, told: &Told, kept: &[bool]) -> history::Entry {
@@ -97,6 +106,7 @@ impl Build<'_> {
         Ok(BuiltStage {
             image: self.bare(&[], "scratch").await?,
             config: ImageConfig::default(),
+            args: None,
             layers: Vec::new(),
             history: Vec::new(),
             injected: Vec::new(),
@@ -126,6 +136,7 @@ impl Build<'_> {
             history: history::of_parent(told.map_err(&fault)?, layers.len()),
             injected: Vec::new(),
             config,
+            args: None,
             layers,
         })
     }

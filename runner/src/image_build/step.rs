@@ -25,7 +25,7 @@ impl Planner<'_> {
             Some("none") => Some(Network::None),
             Some(_) => return refuse("RUN --network knows `default` and `none` here"),
         };
-        let command = run_command(run, &self.plan.config, &self.args);
+        let command = run_command(run, &self.plan.config, &self.plan.args);
         if command.script.is_some() {
             return refuse(
                 "a here-document with a `#!` line is not supported; name its interpreter, as in \
@@ -66,7 +66,8 @@ impl Planner<'_> {
         if add.checksum.is_some() || add.transfer.sources.iter().any(is_remote) {
             return Err(self.recipe.failure(
                 instruction.line,
-                "ADD of a URL is not supported; list the file in `sources` and COPY it",
+                "ADD of a URL is not supported by the engine `docker` of this runner; a runner with \
+                 Strata's own builder fetches it, or list the file in `sources` and COPY it",
             ));
         }
         self.step(instruction, None, add.unpack.unwrap_or(true), &add.transfer)
@@ -119,7 +120,7 @@ fn absolute(workdir: &str, dest: &str) -> String {
 }
 
 /// An instruction in one short line.
-fn shown(original: &str) -> String {
+pub(crate) fn shown(original: &str) -> String {
     let line = original.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),

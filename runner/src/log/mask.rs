@@ -1,100 +1,175 @@
-//! Keeps secrets out of logs, also one that comes in two pieces.
+//! Keeps secrets out of logs: also one that comes in pieces, of several lines, or in other forms.
+//!
+//! The search itself is an automaton over all forms of all secrets at once. What is added here is
+//! the end of a piece: bytes with which a secret may begin wait for the next piece.
+
+mod forms;
+
+use std::collections::BTreeSet;
+use std::ops::{Bound, Range};
+
+use aho_corasick::AhoCorasick;
+
+use forms::forms;
 
 /// What stands in the place of a secret.
 const MASK: &[u8] = b"***";
-/// Shorter texts are too common to be told from ordinary output.
-const MIN_SECRET_BYTES: usize = 4;
+/// Most bytes of all forms of all secrets of a job; a job that adds more has its later ones
+/// refused, and is told so.
+const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+/// Most texts that a job may add while it runs, each of which makes the automaton anew.
+const MAX_ADDED: usize = 256;
 
 /// Replaces known secrets in a stream of bytes.
 #[derive(Default)]
 pub(crate) struct Masker {
-    /// Longest first, so that a secret that begins with another is masked whole.
-    secrets: Vec<Vec<u8>>,
+    /// All forms, in order, so that those with a given beginning stand together.
+    patterns: BTreeSet<Vec<u8>>,
+    automaton: Option<AhoCorasick>,
+    /// Length of the longest form.
+    longest: usize,
+    bytes: usize,
+    added: usize,
     /// The end of the stream so far that may be the beginning of a secret.
     held: Vec<u8>,
+    /// How many of the held bytes belong to a secret already that was shown as masked.
+    covered: usize,
 }
 
+/// The bounds on secrets do not allow another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManySecrets;
+
 impl Masker {
-    /// A masker for these secrets; the lines of a longer one are secrets each.
+    /// A masker for these secrets in all their forms; the lines of a longer one are secrets each.
     pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut secrets: Vec<Vec<u8>> = secrets
-            .into_iter()
-            .flat_map(|secret| {
-                secret.lines().map(|line| line.trim().as_bytes().to_vec()).collect::<Vec<_>>()
-            })
-            .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
-            .collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
-        Self { secrets, held: Vec::new() }
+        let mut masker = Self::default();
+        for secret in secrets {
+            masker.insert(forms(&secret));
+        }
+        masker.build();
+        masker
+    }
+
+    /// Takes one more secret; what is held is masked by it too.
+    pub(crate) fn add(&mut self, secret: &str) -> Result<(), TooManySecrets> {
+        let forms = forms(secret);
+        if forms.iter().all(|form| self.patterns.contains(form)) {
+            return Ok(());
+        }
+        let more: usize = forms.iter().map(Vec::len).sum();
+        if self.added == MAX_ADDED || self.bytes + more > MAX_PATTERN_BYTES {
+            return Err(TooManySecrets);
+        }
+        self.added += 1;
+        self.insert(forms);
+        self.build();
+        Ok(())
+    }
+
+    fn insert(&mut self, forms: BTreeSet<Vec<u8>>) {
+        for form in forms {
+            self.longest = self.longest.max(form.len());
+            self.bytes += form.len();
+            self.patterns.insert(form);
+        }
+    }
+
+    fn build(&mut self) {
+        // Only patterns beyond any bound of ours could be too many for it.
+        self.automaton = AhoCorasick::new(&self.patterns)
+            .inspect_err(|error| tracing::error!(%error, "secrets cannot be searched for"))
+            .ok()
+            .filter(|_| !self.patterns.is_empty());
+    }
+
+    /// Whether a text shows a secret.
+    pub(crate) fn finds_in(&self, text: &str) -> bool {
+        self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(text))
+    }
+
+    /// A whole text with its secrets masked; nothing of the stream.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        let mut out = Vec::with_capacity(text.len());
+        show(text.as_bytes(), 0, text.len(), &self.found(text.as_bytes(), 0), &mut out);
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     /// Takes the next bytes and gives those that can be shown.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        if self.secrets.is_empty() {
+        if self.automaton.is_none() {
             return bytes.to_vec();
         }
         self.held.extend_from_slice(bytes);
-        let mut shown = Vec::with_capacity(self.held.len());
-        let mut at = 0;
-        while at < self.held.len() {
-            let rest = &self.held[at..];
-            if let Some(secret) = self.secrets.iter().find(|secret| rest.starts_with(secret)) {
-                shown.extend_from_slice(MASK);
-                at += secret.len();
-            } else if self.secrets.iter().any(|secret| secret.starts_with(rest)) {
-                break;
-            } else {
-                shown.push(rest[0]);
-                at += 1;
-            }
-        }
-        self.held.drain(..at);
-        shown
+        let end = self.begun();
+        self.let_out(end)
     }
 
     /// Lets out what was held; the stream is at an end.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+        self.let_out(self.held.len())
     }
+
+    fn let_out(&mut self, end: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(end);
+        if end == 0 {
+            return out;
+        }
+        let found = self.found(&self.held, self.covered);
+        show(&self.held, self.covered, end, &found, &mut out);
+        let across = found.iter().find(|range| range.start < end && range.end > end);
+        self.covered = across.map_or(0, |range| range.end - end);
+        self.held.drain(..end);
+        out
+    }
+
+    /// Where secrets are, those that overlap joined into one; what is `covered` counts
+    /// as one that began before.
+    fn found(&self, bytes: &[u8], covered: usize) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        found.extend((covered > 0).then_some(0..covered));
+        let Some(automaton) = &self.automaton else { return found };
+        let mut places: Vec<Range<usize>> =
+            automaton.find_overlapping_iter(bytes).map(|place| place.range()).collect();
+        places.sort_by_key(|place| place.start);
+        for place in places {
+            match found.last_mut() {
+                Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+                _ => found.push(place),
+            }
+        }
+        found
+    }
+
+    /// Where the first secret may have begun that is not whole yet. No form has a line's end in
+    /// it, so that only the last line matters.
+    fn begun(&self) -> usize {
+        let length = self.held.len();
+        let line = self.held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let from = line.max((length + 1).saturating_sub(self.longest));
+        (from..length).find(|&at| self.begins_a_secret(&self.held[at..])).unwrap_or(length)
+    }
+
+    fn begins_a_secret(&self, begun: &[u8]) -> bool {
+        let mut from =
+            self.patterns.range::<[u8], _>((Bound::Included(begun), Bound::Unbounded)).take(2);
+        from.any(|pattern| pattern.len() > begun.len() && pattern.starts_with(begun))
+    }
+}
+
+/// Writes `bytes[..end]` with a mask for each range that begins there; the first `covered` bytes
+/// were shown as a mask before.
+fn show(bytes: &[u8], covered: usize, end: usize, found: &[Range<usize>], out: &mut Vec<u8>) {
+    let mut at = 0;
+    for range in found.iter().filter(|range| range.start < end) {
+        out.extend_from_slice(&bytes[at..range.start]);
+        if range.start > 0 || covered == 0 {
+            out.extend_from_slice(MASK);
+        }
+        at = range.end.min(end);
+    }
+    out.extend_from_slice(&bytes[at..end]);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn masked(secrets: &[&str], pieces: &[&str]) -> String {
-        let mut masker = Masker::new(secrets.iter().map(|&secret| secret.to_owned()));
-        let mut out = Vec::new();
-        for piece in pieces {
-            out.extend(masker.push(piece.as_bytes()));
-        }
-        out.extend(masker.finish());
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn every_cut_of_a_secret_is_masked() {
-        let text = "a sekret! b sekret!";
-        for cut in 0..text.len() {
-            let (left, right) = text.split_at(cut);
-            assert_eq!(masked(&["sekret!"], &[left, right]), "a *** b ***", "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn the_longer_of_two_secrets_wins() {
-        assert_eq!(masked(&["abcd", "abcdef"], &["abcdef abcd abcde"]), "*** *** ***e");
-    }
-
-    #[test]
-    fn a_false_start_is_shown() {
-        assert_eq!(masked(&["sekret!"], &["sek", "sekre", "t? sekret"]), "seksekret? sekret");
-    }
-
-    #[test]
-    fn short_secrets_and_lines_of_a_key() {
-        assert_eq!(masked(&["abc"], &["abc"]), "abc");
-        assert_eq!(masked(&["line one\nline two\n"], &["x line two y"]), "x *** y");
-    }
-}
+mod tests;

@@ -40,6 +40,12 @@ impl Progress {
         Self { fence, log, state, stop }
     }
 
+    /// Tells nobody.
+    pub(crate) fn silent(log: AttemptLog) -> Self {
+        let state = Mutex::new(State { open: None, reports: None, teller: None });
+        Self { fence: 0, log, state, stop: CancellationToken::new() }
+    }
+
     /// A step began.
     pub(crate) fn began(&self, index: u32, name: &str) {
         let report = StepReport {
