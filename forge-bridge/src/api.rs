@@ -5,12 +5,18 @@
 //! The answers are the types of [`crate::views`]; every other answer is
 //! [`crate::views::ErrorBody`].
 
-mod asked;
-mod asker;
+pub(crate) mod approvals;
+pub(crate) mod asked;
+pub(crate) mod asker;
 mod builds;
-mod error;
+pub(crate) mod cancel;
+pub(crate) mod error;
+mod forges;
+mod named_values;
 mod operator;
+mod promote;
 mod rebuilds;
+mod statuses;
 
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header;
@@ -38,6 +44,9 @@ pub const MAX_LOG_WAIT_SECONDS: u64 = 25;
 /// Largest body of a request for a build, in bytes; names and a commit fill a tenth of it.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
 
+/// Largest body of a request for a run, in bytes: JSON may take six bytes for one of an input.
+const MAX_DISPATCH_BYTES: usize = 6 * workflows::dispatch::MAX_INPUT_BYTES + MAX_REQUEST_BYTES;
+
 type Answer<T> = Result<Json<T>, ApiError>;
 
 /// The routes.
@@ -46,17 +55,40 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/overview", get(overview))
         .route("/runs", get(runs))
         .route("/runs/{id}", get(run))
+        .route("/runs/{id}/cancel", post(cancel::cancel))
+        .route("/runs/{id}/rerun", post(cancel::rerun))
         .route("/runs/{id}/jobs/{job}/log", get(log))
         .route("/deliveries", get(deliveries))
         .route("/deliveries/{id}", get(delivery))
         .route("/deliveries/{id}/body", get(delivery_body))
         .route("/deliveries/{id}/replay", post(replay))
         .route("/builds", post(asked::ask).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
+        .route(
+            "/dispatches",
+            post(asked::dispatch).layer(DefaultBodyLimit::max(MAX_DISPATCH_BYTES)),
+        )
+        .route(
+            "/approvals",
+            post(approvals::approve).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)),
+        )
+        .route("/statuses", get(statuses::list))
+        .route(
+            "/statuses/retry",
+            post(statuses::retry).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)),
+        )
+        .route(
+            "/forges/{name}/check",
+            post(forges::check).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)),
+        )
         .route("/events/{id}", get(asked::event))
         .route("/rules", get(asked::rules))
         .route("/next-nvr", get(asked::next_nvr))
         .route("/builds/{key}", get(builds::build))
         .route("/builds/{key}/{form}", get(builds::exported))
+        .route(
+            "/builds/{key}/promote",
+            post(promote::promote).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)),
+        )
         .route("/images", get(images))
         .route("/runners", get(runners))
         .route("/stale", get(rebuilds::stale))
@@ -65,6 +97,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/rebuilds/start", post(rebuilds::start))
         .route("/rebuilds/stop", post(rebuilds::stop))
         .route("/rebuilds/retry", post(rebuilds::retry))
+        .merge(named_values::routes())
         .fallback(async || ApiError::NotFound("there is no such call".to_owned()))
         .method_not_allowed_fallback(async || ApiError::Method)
         .with_state(state);

@@ -9,8 +9,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::forge_check::Checker;
 use crate::logs::Logs;
+use crate::rebuilds::world::Worlds;
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::wakes::Wakes;
 
 /// Most people who follow a log at once. Each costs a connection and a look at the store every
@@ -28,8 +31,14 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     /// Renders what was counted.
     pub(crate) metrics: PrometheusHandle,
+    /// What the images stand on.
+    pub(crate) worlds: Worlds,
     /// The bells of the loops.
     pub(crate) wakes: Wakes,
+    /// Opens the secrets of jobs.
+    pub(crate) vault: Arc<Vault>,
+    /// Proves configurations of forges.
+    pub(crate) checker: Arc<Checker>,
     /// Read-only tokens for checkouts, by forge.
     pub(crate) clone_tokens: Arc<HashMap<String, SecretString>>,
     /// Names this bridge in the labels of containers.

@@ -3,7 +3,11 @@
 //! Secrets are named by file, never written in the configuration, so that it can be shown,
 //! committed and pasted into a report.
 
+mod actions;
+mod forge;
 mod maintainer;
+mod scratch;
+mod sweep;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,13 +20,20 @@ use workflows::rebuild::Budget;
 use workflows::release::ReleasePolicy;
 use workflows::schedule::Schedule;
 
+pub use actions::ActionsConfig;
+pub use forge::GithubAppConfig;
 pub use maintainer::MaintainerConfig;
+pub use scratch::ScratchConfig;
+pub use sweep::SweepConfig;
 
 /// Largest webhook body that is read unless configured: GitHub stops at 25 MB.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
 
 /// The name below `/hooks` that is no forge's.
 const REGISTRY_HOOK: &str = "registry";
+
+/// Where below the state directory the webhook keys are that the bridge fetched.
+const FETCHED_KEYS: &str = "webhook-keys";
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +76,9 @@ pub struct Config {
     /// File with the token of those who may act through the interface, such as replay a delivery.
     #[serde(default)]
     pub operator_token_file: Option<PathBuf>,
+    /// File with the key that seals secrets; `secrets.key` in the state directory unless given.
+    #[serde(default)]
+    pub secrets_key_file: Option<PathBuf>,
     /// Who may ask for builds, beside the operator.
     #[serde(rename = "maintainer", default)]
     pub maintainers: Vec<MaintainerConfig>,
@@ -77,6 +91,15 @@ pub struct Config {
     /// Who sends deliveries and gets statuses.
     #[serde(rename = "forge", default)]
     pub forges: Vec<ForgeConfig>,
+    /// Where actions of other repositories come from.
+    #[serde(default)]
+    pub actions: ActionsConfig,
+    /// How what no forge delivered is found.
+    #[serde(default)]
+    pub sweep: SweepConfig,
+    /// How long test builds are kept.
+    #[serde(default)]
+    pub scratch: ScratchConfig,
     /// Registries that images may be pulled from and pushed to: the allow-list.
     #[serde(rename = "registry", default)]
     pub registries: Vec<RegistryConfig>,
@@ -140,6 +163,21 @@ pub enum ForgeKind {
     Git,
 }
 
+impl ForgeKind {
+    /// As the configuration has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Forgejo => "forgejo",
+            Self::Gitea => "gitea",
+            Self::Gitlab => "gitlab",
+            Self::Pagure => "pagure",
+            Self::Git => "git",
+        }
+    }
+}
+
 /// One forge.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,7 +190,8 @@ pub struct ForgeConfig {
     #[serde(default)]
     pub webhook_secret_file: Option<PathBuf>,
     /// Directory with the webhook keys of projects, on Pagure, which makes one for each project:
-    /// `containers/httpd.key` holds that of `containers/httpd`.
+    /// `containers/httpd.key` holds that of `containers/httpd`. Without it the bridge fetches the
+    /// keys of what `repositories` names.
     #[serde(default)]
     pub webhook_keys_dir: Option<PathBuf>,
     /// Base of its API, such as `https://api.github.com` or `https://forge.example/api/v1`.
@@ -169,6 +208,20 @@ pub struct ForgeConfig {
     /// Largest webhook body that is read, in bytes.
     #[serde(default = "default_max_body_bytes")]
     pub max_body_bytes: usize,
+    /// The GitHub App that asks, instead of a token.
+    #[serde(default)]
+    pub app: Option<GithubAppConfig>,
+    /// Names in `api_url` and `clone_url` may lead to private addresses.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// Repositories that are looked for through the API and watched: names, or patterns with `*`
+    /// (no `/`) and `**`. Those that send deliveries are watched without.
+    #[serde(default)]
+    pub repositories: Vec<String>,
+    /// Accounts of programs whose commands in comments count as those of somebody with write
+    /// access.
+    #[serde(default)]
+    pub bots: Vec<String>,
 }
 
 /// One registry of the allow-list.
@@ -186,6 +239,9 @@ pub struct RegistryConfig {
     /// File with the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// Its token server, and where it redirects to, may have private addresses; it itself may.
+    #[serde(default)]
+    pub allow_private: bool,
     /// How many rebuilds may read from it or push to it; none of its own unless given.
     #[serde(default)]
     pub rebuild_budget: Option<Budget>,
@@ -237,6 +293,12 @@ impl Config {
         Ok(config)
     }
 
+    /// Where the key is that seals secrets.
+    #[must_use]
+    pub fn secrets_key_file(&self) -> PathBuf {
+        self.secrets_key_file.clone().unwrap_or_else(|| self.state_dir.join("secrets.key"))
+    }
+
     /// The forge of that name.
     #[must_use]
     pub fn forge(&self, name: &str) -> Option<&ForgeConfig> {
@@ -247,6 +309,17 @@ impl Config {
     #[must_use]
     pub fn registry(&self, host: &str) -> Option<&RegistryConfig> {
         self.registries.iter().find(|registry| registry.host == host)
+    }
+
+    /// Where the webhook keys of a forge's projects are, which makes one for each; `None` where
+    /// one secret is for all.
+    #[must_use]
+    pub fn keys_dir(&self, forge: &ForgeConfig) -> Option<PathBuf> {
+        match (&forge.webhook_keys_dir, forge.kind) {
+            (Some(directory), _) => Some(directory.clone()),
+            (None, ForgeKind::Pagure) => Some(self.state_dir.join(FETCHED_KEYS).join(&forge.name)),
+            (None, _) => None,
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -263,7 +336,10 @@ impl Config {
             }
             forge.check()?;
         }
-        self.maintainers.iter().try_for_each(MaintainerConfig::check)?;
+        self.sweep.check()?;
+        self.scratch.check()?;
+        self.actions.check(self)?;
+        MaintainerConfig::check_all(&self.maintainers)?;
         self.releases.iter().try_for_each(|release| self.check_release(release))
     }
 
@@ -314,26 +390,6 @@ impl Config {
 }
 
 impl ForgeConfig {
-    fn check(&self) -> Result<(), ConfigError> {
-        let refuse =
-            |what: &str| Err(ConfigError::Meaning(format!("forge `{}` {what}", self.name)));
-        if !self.clone_url.contains("{repository}") {
-            return refuse("needs {repository} in its clone_url");
-        }
-        if self.kind != ForgeKind::Git && (self.api_url.is_none() || self.token_file.is_none()) {
-            return refuse("needs api_url and token_file to post statuses");
-        }
-        match (self.kind, &self.webhook_secret_file, &self.webhook_keys_dir) {
-            (ForgeKind::Pagure, None, Some(_)) => Ok(()),
-            (ForgeKind::Pagure, _, _) => refuse(
-                "needs webhook_keys_dir and no webhook_secret_file: Pagure makes a key for each \
-                 project",
-            ),
-            (_, Some(_), None) => Ok(()),
-            _ => refuse("needs webhook_secret_file and no webhook_keys_dir"),
-        }
-    }
-
     /// The URL to fetch a repository from.
     #[must_use]
     pub fn clone_url_of(&self, repository: &RepositoryName) -> String {

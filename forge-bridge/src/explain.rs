@@ -95,7 +95,7 @@ pub async fn explain(
     config.state_dir.clone_from(&scratch);
     let config = Arc::new(config);
     let sources = Arc::new(Sources::new(Arc::clone(&config), Arc::default()));
-    let decided = Planner { config, sources }.decide(forge, event, now).await;
+    let decided = Planner { config, sources, variables: None }.decide(forge, event, now).await;
     std::fs::remove_dir_all(&scratch)?;
     let decision =
         decided.map_err(|error: SourceError| ExplainError::Repository(error.to_string()))?;

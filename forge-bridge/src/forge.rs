@@ -4,30 +4,38 @@
 //! place for all of them, because it depends on status codes and headers, not on the API.
 
 mod answer;
+mod app;
+mod check_run;
+mod comment;
 mod forgejo;
+mod found;
 mod github;
 mod gitlab;
+mod hooks;
 mod note;
 mod notes;
 mod pagure;
 mod program;
+mod quiet;
+mod redelivery;
 mod request;
+mod rights;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde::Serialize;
+use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
 use crate::config::{ConfigError, ForgeConfig, ForgeKind, read_secret};
+use request::Api;
 
-/// How long one post may take, from connecting to the answer.
-const POST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection to a forge may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) use found::Found;
+pub(crate) use hooks::Hook;
+pub(crate) use rights::Right;
 
 /// A commit status as it is posted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,20 +48,29 @@ pub(crate) struct StatusPost {
     pub(crate) description: String,
     /// Where a click leads.
     pub(crate) target_url: String,
+    /// What the job's steps said about lines of files, for forges that show such remarks.
+    #[serde(skip)]
+    pub(crate) annotations: Vec<Annotation>,
 }
 
-/// Why a status was not taken.
+/// Why a forge did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PostError {
+pub(crate) enum ForgeError {
     /// Try again, not before the time that the forge named.
     #[error("{why}")]
     Retry {
-        /// From now, when the forge named one; it holds for all posts with this token.
+        /// From now, when the forge named one; it holds for all requests with this token.
         after: Option<Duration>,
         /// What happened.
         why: String,
     },
-    /// The same post will be refused again until a person changes something.
+    /// The token may not, or must not know that it may not; another way may be open.
+    #[error("{why}")]
+    Denied {
+        /// What happened and what to do.
+        why: String,
+    },
+    /// The same request will be refused again until a person changes something.
     #[error("{why}")]
     Refused {
         /// What happened and what to do.
@@ -61,7 +78,7 @@ pub(crate) enum PostError {
     },
 }
 
-impl PostError {
+impl ForgeError {
     fn retry(why: impl Into<String>) -> Self {
         Self::Retry { after: None, why: why.into() }
     }
@@ -93,24 +110,25 @@ impl Forge {
     /// [`ConfigError`] names the token file or the setting that is wrong.
     pub(crate) fn open(config: &ForgeConfig) -> Result<Self, ConfigError> {
         let token = config.token_file.as_deref().map(read_secret).transpose()?;
-        match config.kind {
-            ForgeKind::Github => {
-                let (api_url, token) = api(config, token)?;
-                github::Github::new(api_url, token).map(Self::Github)
-            }
+        Ok(match config.kind {
+            ForgeKind::Github => Self::Github(github::Github::new(Api::open(config, token)?)),
             ForgeKind::Forgejo | ForgeKind::Gitea => {
-                let (api_url, token) = api(config, token)?;
-                forgejo::Forgejo::new(api_url, token).map(Self::Forgejo)
+                Self::Forgejo(forgejo::Forgejo { api: Api::open(config, token)? })
             }
-            ForgeKind::Gitlab => {
-                let (api_url, token) = api(config, token)?;
-                gitlab::Gitlab::new(api_url, token).map(Self::Gitlab)
-            }
-            ForgeKind::Pagure => {
-                let (api_url, token) = api(config, token)?;
-                pagure::Pagure::new(api_url, token).map(Self::Pagure)
-            }
-            ForgeKind::Git => Ok(Self::Git(notes::Notes::new(config, token))),
+            ForgeKind::Gitlab => Self::Gitlab(gitlab::Gitlab::new(Api::open(config, token)?)),
+            ForgeKind::Pagure => Self::Pagure(pagure::Pagure { api: Api::open(config, token)? }),
+            ForgeKind::Git => Self::Git(notes::Notes::new(config, token)),
+        })
+    }
+
+    /// The API that is asked; plain git has none.
+    fn api(&self) -> Option<&Api> {
+        match self {
+            Self::Github(github) => Some(&github.api),
+            Self::Forgejo(forgejo) => Some(&forgejo.api),
+            Self::Gitlab(gitlab) => Some(&gitlab.api),
+            Self::Pagure(pagure) => Some(&pagure.api),
+            Self::Git(_) => None,
         }
     }
 
@@ -120,7 +138,7 @@ impl Forge {
         repository: &RepositoryName,
         commit: &CommitId,
         post: &StatusPost,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), ForgeError> {
         match self {
             Self::Github(github) => github.post_status(repository, commit, post).await,
             Self::Forgejo(forgejo) => forgejo.post_status(repository, commit, post).await,
@@ -128,18 +146,5 @@ impl Forge {
             Self::Pagure(pagure) => pagure.post_status(repository, commit, post).await,
             Self::Git(notes) => notes.post_status(repository, commit, post).await,
         }
-    }
-}
-
-fn api(
-    config: &ForgeConfig,
-    token: Option<SecretString>,
-) -> Result<(&str, SecretString), ConfigError> {
-    match (config.api_url.as_deref(), token) {
-        (Some(url), Some(token)) => Ok((url.trim_end_matches('/'), token)),
-        _ => Err(ConfigError::Meaning(format!(
-            "forge `{}` needs api_url and token_file to post statuses",
-            config.name
-        ))),
     }
 }

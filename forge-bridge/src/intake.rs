@@ -3,46 +3,53 @@
 //! [`Intake::decide`] reads and decides and writes nothing, so that `strata explain` can ask the
 //! same question without a database; the loop records what it says.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use strata_git::GitError;
-use workflows::asked::BuildAsked;
+use workflows::dispatch::Dispatch;
 use workflows::event::Event;
 use workflows::facts::Facts;
-use workflows::image::BuildMode;
+use workflows::ids::EventId;
 use workflows::matching::{ChangedPaths, skip_marker};
+use workflows::named_value::{self, Place};
 use workflows::names::CommitId;
-use workflows::release::ReleasePolicy;
+use workflows::release::{ReleasePolicy, release_of};
 use workflows::schedule::Schedule;
-use workflows::selection::{self, Candidate, Fired, Origin, Selection};
-use workflows::status;
+use workflows::selection::{self, Candidate, Origin, Selection};
 
 use crate::config::Config;
-use crate::level::{Turn, retry_at};
-use crate::sources::{Fetched, SourceError, Sources};
-use crate::store::planning::{Decision, PlannedJob, PlannedRun, Planning, Subject, UndoneEvent};
+use crate::forge::{Forge, ForgeError};
+use crate::level::{Turn, UnderWay, retry_at};
+use crate::sources::{SourceError, Sources};
+use crate::store::planning::{Decision, UndoneEvent};
 use crate::store::schedules::ScheduleEntry;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
+mod commands;
 mod files;
+mod paths;
+mod pulls;
+mod runs;
 mod target;
 
+pub(crate) use pulls::Request;
 pub(crate) use target::{Before, Target, target};
 
-/// Events that one turn plans.
+/// Events that one turn begins.
 const BATCH: u32 = 32;
 /// How long a forge may be out of reach before its event is given up.
 const MAX_PATIENCE: TimeDelta = TimeDelta::days(3);
-/// Most changed paths that filters look at; with more, every path counts as changed.
-const MAX_CHANGED_PATHS: usize = 20_000;
 
 /// Decides what events mean.
 pub(crate) struct Intake {
     pub(crate) store: Store,
     pub(crate) planner: Planner,
+    pub(crate) forges: Arc<HashMap<String, Forge>>,
     pub(crate) wakes: Wakes,
+    pub(crate) under_way: Arc<UnderWay<EventId>>,
 }
 
 /// The part of intake that writes nothing.
@@ -50,24 +57,41 @@ pub(crate) struct Intake {
 pub(crate) struct Planner {
     pub(crate) config: Arc<Config>,
     pub(crate) sources: Arc<Sources>,
+    /// Where variables are; `None` where there are none, as in an explanation.
+    pub(crate) variables: Option<Store>,
 }
 
 impl Intake {
-    /// Plans every event that is due, each on its own: one that cannot be planned yet holds up
-    /// none of the others.
+    /// Begins to plan every event that is due, each on its own: one whose forge hangs holds up
+    /// none of the others. What a stop cuts short is planned by the next start.
     pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
-        let due = self.store.events_due(Utc::now(), BATCH).await?;
-        let plans = due.iter().map(|event| self.plan(event));
-        for planned in futures_util::future::join_all(plans).await {
-            planned?;
+        let limit = self.under_way.limit(BATCH);
+        let due = self.store.events_due(Utc::now(), limit, &self.under_way.full()).await?;
+        let mut turn = Turn::Idle;
+        for event in due {
+            let Some(claim) = self.under_way.begin(&event.forge, event.id) else { continue };
+            turn = Turn::Busy;
+            let intake = Arc::clone(&self);
+            tokio::spawn(async move {
+                let planned = intake.plan(&event).await;
+                drop(claim);
+                match planned {
+                    // There may be one that waited for its place.
+                    Ok(()) => intake.wakes.intake.notify_one(),
+                    Err(error) => {
+                        tracing::error!(event.id = %event.id, %error, "event {}: {error}", event.id);
+                    }
+                }
+            });
         }
-        Ok(if due.is_empty() { Turn::Idle } else { Turn::Busy })
+        Ok(turn)
     }
 
     async fn plan(&self, undone: &UndoneEvent) -> Result<(), StoreError> {
         let now = Utc::now();
-        let decision = match self.planner.decide(&undone.forge, &undone.event, now).await {
+        let decision = match self.decide(undone, now).await {
             Ok(decision) => decision,
+            Err(PlanError::Store(error)) => return Err(error),
             Err(error) if error.is_transient() && now - undone.created_at < MAX_PATIENCE => {
                 let until = retry_at(now, undone.attempts, undone.id.0);
                 tracing::warn!(event.id = %undone.id, %error, "event {}: {error}", undone.id);
@@ -82,11 +106,47 @@ impl Intake {
         self.wakes.after_plan();
         Ok(())
     }
+
+    /// Decides about one event; what is about a pull request is also a fact about it.
+    async fn decide(
+        &self,
+        undone: &UndoneEvent,
+        now: DateTime<Utc>,
+    ) -> Result<Decision, PlanError> {
+        match &undone.event {
+            Event::PullRequest(pull) => self.plan_pull(undone, pull, now).await,
+            Event::PullRequestClosed(closed) => self.end_pull(undone, closed, now).await,
+            Event::PullRequestCommented(said) => self.obey(undone, said, now).await,
+            event => Ok(self.planner.decide(&undone.forge, event, now).await?),
+        }
+    }
 }
 
-fn why_given_up(error: &SourceError) -> String {
+/// Why an event could not be decided about.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Forge(ForgeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl PlanError {
+    /// Whether a later try may succeed.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Source(error) => error.is_transient(),
+            Self::Forge(error) => matches!(error, ForgeError::Retry { .. }),
+            Self::Store(_) => true,
+        }
+    }
+}
+
+fn why_given_up(error: &PlanError) -> String {
     match error {
-        SourceError::Git(GitError::CommitGone { .. }) => {
+        PlanError::Source(SourceError::Git(GitError::CommitGone { .. })) => {
             format!("superseded: {error}; it was overwritten by a forced push or removed")
         }
         _ => error.to_string(),
@@ -101,10 +161,32 @@ impl Planner {
         event: &Event,
         now: DateTime<Utc>,
     ) -> Result<Decision, SourceError> {
-        let (target, release) = match target(event, &self.config.releases) {
+        self.decide_request(forge, event, &Request::default(), now).await
+    }
+
+    /// The same for a pull request of which somebody asks more than to build it as it is.
+    pub(crate) async fn decide_request(
+        &self,
+        forge: &str,
+        event: &Event,
+        request: &Request,
+        now: DateTime<Utc>,
+    ) -> Result<Decision, SourceError> {
+        let found = match event {
+            Event::Dispatch(dispatch) => self.dispatched(forge, dispatch).await?,
+            event => target(event, &self.config.releases),
+        };
+        let (mut target, mut release) = match found {
             Ok(found) => found,
             Err(decision) => return Ok(decision),
         };
+        let mut event = event.clone();
+        let mut message = None;
+        if let Event::PullRequest(pull) = &mut event {
+            message = Some(self.message_of_head(forge, pull, &target.fetch_ref).await?);
+            release = self.apply(request, &mut target, release);
+            self.take_merge_result(forge, pull, &mut target).await?;
+        }
         if let Some(reason) = self.moved_on(forge, &target).await? {
             return Ok(Decision::Skip(reason));
         }
@@ -115,9 +197,8 @@ impl Planner {
             }
         };
         let found = self.files_of_repository(forge, &target, &definitions).await?;
-        if let Some(marker) =
-            target.honours_skip_marker.then(|| skip_marker(&found.message)).flatten()
-        {
+        let message = message.as_ref().unwrap_or(&found.message);
+        if let Some(marker) = target.honours_skip_marker.then(|| skip_marker(message)).flatten() {
             return Ok(Decision::Skip(format!("the commit message says {marker}")));
         }
         let mut files = found.files;
@@ -132,16 +213,61 @@ impl Planner {
             candidates.retain(named);
         }
         let server_url = self.server_url(forge);
-        let facts = Facts::new(event, &target.commit, server_url.as_deref(), release);
+        let vars = self.variables(forge, &target).await?;
+        let facts =
+            Facts::new(&event, &target.commit, server_url.as_deref(), release).with_vars(&vars);
+        let (selection, facts) =
+            self.selected(forge, &mut target, release, candidates, facts).await?;
+        let planning = runs::planning(forge, &target, release, selection, schedules, &facts);
+        Ok(Decision::Plan(Box::new(planning)))
+    }
+
+    /// Which of the files fire, and what their runs know. Where filters asked which paths changed
+    /// and nobody can tell, the cause of the runs says so.
+    async fn selected(
+        &self,
+        forge: &str,
+        target: &mut Target,
+        release: &ReleasePolicy,
+        candidates: Vec<Candidate>,
+        facts: Facts,
+    ) -> Result<(Selection, Facts), SourceError> {
+        if let Some(dispatch) = &target.dispatch {
+            return Ok(selection::select_dispatched(candidates, dispatch, &facts));
+        }
         let selection = if target.fires_all(release) {
             selection::select_all(candidates, &facts)
         } else if target.asked.is_some() {
             selection::select_asked(candidates, target.ref_name.short(), &facts)
         } else {
-            let paths = self.paths(forge, &target, &candidates).await?;
+            let are_asked_for = selection::needs_paths(&candidates);
+            let paths = self.paths(forge, target, are_asked_for).await?;
+            if let (true, ChangedPaths::Everything { reason }) = (are_asked_for, &paths) {
+                target.cause = format!("{}; {reason}", target.cause);
+            }
             selection::select(candidates, &target.occasion.clone().into_occasion(paths), &facts)
         };
-        Ok(Decision::Plan(Box::new(planning(forge, &target, release, selection, schedules))))
+        Ok((selection, facts))
+    }
+
+    /// What a person's request for a workflow is about: the head of its branch as it is now.
+    async fn dispatched(
+        &self,
+        forge: &str,
+        dispatch: &Dispatch,
+    ) -> Result<Result<(Target, &ReleasePolicy), Decision>, SourceError> {
+        let Dispatch { repository, ref_name, .. } = dispatch;
+        if let Err(reason) = release_of(&self.config.releases, ref_name) {
+            return Ok(Err(Decision::Skip(reason)));
+        }
+        let head = self.sources.head_of(forge, repository, ref_name).await?;
+        Ok(match head {
+            Some(head) => target::dispatch_target(dispatch, &head, &self.config.releases),
+            None => {
+                let branch = ref_name.short();
+                Err(Decision::Skip(format!("{repository} has no branch `{branch}`")))
+            }
+        })
     }
 
     /// Why a build that a person asked for is not theirs any more. Only the branch's head may be
@@ -164,6 +290,20 @@ impl Planner {
         })
     }
 
+    /// The variables that count for a run of the branch. They are no secrets: a pull request has
+    /// those of the branch that it would go into.
+    async fn variables(
+        &self,
+        forge: &str,
+        target: &Target,
+    ) -> Result<BTreeMap<String, String>, SourceError> {
+        let Some(store) = &self.variables else { return Ok(BTreeMap::new()) };
+        let known = store.variables_of(forge, &target.repository).await?;
+        let branch = Some(target.ref_name.short());
+        let place = Place { forge, repository: &target.repository, branch };
+        Ok(named_value::nearest(known, &place))
+    }
+
     /// The forge's address, as far as the place that repositories are fetched from tells it.
     fn server_url(&self, forge: &str) -> Option<String> {
         let forge = self.config.forges.iter().find(|known| known.name == forge)?;
@@ -182,54 +322,6 @@ impl Planner {
             self.sources.head_of(forge, &target.repository, &target.ref_name).await
         } else {
             Ok(Some(target.commit.clone()))
-        }
-    }
-
-    /// The changed paths, when a filter asks for them: finding out costs a diff.
-    async fn paths(
-        &self,
-        forge: &str,
-        target: &Target,
-        candidates: &[Candidate],
-    ) -> Result<ChangedPaths, SourceError> {
-        if selection::needs_paths(candidates) {
-            return self.changed_paths(forge, target).await;
-        }
-        Ok(ChangedPaths::Everything { reason: "no filter asked which paths changed".to_owned() })
-    }
-
-    async fn changed_paths(
-        &self,
-        forge: &str,
-        target: &Target,
-    ) -> Result<ChangedPaths, SourceError> {
-        let before = match &target.before {
-            Before::Commit(before) => before.clone(),
-            Before::Nothing(reason) => {
-                return Ok(ChangedPaths::Everything { reason: reason.clone() });
-            }
-        };
-        let after = target.commit.clone();
-        let read = move |fetched: &Fetched| {
-            fetched.fetch(before.as_str(), None)?;
-            fetched.mirror.changed_paths(before.as_str(), after.as_str(), MAX_CHANGED_PATHS)
-        };
-        let changed = self
-            .sources
-            .at_commit(forge, &target.repository, &target.commit, Some(&target.fetch_ref), read)
-            .await;
-        let everything = |reason: &str| {
-            Ok(ChangedPaths::Everything {
-                reason: format!("{reason}: every path counts as changed"),
-            })
-        };
-        match changed {
-            Ok(paths) => Ok(ChangedPaths::Known(paths)),
-            Err(SourceError::Git(GitError::CommitGone { .. })) => {
-                everything("the old head cannot be reached")
-            }
-            Err(SourceError::Git(GitError::TooLarge(_))) => everything("too many paths changed"),
-            Err(error) => Err(error),
         }
     }
 
@@ -263,61 +355,5 @@ impl Planner {
                 })
             })
             .collect()
-    }
-}
-
-fn planning(
-    forge: &str,
-    target: &Target,
-    release: &ReleasePolicy,
-    selection: Selection,
-    schedules: Option<Vec<ScheduleEntry>>,
-) -> Planning {
-    let subject = Subject {
-        forge: forge.to_owned(),
-        repository: target.repository.clone(),
-        ref_name: target.ref_name.clone(),
-        commit: target.commit.clone(),
-        fetch_ref: target.fetch_ref.clone(),
-        release: release.name.clone(),
-        cause: target.cause.clone(),
-        trust: target.trust,
-        priority: target.priority,
-    };
-    let names: Vec<String> = selection.fired.iter().map(|fired| fired.name.clone()).collect();
-    let unique = |fired: &Fired| names.iter().filter(|name| **name == fired.name).count() == 1;
-    let runs = selection
-        .fired
-        .iter()
-        .map(|fired| {
-            let label = if unique(fired) { &fired.name } else { &fired.file.path };
-            planned_run(fired, label, target.asked.as_ref())
-        })
-        .collect();
-    Planning { subject, runs, skipped: selection.skipped, schedules }
-}
-
-/// Two workflows of one name would overwrite each other's statuses; `label` tells them apart.
-fn planned_run(fired: &Fired, label: &str, asked: Option<&BuildAsked>) -> PlannedRun {
-    let mode = asked.map_or(BuildMode::Release, |asked| asked.mode);
-    let jobs = fired.jobs.clone().map(|mut drafts| {
-        if let Some(asked) = asked {
-            asked.narrow(&mut drafts);
-        }
-        let context = |title: &str| status::context_of(label, title, mode);
-        drafts
-            .into_iter()
-            .map(|draft| PlannedJob { context: context(&draft.title), draft })
-            .collect()
-    });
-    PlannedRun {
-        workflow: fired.name.clone(),
-        run_name: fired.run_name.clone(),
-        warnings: fired.warnings.clone(),
-        path: fired.file.path.clone(),
-        origin: fired.file.origin,
-        blob: fired.file.blob.clone(),
-        text: fired.file.text.clone().unwrap_or_default(),
-        jobs,
     }
 }

@@ -8,6 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+mod under_way;
+
+pub(crate) use under_way::UnderWay;
+
 /// How often an idle loop looks by itself.
 pub(crate) const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a loop rests after its own failure, such as a store that does not answer.

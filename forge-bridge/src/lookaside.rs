@@ -1,7 +1,8 @@
 //! A small lookaside cache, so that a site can start without one.
 //!
-//! It answers as dist-git's does: whoever uploads with `fedpkg` or `strata new-sources` sees no
-//! difference. It is off unless `[lookaside]` names a directory. Files are addressed by their
+//! It answers as dist-git's does, with two differences: the right to upload is a token in
+//! `Authorization: Bearer`, not a certificate, and name and checksum come before the file.
+//! `strata new-sources` speaks it; downloads are those of every client. It is off unless `[lookaside]` names a directory. Files are addressed by their
 //! checksums and never change, so reading needs no right and no locks.
 
 mod depot;

@@ -34,7 +34,11 @@ const RUNNERS: &str = "strata_runners";
 const CHECK_SECONDS: &str = "strata_parent_check_seconds";
 const STALE: &str = "strata_stale_images";
 const STALEST: &str = "strata_oldest_staleness_seconds";
+const SWEPT: &str = "strata_sweeps_total";
+const MISSED: &str = "strata_sweep_missed_total";
 const SLOTS: &str = "strata_runner_slots";
+const WATCHED: &str = "strata_watched_repositories";
+const UNREADABLE: &str = "strata_unreadable_repositories";
 
 /// Upper bounds in seconds: a delivery is answered in milliseconds, a page in some more, and a
 /// lease waits for half a minute.
@@ -73,7 +77,21 @@ fn describe() {
     describe_histogram!(CHECK_SECONDS, Unit::Seconds, "Time to ask for the parents that were due");
     describe_gauge!(STALE, "Images that stand on a parent that moved");
     describe_gauge!(STALEST, Unit::Seconds, "How long the longest stale image has been behind");
+    describe_counter!(SWEPT, "Looks at the branches of a repository, by result");
+    describe_counter!(MISSED, "Changes of branches that no forge delivered");
     describe_gauge!(SLOTS, "Slots of the runners that were heard of lately");
+    describe_gauge!(WATCHED, "Repositories whose branches are looked at");
+    describe_gauge!(UNREADABLE, "Watched repositories whose branches the last look did not get");
+}
+
+/// The branches of a repository were listed, or not.
+pub(crate) fn swept(result: &'static str) {
+    counter!(SWEPT, "result" => result).increment(1);
+}
+
+/// A change was found that no forge delivered.
+pub(crate) fn missed() {
+    counter!(MISSED).increment(1);
 }
 
 /// References were asked for.
@@ -116,10 +134,13 @@ fn method_label(method: &axum::http::Method) -> &'static str {
 async fn render(State(state): State<AppState>) -> Response {
     let now = Utc::now();
     let found = async {
-        Ok::<_, StoreError>((state.store.overview(now).await?, state.store.staleness().await?))
+        let store = &state.store;
+        let stale = store.staleness().await?;
+        Ok::<_, StoreError>((store.overview(now).await?, stale, store.watched_count().await?))
     };
     match found.await {
-        Ok((overview, stale)) => {
+        Ok((overview, stale, watched)) => {
+            set_watched(watched);
             set_staleness(stale, now);
             let age = overview.oldest_queued_at.map_or(0, |since| (now - since).num_seconds());
             set_gauges(&overview, age);
@@ -133,6 +154,12 @@ async fn render(State(state): State<AppState>) -> Response {
     state.metrics.run_upkeep();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, state.metrics.render()).into_response()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn set_watched((all, unreadable): (i64, i64)) {
+    gauge!(WATCHED).set(all as f64);
+    gauge!(UNREADABLE).set(unreadable as f64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

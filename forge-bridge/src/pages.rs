@@ -4,31 +4,37 @@
 //! Everything shown is a stranger's: templates escape, the content policy allows no inline
 //! script or style, and logs are text before they get here.
 
+mod actions;
 mod assets;
 mod builds;
 mod details;
+mod folding;
 mod frame;
 mod links;
 mod lists;
 mod live;
 mod rebuilds;
+mod session;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono::Utc;
 use serde::de::DeserializeOwned;
 
+use crate::api::error::ApiError;
 use crate::app::AppState;
 use crate::logs::{FollowError, LogError};
 use crate::store::StoreError;
 use frame::{Frame, Section};
 
+/// Largest form, in bytes: a token and a path.
+const MAX_FORM_BYTES: usize = 16 * 1024;
 /// Own style and script, own connections, no frames, forms to ourselves.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -46,6 +52,12 @@ pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/", get(lists::runs))
         .route("/runs/{id}", get(details::run))
+        .route("/runs/{id}/approve", post(actions::approve))
+        .route("/runs/{id}/cancel", post(actions::cancel))
+        .route("/runs/{id}/rerun", post(actions::rerun))
+        .route("/runs/{id}/rerun-failed", post(actions::rerun_failed))
+        .route("/sign-in", get(session::form).post(session::enter))
+        .route("/sign-out", post(session::leave))
         .route("/runs/{id}/jobs/{job}/log", get(live::plain))
         .route("/runs/{id}/jobs/{job}/log/stream", get(live::follow))
         .route("/deliveries", get(lists::deliveries))
@@ -61,6 +73,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .fallback(async || PageError::NotFound("There is nothing at this address.".to_owned()))
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(map_response(guarded))
         .with_state(state)
 }
@@ -103,6 +116,10 @@ enum PageError {
     Malformed(String),
     /// 404, with what is missing.
     NotFound(String),
+    /// 403, with what to do.
+    Refused(String),
+    /// 409, with what stands against it.
+    Conflict(String),
     /// 503: too many follow already.
     Busy,
     /// 503: store or disk does not answer; the cause is in the log.
@@ -122,6 +139,8 @@ impl IntoResponse for PageError {
         let (status, title, text) = match self {
             Self::Malformed(text) => (StatusCode::BAD_REQUEST, "Not understood", text),
             Self::NotFound(text) => (StatusCode::NOT_FOUND, "Not found", text),
+            Self::Refused(text) => (StatusCode::FORBIDDEN, "Not allowed", text),
+            Self::Conflict(text) => (StatusCode::CONFLICT, "Not done", text),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many readers",
@@ -143,6 +162,23 @@ impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "pages: the store does not answer");
         Self::Unavailable
+    }
+}
+
+impl From<ApiError> for PageError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::NotFound(text) => Self::NotFound(text),
+            ApiError::Conflict(text) => Self::Conflict(text),
+            ApiError::Forbidden(text) | ApiError::Refused(text) => Self::Refused(text),
+            ApiError::Malformed(text) => Self::Malformed(text),
+            ApiError::Unauthorised
+            | ApiError::UnknownAsker
+            | ApiError::NoOperator
+            | ApiError::NoAsker => Self::Refused("Sign in first.".to_owned()),
+            ApiError::Busy => Self::Busy,
+            ApiError::Method | ApiError::Unavailable => Self::Unavailable,
+        }
     }
 }
 

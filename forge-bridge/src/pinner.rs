@@ -7,13 +7,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use workflows::gate;
 use workflows::image::{DOCKER_HUB, ParentPin, Reference};
+use workflows::job::ActionPins;
 use workflows::release::ReleasePolicy;
 use workflows::state::Fault;
 use workflows::status;
 
 use crate::config::Config;
 use crate::level::{Turn, retry_at};
+use crate::rebuilds::world::Worlds;
 use crate::registry::{Registries, RegistryError, ResolvedImage};
 use crate::sources::{SourceError, Sources};
 use crate::store::jobs::Ending;
@@ -21,6 +24,7 @@ use crate::store::pinning::{ReserveError, UnpinnedJob};
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
+mod actions;
 mod build;
 mod files;
 mod spec;
@@ -39,6 +43,7 @@ pub(crate) struct Pinner {
     pub(crate) store: Store,
     pub(crate) sources: Arc<Sources>,
     pub(crate) registries: Arc<Registries>,
+    pub(crate) worlds: Worlds,
     pub(crate) wakes: Wakes,
 }
 
@@ -152,8 +157,14 @@ impl Pinner {
             }
             None => None,
         };
+        let mut services = Vec::with_capacity(job.draft.services.len());
+        for service in &job.draft.services {
+            let place = format!("service {} of job {}", service.name, job.draft.name);
+            services.push(self.resolve(&service.image, &service.image, release, &place).await?.0);
+        }
         let build = self.build_facts(job, release).await?;
-        Ok((release, Facts { image, build }))
+        let actions = self.action_pins(job, release).await?;
+        Ok((release, Facts { image, services, build, actions }))
     }
 
     async fn record(
@@ -170,13 +181,14 @@ impl Pinner {
         let pins: Vec<ParentPin> = facts
             .image
             .iter()
+            .chain(&facts.services)
             .chain(facts.build.iter().flat_map(|build| &build.pins))
             .cloned()
             .collect();
         let complete = |nvr: Option<&_>| spec::complete(job, release, forge, facts, nvr, now);
         let recorded = self.store.record_pins(job, request.as_ref(), &pins, complete, now).await;
         recorded.map_err(|error| match error {
-            ReserveError::Taken { .. } | ReserveError::Refused(_) => {
+            ReserveError::Taken { .. } | ReserveError::Held { .. } | ReserveError::Refused(_) => {
                 Unpinnable::failure(error.to_string())
             }
             ReserveError::Store(error) => {
@@ -185,7 +197,12 @@ impl Pinner {
         })
     }
 
-    /// Resolves one image as written somewhere.
+    /// Hosts of the registries that the operator allows.
+    fn hosts(&self) -> Vec<String> {
+        self.config.registries.iter().map(|registry| registry.host.clone()).collect()
+    }
+
+    /// Resolves one image as written somewhere, if its release takes images from there.
     async fn resolve(
         &self,
         written: &str,
@@ -193,8 +210,10 @@ impl Pinner {
         release: &ReleasePolicy,
         place: &str,
     ) -> Result<(ParentPin, ResolvedImage), Unpinnable> {
+        let refused = |why: String| Unpinnable::failure(format!("{place}: {why}"));
         let reference = Reference::parse(expanded, source_registry(release))
-            .map_err(|error| Unpinnable::failure(format!("{place}: {error}")))?;
+            .map_err(|error| refused(error.to_string()))?;
+        gate::admit(expanded, &reference, release, &self.hosts()).map_err(refused)?;
         let resolved = self
             .registries
             .resolve(&reference)
@@ -220,6 +239,10 @@ fn source_registry(release: &ReleasePolicy) -> &str {
 struct Facts {
     /// The image of its `run` steps.
     image: Option<ParentPin>,
+    /// Those of its services, in their order.
+    services: Vec<ParentPin>,
     /// Its layered build.
     build: Option<BuildFacts>,
+    /// What its actions stand on.
+    actions: ActionPins,
 }

@@ -1,9 +1,11 @@
 //! Puts the tags of a built image: primary, then floating, each by the same manifest bytes.
 //!
 //! Every tag is looked at before it is put, so that a crash between the registry's answer and
-//! our record costs a look and changes nothing. A primary tag that names another image is never
-//! moved. And every tag is looked at again once it is put, the unique one first of all: as long as
-//! the registry does not serve what was pushed, no floating tag moves.
+//! our record costs a look and changes nothing. Before a primary tag is put, its number is marked
+//! as used up: however the job ends, no other build gets it. A primary tag that names another image
+//! is never moved. And every tag is looked at again once it is put, the unique one first of all: as
+//! long as the registry does not serve what was pushed, no floating tag moves. Stable tags are put
+//! in the same way, when somebody promotes a build.
 
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use crate::store::images::Publication;
 use crate::store::jobs::Ending;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
+
+mod stable;
 
 /// Images that one turn looks at.
 const BATCH: u32 = 16;
@@ -38,7 +42,8 @@ impl Promotion {
             self.publish(publication).await?;
             self.wakes.after_job();
         }
-        Ok(if due.is_empty() { Turn::Idle } else { Turn::Busy })
+        let promoted = self.promote().await?;
+        Ok(if due.is_empty() && promoted == 0 { Turn::Idle } else { Turn::Busy })
     }
 
     async fn publish(&self, publication: &Publication) -> Result<(), StoreError> {
@@ -55,6 +60,7 @@ impl Promotion {
                 continue;
             }
             match self.put(publication, *class, tag).await {
+                Err(Stop::Store(error)) => return Err(error),
                 Ok(()) => self.store.tag_put(publication.image, tag, now).await?,
                 Err(Stop::Conflict(message)) => {
                     let ending = Ending::error(Fault::Bug, message);
@@ -74,6 +80,10 @@ impl Promotion {
             Err(RegistryError::Unknown { .. }) => None,
             Err(error) => return Err(Stop::Registry(error)),
         };
+        if class == TagClass::Primary {
+            // It is there, or is about to be: from here on the number is used up.
+            self.store.primary_begun(publication.job).await.map_err(Stop::Store)?;
+        }
         match present {
             Some(digest) if digest == publication.digest => {}
             Some(digest) if class == TagClass::Primary => {
@@ -105,6 +115,7 @@ impl Promotion {
 }
 
 enum Stop {
+    Store(StoreError),
     Registry(RegistryError),
     Conflict(String),
 }

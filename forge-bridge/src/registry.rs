@@ -9,6 +9,7 @@ mod host;
 mod manifest;
 mod observe;
 mod referrers;
+mod remove;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -28,6 +29,7 @@ use host::{Access, Host, Request};
 pub(crate) use manifest::ImageFacts;
 pub(crate) use observe::Seen;
 pub(crate) use referrers::Artifact;
+pub(crate) use remove::Removed;
 
 /// How long one request to a registry may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -82,6 +84,15 @@ pub(crate) enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether the same question may be answered well later, with nothing changed here. Of an image
+    /// that a repository names, everything else is for its packager to hear: many registries refuse
+    /// access to what does not exist.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
 /// What a reference names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResolvedImage {
@@ -96,7 +107,6 @@ pub(crate) struct ResolvedImage {
 /// The registries of the allow-list.
 #[derive(Debug)]
 pub(crate) struct Registries {
-    http: reqwest::Client,
     hosts: HashMap<String, Host>,
 }
 
@@ -113,13 +123,6 @@ impl Registries {
     /// # Errors
     /// [`ConfigError`] names a password file that cannot be read.
     pub(crate) fn new(configs: &[RegistryConfig]) -> Result<Self, ConfigError> {
-        let http = reqwest::Client::builder()
-            .user_agent("strata")
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(host::redirect_policy())
-            .build()
-            .map_err(|error| ConfigError::Meaning(format!("cannot make a client: {error}")))?;
         let mut hosts = HashMap::new();
         for config in configs {
             let password = config.password_file.as_deref().map(read_secret).transpose()?;
@@ -133,9 +136,9 @@ impl Registries {
                     )));
                 }
             };
-            hosts.insert(config.host.clone(), Host::new(config, credentials));
+            hosts.insert(config.host.clone(), Host::new(config, credentials)?);
         }
-        Ok(Self { http, hosts })
+        Ok(Self { hosts })
     }
 
     /// What the reference names now, with the facts that a build on it needs.
@@ -258,7 +261,7 @@ impl Registries {
             .ok_or_else(|| RegistryError::NotAllowed { host: reference.registry.clone() })?;
         let repository = &reference.repository;
         let request = Request { method, path, repository, access, unless: None, body };
-        host.ask(&self.http, &request).await.map_err(|error| error.about(reference))
+        host.ask(&request).await.map_err(|error| error.about(reference))
     }
 }
 

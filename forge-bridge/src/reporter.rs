@@ -4,19 +4,21 @@
 //! newest words of a status are posted, one post at a time for each status, so an older state
 //! never arrives after a newer one.
 
+mod comment;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::forge::{Forge, PostError, StatusPost};
+use crate::forge::{Forge, ForgeError, StatusPost};
 use crate::level::{self, Turn, retry_at};
 use crate::store::statuses::StatusBehind;
 use crate::store::{Store, StoreError};
@@ -31,6 +33,10 @@ const MAX_OUTAGE_DOUBLINGS: u32 = 4;
 /// How old refused statuses may be that a start tries again. Tokens are read at the start, so a
 /// person who has put a better one in place has just restarted the bridge.
 const RETRY_REFUSED_AGE: TimeDelta = TimeDelta::days(3);
+/// How often what is over here and pending there is told again.
+const CLOSING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How old such a status may be: GitHub itself gives up on what is pending for this long.
+const CLOSING_AGE: TimeDelta = TimeDelta::days(14);
 
 /// Tells the forges.
 pub(crate) struct Reporter {
@@ -46,7 +52,7 @@ struct Desk {
     forge: Forge,
     public_url: String,
     bell: Notify,
-    /// Nothing is posted before, in seconds since the epoch: the forge said so or is away.
+    /// Nothing is posted before, in seconds since the epoch, because the forge is away.
     closed_until: AtomicI64,
     /// Batches in a row of which nothing got through.
     outages: AtomicU32,
@@ -55,8 +61,8 @@ struct Desk {
 /// What became of one post.
 enum Told {
     Taken,
-    /// Not now; the time is the forge's own word.
-    Later(Option<DateTime<Utc>>),
+    /// Not now.
+    Later,
     Refused,
 }
 
@@ -91,7 +97,27 @@ impl Reporter {
         let loops = self.desks.iter().map(|desk| {
             level::run("reporter", &desk.bell, &shutdown, async || desk.turn(Utc::now()).await)
         });
-        tokio::join!(join_all(loops), self.pass_on(&shutdown));
+        tokio::join!(join_all(loops), self.pass_on(&shutdown), self.close_daily(&shutdown));
+    }
+
+    /// A status that is pending for ever keeps a pull request from its merge.
+    async fn close_daily(&self, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            let now = Utc::now();
+            match self.store.close_statuses(now - CLOSING_AGE, now).await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::info!(count, "reporter: tells {count} ends again");
+                    self.bell.notify_one();
+                }
+                Err(error) => tracing::error!(%error, "reporter: cannot close statuses: {error}"),
+            }
+            // At the start too: a bridge may be started again more often than it has days.
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(CLOSING_INTERVAL) => {}
+            }
+        }
     }
 
     /// One ring of the bell wakes one waiter only, and there is a loop for each forge.
@@ -110,7 +136,8 @@ impl Reporter {
 impl Desk {
     /// Posts what is due, if the forge may be asked.
     async fn turn(&self, now: DateTime<Utc>) -> Result<Turn, StoreError> {
-        if now.timestamp() < self.closed_until.load(Ordering::Relaxed) {
+        let is_away = now.timestamp() < self.closed_until.load(Ordering::Relaxed);
+        if is_away || self.forge.quiet_until(now).is_some() {
             return Ok(Turn::Idle);
         }
         let behind = self.store.statuses_behind(&self.name, now, BATCH).await?;
@@ -131,26 +158,27 @@ impl Desk {
             state: status.state,
             description: status.description.clone(),
             target_url: format!("{}{}", self.public_url, status.target),
+            annotations: status.annotations.clone(),
         };
         match self.forge.post_status(&status.repository, &status.commit, &post).await {
             Ok(()) => {
                 self.store.status_reported(status, now).await?;
                 Ok(Told::Taken)
             }
-            Err(PostError::Refused { why }) => self.give_up(status, &why).await,
-            Err(PostError::Retry { why, .. }) if status.attempts + 1 >= MAX_ATTEMPTS => {
+            Err(ForgeError::Denied { why }) => self.comment_instead(status, &post, why, now).await,
+            Err(ForgeError::Refused { why }) => self.give_up(status, &why).await,
+            Err(ForgeError::Retry { why, .. }) if status.attempts + 1 >= MAX_ATTEMPTS => {
                 self.give_up(status, &format!("given up after {MAX_ATTEMPTS} tries: {why}")).await
             }
-            Err(PostError::Retry { after, why }) => {
+            Err(error @ ForgeError::Retry { .. }) => {
                 tracing::warn!(
                     forge.name = self.name, repo.name = %status.repository,
-                    "reporter: `{}` on {} must wait: {why}", status.context, status.commit.short()
+                    "reporter: `{}` on {} must wait: {error}", status.context, status.commit.short()
                 );
-                let named = after
-                    .and_then(|after| now.checked_add_signed(TimeDelta::from_std(after).ok()?));
+                let named = self.forge.heard(&error, now);
                 let until = named.unwrap_or_else(|| retry_at(now, status.attempts, status.id));
                 self.store.defer_status(status, until).await?;
-                Ok(Told::Later(named))
+                Ok(Told::Later)
             }
         }
     }
@@ -164,23 +192,14 @@ impl Desk {
         Ok(Told::Refused)
     }
 
-    /// A time that the forge named holds for its token, thus for every status. And a forge that
-    /// answered nobody is left alone for a moment.
+    /// A forge that answered nobody is left alone for a moment.
     fn close_if_away(&self, told: &[Told], now: DateTime<Utc>) {
-        let named = told.iter().filter_map(|one| match one {
-            Told::Later(named) => *named,
-            Told::Taken | Told::Refused => None,
-        });
-        let mut until = named.max();
-        if told.iter().all(|one| matches!(one, Told::Later(_))) {
+        if told.iter().all(|one| matches!(one, Told::Later)) {
             let outages = self.outages.fetch_add(1, Ordering::Relaxed);
             let moment = retry_at(now, outages.min(MAX_OUTAGE_DOUBLINGS), now.timestamp());
-            until = until.max(Some(moment));
+            self.closed_until.store(moment.timestamp(), Ordering::Relaxed);
         } else {
             self.outages.store(0, Ordering::Relaxed);
-        }
-        if let Some(until) = until {
-            self.closed_until.store(until.timestamp(), Ordering::Relaxed);
         }
     }
 }

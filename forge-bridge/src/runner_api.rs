@@ -21,8 +21,11 @@ use workflows::protocol::{
     MAX_LEASE_WAIT_SECONDS, MAX_LOG_CHUNK_BYTES, MAX_REPORT_BYTES, Refusal, Refused, Register,
     Registered, StepReport,
 };
+use workflows::state::Fault;
 
 use crate::app::AppState;
+use crate::secrets::{self, GivingError};
+use crate::store::jobs::Ending;
 use crate::store::leases::{LeaseError, Leased};
 
 mod auth;
@@ -143,7 +146,10 @@ async fn lease(
                 attempt = leased.attempt, "job {} leased by runner {runner}", leased.job
             );
             app.wakes.reporter.notify_one();
-            return Ok(Json(to_lease(&app, leased)).into_response());
+            if let Some(lease) = to_lease(&app, leased).await? {
+                return Ok(Json(lease).into_response());
+            }
+            continue;
         }
         if Instant::now() >= deadline || app.shutdown.is_cancelled() {
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -156,11 +162,29 @@ async fn lease(
     }
 }
 
-/// Completes a lease with what only the configuration knows. A stranger's change gets no token.
-fn to_lease(app: &AppState, leased: Leased) -> Lease {
+/// Completes a lease with what stands in no row of its job. A stranger's change gets neither token
+/// nor secrets. A job whose secrets cannot be had ends instead.
+async fn to_lease(app: &AppState, leased: Leased) -> Result<Option<Lease>, Refuse> {
+    let given = secrets::given(&app.store, &app.vault, &leased).await;
+    let secrets = match given {
+        Ok(secrets) => secrets,
+        Err(GivingError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            tracing::error!(job.id = %leased.job, "job {}: {error}", leased.job);
+            let ending =
+                Ending::error(Fault::Bug, format!("{error}; an operator has to see to it"));
+            app.store.end_job(leased.job, &ending, Utc::now()).await?;
+            app.wakes.after_job();
+            return Ok(None);
+        }
+    };
+    if !secrets.is_empty() {
+        let names = secrets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        tracing::info!(job.id = %leased.job, "job {} is given {names}", leased.job);
+    }
     let trusted = leased.spec.trust == workflows::event::Trust::Trusted;
     let clone_token = trusted.then(|| app.clone_tokens.get(&leased.spec.source.forge)).flatten();
-    Lease {
+    Ok(Some(Lease {
         job: leased.job,
         run: leased.run,
         attempt: leased.attempt,
@@ -168,8 +192,9 @@ fn to_lease(app: &AppState, leased: Leased) -> Lease {
         expires_at: leased.expires_at,
         instance: app.instance.clone(),
         clone_token: clone_token.cloned(),
+        secrets,
         spec: leased.spec,
-    }
+    }))
 }
 
 async fn heartbeat(

@@ -9,12 +9,12 @@ use workflows::event::{Event, ScheduleDue};
 use workflows::schedule::Schedule;
 
 use crate::intake::Planner;
-use crate::level::{Turn, retry_at};
-use crate::store::schedules::DueSchedule;
+use crate::level::{Turn, UnderWay, retry_at};
+use crate::store::schedules::{DueSchedule, ScheduleKey};
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
-/// Schedules that one turn fires.
+/// Schedules that one turn begins to fire.
 const BATCH: u32 = 32;
 /// Lateness that is not worth telling: two looks of an idle loop and a slow forge.
 const PUNCTUAL: TimeDelta = TimeDelta::seconds(60);
@@ -23,16 +23,35 @@ pub(crate) struct Scheduler {
     pub(crate) store: Store,
     pub(crate) planner: Planner,
     pub(crate) wakes: Wakes,
+    pub(crate) under_way: Arc<UnderWay<ScheduleKey>>,
 }
 
 impl Scheduler {
-    /// Fires every schedule that is due, each on its own.
+    /// Begins to fire every schedule that is due, each on its own: one whose forge hangs holds up
+    /// none of the others. What a stop cuts short stays due.
     pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
-        let due = self.store.schedules_due(Utc::now(), BATCH).await?;
-        for schedule in &due {
-            self.fire(schedule).await?;
+        let limit = self.under_way.limit(BATCH);
+        let due = self.store.schedules_due(Utc::now(), limit, &self.under_way.full()).await?;
+        let mut turn = Turn::Idle;
+        for schedule in due {
+            let Some(claim) = self.under_way.begin(&schedule.forge, schedule.key()) else {
+                continue;
+            };
+            turn = Turn::Busy;
+            let scheduler = Arc::clone(&self);
+            tokio::spawn(async move {
+                let fired = scheduler.fire(&schedule).await;
+                drop(claim);
+                match fired {
+                    Ok(()) => scheduler.wakes.scheduler.notify_one(),
+                    Err(error) => tracing::error!(
+                        repo.name = %schedule.repository, %error,
+                        "schedule of {} {}: {error}", schedule.repository, schedule.ref_name
+                    ),
+                }
+            });
         }
-        Ok(if due.is_empty() { Turn::Idle } else { Turn::Busy })
+        Ok(turn)
     }
 
     async fn fire(&self, due: &DueSchedule) -> Result<(), StoreError> {

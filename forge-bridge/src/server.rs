@@ -1,7 +1,6 @@
 //! Puts the parts together: the server and its loops, from start to drain.
 
 use std::collections::HashMap;
-use std::future::IntoFuture;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +18,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::{AppState, MAX_FOLLOWERS};
 use crate::attach::Attacher;
 use crate::config::{Config, ConfigError, read_secret};
+use crate::connections;
+use crate::expiry::Expiry;
 use crate::forge::Forge;
+use crate::forge_check::Checker;
 use crate::intake::{Intake, Planner};
+use crate::key_keeper::KeyKeeper;
 use crate::level;
 use crate::logs::Logs;
 use crate::pinner::Pinner;
@@ -28,16 +31,21 @@ use crate::promotion::Promotion;
 use crate::reaper::Reaper;
 use crate::rebuilds;
 use crate::rebuilds::watch::Watch;
+use crate::rebuilds::world::Worlds;
 use crate::registry::Registries;
 use crate::reporter::Reporter;
 use crate::scheduler::Scheduler;
 use crate::sources::Sources;
+use crate::speaker::Speaker;
 use crate::store::Store;
+use crate::sweeper::Sweeper;
+use crate::vault::Vault;
 use crate::wakes::Wakes;
 use crate::webhook;
 use crate::webhook::decoder::Decoder;
 use crate::webhook::inbox::{Inbox, Writer};
 use crate::webhook::receive::Source;
+use crate::webhook::wanted::Wanted;
 
 /// How long open requests and the turn of each loop may take after a shutdown was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -61,12 +69,14 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
     // Ends when the server has dropped the last inbox, with the last delivery on disk.
     loops.spawn(starters.writer.run());
     loops.spawn(starters.reporter.run(shutdown.clone()));
+    let sweeper = Arc::new(parts.sweeper());
+    loops.spawn(Arc::clone(&sweeper).run(shutdown.clone()));
+    loops.spawn(sweeper.discover(shutdown.clone()));
+    loops.spawn(Arc::clone(&parts.keys).run(shutdown.clone()));
+    loops.spawn(parts.expiry().run(shutdown.clone()));
     parts.spawn_loops(&mut loops, &shutdown);
-    let server = axum::serve(listener, parts.router(starters.inbox)?).with_graceful_shutdown({
-        let shutdown = shutdown.clone();
-        async move { shutdown.cancelled().await }
-    });
-    let server = tokio::spawn(server.into_future());
+    let router = parts.router(starters.inbox)?;
+    let server = tokio::spawn(connections::serve(listener, router, shutdown.clone()));
     shutdown.cancelled().await;
     tracing::info!("bridge drains");
     let drained = tokio::time::timeout(DRAIN_TIMEOUT, async {
@@ -75,7 +85,7 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
         served
     });
     match drained.await {
-        Ok(ended) => ended.context("the server broke")?.context("the server failed")?,
+        Ok(ended) => ended.context("the server broke")?,
         Err(_) => tracing::warn!("drain timed out; what was open is cut, the store has the rest"),
     }
     parts.app.store.close().await;
@@ -87,6 +97,9 @@ struct Parts {
     app: AppState,
     planner: Planner,
     registries: Arc<Registries>,
+    forges: Arc<HashMap<String, Forge>>,
+    keys: Arc<KeyKeeper>,
+    wanted: Arc<Wanted>,
 }
 
 /// Parts that are given away once, at the start.
@@ -103,19 +116,39 @@ impl Parts {
     ) -> anyhow::Result<(Self, Starters)> {
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
+        let vault = Vault::open(&config.secrets_key_file(), store.count_secrets().await?)?;
         let wakes = Wakes::default();
         let clone_tokens = Arc::new(clone_tokens(&config)?);
         let forges =
             config.forges.iter().map(|forge| Ok((forge.name.clone(), Forge::open(forge)?)));
-        let forges = forges.collect::<Result<_, ConfigError>>()?;
-        let reporter =
-            Reporter::new(store.clone(), forges, &config.public_url, Arc::clone(&wakes.reporter));
+        let forges: HashMap<String, Forge> = forges.collect::<Result<_, ConfigError>>()?;
+        let reporter = Reporter::new(
+            store.clone(),
+            forges.clone(),
+            &config.public_url,
+            Arc::clone(&wakes.reporter),
+        );
+        let forges = Arc::new(forges);
+        let sources = Arc::new(Sources::new(Arc::clone(&config), Arc::clone(&clone_tokens)));
+        let wanted = Arc::new(Wanted::default());
+        let keys = KeyKeeper::new(Arc::clone(&config), Arc::clone(&forges), Arc::clone(&wanted));
+        let keys = Arc::new(keys);
+        let checker = Checker {
+            config: Arc::clone(&config),
+            store: store.clone(),
+            forges: Arc::clone(&forges),
+            sources: Arc::clone(&sources),
+            keys: Arc::clone(&keys),
+        };
         let app = AppState {
             logs: Logs::open(&config.state_dir)?,
             metrics: crate::metrics::install()?,
+            worlds: Worlds::new(store.clone(), Arc::clone(&config)),
             store: store.clone(),
             wakes: wakes.clone(),
-            clone_tokens: Arc::clone(&clone_tokens),
+            vault: Arc::new(vault),
+            checker: Arc::new(checker),
+            clone_tokens,
             instance: instance_name(&config.state_dir)?,
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             shutdown,
@@ -124,18 +157,44 @@ impl Parts {
         let (inbox, writer) = webhook::inbox::inbox(store, Arc::clone(&wakes.decoder));
         let parts = Self {
             planner: Planner {
-                sources: Arc::new(Sources::new(Arc::clone(&config), clone_tokens)),
+                sources,
                 config: Arc::clone(&config),
+                variables: Some(app.store.clone()),
             },
             registries: Arc::new(Registries::new(&config.registries)?),
+            forges,
+            keys,
+            wanted,
             app,
         };
         Ok((parts, Starters { inbox, writer, reporter }))
     }
 
+    fn sweeper(&self) -> Sweeper {
+        Sweeper {
+            config: self.app.config.clone(),
+            store: self.app.store.clone(),
+            sources: self.planner.sources.clone(),
+            forges: Arc::clone(&self.forges),
+            keys: Arc::clone(&self.keys),
+            vault: Arc::clone(&self.app.vault),
+            wakes: self.app.wakes.clone(),
+        }
+    }
+
+    fn expiry(&self) -> Expiry {
+        Expiry {
+            config: self.app.config.clone(),
+            store: self.app.store.clone(),
+            registries: self.registries.clone(),
+            wakes: self.app.wakes.clone(),
+        }
+    }
+
     fn router(&self, inbox: Inbox) -> anyhow::Result<Router> {
         let app = &self.app;
-        let sources = app.config.forges.iter().map(Source::load).collect::<Result<_, _>>()?;
+        let load = |forge| Source::load(&app.config, forge);
+        let sources = app.config.forges.iter().map(load).collect::<Result<_, _>>()?;
         let lookaside = match &app.config.lookaside {
             Some(lookaside) => crate::lookaside::router(lookaside).with_context(|| {
                 format!("cannot make the lookaside directory {}", lookaside.directory.display())
@@ -149,7 +208,7 @@ impl Parts {
             .merge(crate::pages::router(app.clone()))
             .merge(crate::metrics::router(app.clone()))
             .merge(rebuilds::hook::router(app.clone()))
-            .merge(webhook::receive::router(sources, inbox))
+            .merge(webhook::receive::router_wanting(sources, inbox, self.wanted.clone()))
             .layer(axum::middleware::from_fn(crate::metrics::track))
             .layer(CatchPanicLayer::new());
         Ok(router)
@@ -179,8 +238,15 @@ impl Parts {
         spawn!(
             intake,
             "intake",
-            Intake { store: store.clone(), planner: self.planner.clone(), wakes: wakes.clone() }
+            Intake {
+                store: store.clone(),
+                planner: self.planner.clone(),
+                forges: self.forges.clone(),
+                wakes: wakes.clone(),
+                under_way: Arc::default(),
+            }
         );
+        spawn!(speaker, "speaker", Speaker { store: store.clone(), forges: self.forges.clone() });
         spawn!(
             pinner,
             "pinner",
@@ -189,6 +255,7 @@ impl Parts {
                 store: store.clone(),
                 sources: self.planner.sources.clone(),
                 registries: self.registries.clone(),
+                worlds: self.app.worlds.clone(),
                 wakes: wakes.clone(),
             }
         );
@@ -213,7 +280,12 @@ impl Parts {
         spawn!(
             scheduler,
             "scheduler",
-            Scheduler { store: store.clone(), planner: self.planner.clone(), wakes: wakes.clone() }
+            Scheduler {
+                store: store.clone(),
+                planner: self.planner.clone(),
+                wakes: wakes.clone(),
+                under_way: Arc::default(),
+            }
         );
         spawn!(
             watch,
@@ -229,7 +301,7 @@ impl Parts {
             rebuilds,
             "rebuilds",
             rebuilds::planner::Planner {
-                config: self.app.config.clone(),
+                worlds: self.app.worlds.clone(),
                 store: store.clone(),
                 sources: self.planner.sources.clone(),
                 wakes: wakes.clone(),
@@ -255,8 +327,10 @@ fn clone_tokens(config: &Config) -> anyhow::Result<HashMap<String, SecretString>
 /// containers for a stranger's and leave them.
 fn instance_name(state_dir: &Path) -> anyhow::Result<String> {
     let path = state_dir.join("instance");
-    if let Ok(name) = std::fs::read_to_string(&path) {
-        return Ok(name.trim().to_owned());
+    match std::fs::read_to_string(&path) {
+        // Empty where the process was killed while it wrote.
+        Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+        _ => {}
     }
     let name = uuid::Uuid::new_v4().simple().to_string();
     std::fs::write(&path, &name).with_context(|| format!("cannot write {}", path.display()))?;

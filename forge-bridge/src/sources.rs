@@ -3,23 +3,35 @@
 //! Everything that a fetch needs is said in the call, and nothing is ever read by branch name
 //! alone: what was decided about a commit can be decided again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use strata_git::{Deadline, GitError, Mirror, Remote};
+use strata_git::{Deadline, GitError, Mirror, RefHead, Remote};
 use tokio::sync::{Mutex, Semaphore};
 use workflows::names::{CommitId, RefName, RepositoryName};
 
 use crate::config::{Config, ForgeConfig};
+use crate::outbound::Reach;
+use crate::store::StoreError;
 
 /// Fetches at once; each holds a thread and, while it unpacks, tens of megabytes.
 const MAX_FETCHES: usize = 4;
 
 /// How long one look into a repository may take; the largest dist-git repositories need seconds.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// Repositories whose refs are listed at once by sweeps; each holds a thread.
+pub(crate) const MAX_SWEEPS: usize = 4;
+
+/// How long one list of refs may take.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The mirror through which refs are listed, and which holds no commit. No repository is named
+/// so: none has a name that starts with a dot.
+const NO_REPOSITORY: &str = ".refs";
 
 /// Why sources could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +45,9 @@ pub(crate) enum SourceError {
     /// A thread of ours broke.
     #[error("reading sources broke: {0}")]
     Broken(#[from] tokio::task::JoinError),
+    /// The variables of a run cannot be read.
+    #[error(transparent)]
+    Variables(#[from] StoreError),
 }
 
 impl SourceError {
@@ -41,7 +56,7 @@ impl SourceError {
         match self {
             Self::NoForge(_) => false,
             Self::Git(error) => error.is_transient(),
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::Variables(_) => true,
         }
     }
 }
@@ -67,7 +82,9 @@ pub(crate) struct Sources {
     directory: PathBuf,
     config: Arc<Config>,
     tokens: Arc<HashMap<String, SecretString>>,
-    fetches: Semaphore,
+    /// Of each forge: one that hangs holds its own alone.
+    fetches: HashMap<String, Semaphore>,
+    sweeps: Semaphore,
     /// One user at a time for each mirror: two fetches of one repository would only wait for
     /// each other's lock files.
     locks: Mutex<HashMap<Key, Arc<Mutex<()>>>>,
@@ -75,11 +92,13 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn new(config: Arc<Config>, tokens: Arc<HashMap<String, SecretString>>) -> Self {
+        let names = config.forges.iter().map(|forge| forge.name.clone());
         Self {
             directory: config.state_dir.join("mirrors"),
+            fetches: names.map(|name| (name, Semaphore::new(MAX_FETCHES))).collect(),
             config,
             tokens,
-            fetches: Semaphore::new(MAX_FETCHES),
+            sweeps: Semaphore::new(MAX_SWEEPS),
             locks: Mutex::new(HashMap::new()),
         }
     }
@@ -126,7 +145,10 @@ impl Sources {
         let remote = self.remote(self.forge(forge)?, repository)?;
         let lock = self.lock_of(forge, repository).await;
         let _alone = lock.lock().await;
-        let _permit = self.fetches.acquire().await;
+        let _permit = match self.fetches.get(forge) {
+            Some(fetches) => fetches.acquire().await.ok(),
+            None => None,
+        };
         let directory = self.mirror_directory(forge, repository);
         let task = tokio::task::spawn_blocking(move || {
             let mirror = Mirror::open(&directory)?;
@@ -139,9 +161,67 @@ impl Sources {
         self.config.forge(name).ok_or_else(|| SourceError::NoForge(name.to_owned()))
     }
 
+    /// The heads of all branches, as a sweep wants them: from the server alone, so that thousands
+    /// of repositories cost no place on the disk. Up to [`MAX_SWEEPS`] at once, beside the fetches
+    /// for which somebody waits.
+    pub(crate) async fn heads(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<BTreeMap<RefName, CommitId>, SourceError> {
+        let remote = self.remote(self.forge(forge)?, repository)?;
+        let found = self.heads_of(remote).await?;
+        // What we would never build has a name that is none of ours.
+        let head = |found: RefHead| {
+            Some((RefName::parse(&found.name).ok()?, CommitId::parse(&found.commit).ok()?))
+        };
+        Ok(found.into_iter().filter_map(head).collect())
+    }
+
+    /// Sees that everybody may read a repository, by asking for it without our token: whoever has
+    /// us read one in the place of a stranger asks this first.
+    pub(crate) async fn need_open(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<(), SourceError> {
+        if !self.tokens.contains_key(forge) {
+            return Ok(());
+        }
+        let remote = self.remote_as(None, self.forge(forge)?, repository)?;
+        self.heads_of(remote).await.map(drop)
+    }
+
+    async fn heads_of(&self, remote: Remote) -> Result<Vec<RefHead>, SourceError> {
+        let _permit = self.sweeps.acquire().await;
+        let directory = self.directory.join(NO_REPOSITORY);
+        let task = tokio::task::spawn_blocking(move || {
+            let mirror = Mirror::open(&directory)?;
+            mirror.refs(&remote, "refs/heads/", &Deadline::after(SWEEP_TIMEOUT))
+        });
+        Ok(task.await??)
+    }
+
+    /// The URL's host is the operator's; what it leads to is looked at all the same.
     fn remote(&self, forge: &ForgeConfig, repository: &RepositoryName) -> Result<Remote, GitError> {
-        let token = self.tokens.get(&forge.name).cloned();
-        Remote::new(&forge.clone_url_of(repository), token)
+        self.remote_as(self.tokens.get(&forge.name).cloned(), forge, repository)
+    }
+
+    fn remote_as(
+        &self,
+        token: Option<SecretString>,
+        forge: &ForgeConfig,
+        repository: &RepositoryName,
+    ) -> Result<Remote, GitError> {
+        let url = forge.clone_url_of(repository);
+        let remote = Remote::new(&url, token)?;
+        let parsed = reqwest::Url::parse(&url).ok();
+        let Some(url) = parsed.filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            return Ok(remote);
+        };
+        let reach = Reach::of(forge);
+        reach.check(&url).map_err(|error| GitError::Invalid(error.to_string()))?;
+        Ok(remote.guarded(reach.resolver()))
     }
 
     /// A repository's path has no part that starts with a dot, so it stays below the directory.

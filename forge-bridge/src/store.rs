@@ -5,24 +5,35 @@
 //! committed transaction survives the loss of power.
 
 pub(crate) mod asked;
+pub(crate) mod cancel;
 mod checkpoint;
 mod deliveries;
 mod desired;
+mod groups;
+mod holders;
 pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod leases;
 mod migrations;
+pub(crate) mod named_values;
 pub(crate) mod nodes;
 pub(crate) mod pinning;
 pub(crate) mod planning;
+mod progress;
+pub(crate) mod promotions;
+pub(crate) mod pulls;
 pub(crate) mod rebuilds;
 pub(crate) mod record;
+pub(crate) mod removals;
+pub(crate) mod replies;
 mod row;
 mod runners;
+mod said;
 pub(crate) mod schedules;
 pub(crate) mod statuses;
 #[cfg(test)]
 mod stories;
+pub(crate) mod sweep;
 mod time;
 mod views;
 pub(crate) mod watched;
@@ -37,6 +48,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::Notify;
 
+pub use deliveries::Standing;
 pub(crate) use deliveries::{Decoded, Insertion, NewDelivery, Undecoded};
 pub(crate) use time::{at, seconds};
 pub(crate) use views::LogTarget;

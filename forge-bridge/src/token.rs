@@ -26,6 +26,12 @@ pub(crate) async fn is_in_file(path: PathBuf, presented: String) -> Result<bool,
     Ok(is_same(&token, &presented))
 }
 
+/// What only the holder of a token, or we, can say about a text.
+pub(crate) fn signed(token: &SecretString, text: &str) -> Option<String> {
+    let mac = Hmac::<Sha256>::new_from_slice(token.expose_secret().as_bytes()).ok()?;
+    Some(hex::encode(mac.chain_update(text).finalize().into_bytes()))
+}
+
 /// Compares in a time that tells nothing of the token: both are signed with the token as key, and
 /// the signatures are compared in constant time.
 pub(crate) fn is_same(token: &SecretString, presented: &str) -> bool {

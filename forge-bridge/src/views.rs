@@ -5,30 +5,45 @@
 //! meaning. Times are RFC 3339 in UTC, sizes are bytes. Words that a newer bridge may add to
 //! (`kind`, `cause`, `class`, …) are text; the states of [`workflows::state`] are fixed.
 
+mod approvals;
 mod asked;
 mod builds;
 mod deliveries;
+mod forges;
 mod jobs;
+mod named_values;
+mod promotions;
 mod rebuilds;
 mod runs;
+mod statuses;
 pub mod times;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use workflows::ids::{ImageId, RunId, RunnerId};
 
-pub use asked::{BranchRules, BuildRequest, NextNvr, NvrQuery, RegistryRules, RulesQuery};
+pub use approvals::{ApprovalRequest, Approved};
+pub use asked::{
+    BranchRules, BuildRequest, DispatchRequest, NextNvr, NvrQuery, RegistryRules, RulesQuery,
+};
 pub use builds::{Attachment, BuildChoice, BuildDetail, RecordEvent};
 pub use deliveries::{
     Deliveries, DeliveryDetail, DeliveryFilter, DeliverySummary, EventSummary, Replayed,
 };
+pub use forges::{CheckedPart, ForgeCheck, ForgeCheckRequest, PartState};
 pub use jobs::{Job, LogPage, Pin, Step};
+pub use named_values::{
+    NamedValue, NamedValueChange, NamedValueChanges, NamedValueKept, NamedValues, RemoveNamedValue,
+    ScopeView, SetNamedValue,
+};
+pub use promotions::{Promoted, PromotionRequest};
 pub use rebuilds::{
     BlockedView, ControlRequest, Controlled, History, HistoryFilter, MAX_SHOWN_IMAGES,
     MAX_SIGHTINGS, MovedView, ParentView, PlanView, PlannedView, Planning, SightingView, Stale,
     StaleFilter, StaleImage, UnseenView, WaveView,
 };
 pub use runs::{RunDetail, RunFilter, RunSummary, Runs, SkippedWorkflow, Standing, Status};
+pub use statuses::{ListedStatus, Retried, RetryRequest, StatusFilter, Statuses};
 
 /// Most rows of one page of a list; a caller who wants more asks for the next page.
 pub const MAX_PAGE_ROWS: u32 = 200;
@@ -60,19 +75,22 @@ pub struct Image {
     pub nvr: Option<String>,
     /// When the image was recorded.
     pub created_at: DateTime<Utc>,
-    /// Unique first, then primary, then floating.
+    /// Unique first, then primary, then floating and stable.
     pub tags: Vec<ImageTag>,
 }
 
 /// One tag of an image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageTag {
-    /// `unique`, `primary` or `floating`.
+    /// `unique`, `primary`, `floating` or `stable`.
     pub class: String,
     /// The tag.
     pub tag: String,
     /// When the registry took it; `null` while it has not.
     pub put_at: Option<DateTime<Utc>>,
+    /// When it was taken away again, as those of test builds are; `null` while it is there.
+    #[serde(default)]
+    pub removed_at: Option<DateTime<Utc>>,
 }
 
 /// Which images to list.

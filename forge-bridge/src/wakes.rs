@@ -27,6 +27,12 @@ pub(crate) struct Wakes {
     pub(crate) watch: Arc<Notify>,
     /// Images, runs or answers of registries changed.
     pub(crate) rebuilds: Arc<Notify>,
+    /// Repositories were discovered.
+    pub(crate) sweeper: Arc<Notify>,
+    /// Comments have answers.
+    pub(crate) speaker: Arc<Notify>,
+    /// Pull requests ended.
+    pub(crate) expiry: Arc<Notify>,
     /// Nothing rings it; the reaper lives by its interval.
     pub(crate) reaper: Arc<Notify>,
 }
@@ -48,6 +54,8 @@ impl Wakes {
 
     /// A job ended or was built.
     pub(crate) fn after_job(&self) {
+        // What waited for it may want its pins now.
+        self.pinner.notify_one();
         self.promotion.notify_one();
         self.attacher.notify_one();
         self.watch.notify_one();

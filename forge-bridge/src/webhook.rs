@@ -6,6 +6,7 @@
 //! be: a mistake in a decoder is repaired by a replay, not by asking people to push again.
 
 mod body;
+mod comment;
 mod decode;
 pub mod decoder;
 mod forgejo;
@@ -13,13 +14,17 @@ mod github;
 mod gitlab;
 mod heading;
 pub mod inbox;
-mod keys;
+pub(crate) mod keys;
 mod pagure;
 mod plain_git;
 mod pull_request;
 pub mod receive;
 mod refs;
 pub mod signature;
+#[cfg(test)]
+mod tests;
+pub(crate) mod trial;
+pub(crate) mod wanted;
 
 pub(crate) use decode::why_skipped;
 pub use decode::{DecodeError, decode};

@@ -5,6 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chrono::Utc;
 use workflows::asked::BuildAsked;
+use workflows::dispatch::Dispatch;
+use workflows::event::Event;
 use workflows::ids::EventId;
 use workflows::names::RefName;
 use workflows::release::{ReleasePolicy, release_of};
@@ -17,7 +19,8 @@ use crate::store::StoreError;
 use crate::store::asked::Asking;
 use crate::store::pinning::{NvrRequest, ReserveError};
 use crate::views::{
-    BranchRules, BuildRequest, EventSummary, NextNvr, NvrQuery, RegistryRules, RulesQuery,
+    BranchRules, BuildRequest, DispatchRequest, EventSummary, NextNvr, NvrQuery, RegistryRules,
+    RulesQuery,
 };
 
 /// Stores the request and answers; the runs are intake's to make, and [`event`] tells them.
@@ -44,25 +47,81 @@ pub(super) async fn ask(
             "{name} may not ask for builds of {repository}; the operator says who may"
         )));
     }
-    let (status, event) = match app.store.ask(&forge, &asked, Utc::now()).await? {
-        Asking::Stored(event) => {
+    let what = format!("a {} build", asked.mode);
+    accept(&app, &forge, Event::BuildAsked(asked), &what, asker.name()).await
+}
+
+/// Stores the wish to run a workflow; which one is found by intake, at the head of the branch.
+pub(super) async fn dispatch(
+    State(app): State<AppState>,
+    asker: Asker,
+    Given(Json(request)): Given<Json<DispatchRequest>>,
+) -> Result<(StatusCode, Json<EventSummary>), ApiError> {
+    let (status, event) = store_dispatch(&app, &asker, request).await?;
+    Ok((status, Json(summary(&app, event).await?)))
+}
+
+/// The same, for whoever shows the answer in another way.
+pub(crate) async fn store_dispatch(
+    app: &AppState,
+    asker: &Asker,
+    request: DispatchRequest,
+) -> Result<(StatusCode, EventId), ApiError> {
+    let forge = forge(app, request.forge.as_deref())?;
+    let dispatch = Dispatch {
+        id: request.id,
+        repository: request.repository,
+        ref_name: request.ref_name,
+        workflow: request.workflow,
+        inputs: request.inputs,
+        actor: asker.name().to_owned(),
+    };
+    dispatch.check().map_err(ApiError::Refused)?;
+    release(app, &dispatch.ref_name)?;
+    if !asker.may_ask_about(&dispatch.repository) {
+        let (name, repository) = (asker.name(), &dispatch.repository);
+        return Err(ApiError::Forbidden(format!(
+            "{name} may not run workflows of {repository}; the operator says who may"
+        )));
+    }
+    let what = format!("a run of {}", crate::logs::clean_line(&dispatch.workflow));
+    stored(app, &forge, Event::Dispatch(dispatch), &what, asker.name()).await
+}
+
+async fn accept(
+    app: &AppState,
+    forge: &str,
+    event: Event,
+    what: &str,
+    actor: &str,
+) -> Result<(StatusCode, Json<EventSummary>), ApiError> {
+    let (status, event) = stored(app, forge, event, what, actor).await?;
+    Ok((status, Json(summary(app, event).await?)))
+}
+
+/// Stores a request once for each key.
+async fn stored(
+    app: &AppState,
+    forge: &str,
+    event: Event,
+    what: &str,
+    actor: &str,
+) -> Result<(StatusCode, EventId), ApiError> {
+    match app.store.ask(forge, &event, Utc::now()).await? {
+        Asking::Stored(id) => {
+            let repository = event.repository().map(ToString::to_string).unwrap_or_default();
             tracing::info!(
-                event.id = %event, repo.name = %asked.repository,
-                "{} asked for a {} build of {} {}: event {event}",
-                asked.actor, asked.mode, asked.repository, asked.ref_name.short()
+                event.id = %id, repo.name = repository,
+                "{actor} asked for {what} of {repository}: event {id}"
             );
             app.wakes.intake.notify_one();
-            (StatusCode::ACCEPTED, event)
+            Ok((StatusCode::ACCEPTED, id))
         }
-        Asking::Known(event) => (StatusCode::OK, event),
-        Asking::Other(event) => {
-            return Err(ApiError::Conflict(format!(
-                "something else was asked with the key {} before, as event {event}; take a new key",
-                asked.id
-            )));
-        }
-    };
-    Ok((status, Json(summary(&app, event).await?)))
+        Asking::Known(id) => Ok((StatusCode::OK, id)),
+        Asking::Other(id) => Err(ApiError::Conflict(format!(
+            "something else was asked with this key before, as event {id}; take a new key"
+        ))),
+    }
 }
 
 /// An event and the runs that came of it.
@@ -98,8 +157,9 @@ pub(super) async fn next_nvr(
         name: query.component,
         version: query.version,
         release: query.release,
-        place: String::new(),
+        place: "the next build".to_owned(),
         dist_tag: release(&app, &query.ref_name)?.dist_tag.clone(),
+        claim: None,
     };
     let nvr = app.store.next_nvr(&request).await.map_err(|error| match error {
         ReserveError::Store(error) => error.into(),
@@ -118,7 +178,7 @@ fn release<'a>(app: &'a AppState, ref_name: &RefName) -> Result<&'a ReleasePolic
 }
 
 /// The named forge, or the only one.
-fn forge(app: &AppState, named: Option<&str>) -> Result<String, ApiError> {
+pub(super) fn forge(app: &AppState, named: Option<&str>) -> Result<String, ApiError> {
     let forges = &app.config.forges;
     let names = || forges.iter().map(|forge| forge.name.as_str()).collect::<Vec<_>>().join(", ");
     match (named, forges.as_slice()) {

@@ -1,12 +1,15 @@
 //! The right to ask for a build: the caller knows a maintainer's token, or the operator's.
 
+use std::path::PathBuf;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use secrecy::SecretString;
 use workflows::names::RepositoryName;
 
 use super::error::ApiError;
 use crate::app::AppState;
-use crate::config::MaintainerConfig;
+use crate::config::{MaintainerConfig, read_secret};
 use crate::token;
 
 /// How a run names the holder of the operator's token.
@@ -37,23 +40,55 @@ impl Asker {
             Self::Maintainer(maintainer) => maintainer.may_ask_about(repository),
         }
     }
+
+    /// Whether they may give its builds the stable tags.
+    pub(crate) fn may_promote(&self, repository: &RepositoryName) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Maintainer(maintainer) => {
+                maintainer.may_promote && maintainer.may_ask_about(repository)
+            }
+        }
+    }
+
+    /// Whether they may see and set its secrets and variables.
+    pub(crate) fn may_set_secrets(&self, repository: &RepositoryName) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Maintainer(maintainer) => {
+                maintainer.may_set_secrets && maintainer.may_ask_about(repository)
+            }
+        }
+    }
 }
 
-impl FromRequestParts<AppState> for Asker {
-    type Rejection = ApiError;
+impl Asker {
+    /// Everybody who has a token, with the file that holds it.
+    fn all(app: &AppState) -> Vec<(PathBuf, Self)> {
+        let operator = app.config.operator_token_file.clone().map(|path| (path, Self::Operator));
+        let maintainers = app.config.maintainers.iter();
+        let maintainers =
+            maintainers.map(|one| (one.token_file.clone(), Self::Maintainer(one.clone())));
+        operator.into_iter().chain(maintainers).collect()
+    }
 
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let mut known = Vec::new();
-        if let Some(path) = &app.config.operator_token_file {
-            known.push((path.clone(), Self::Operator));
-        }
-        for maintainer in &app.config.maintainers {
-            known.push((maintainer.token_file.clone(), Self::Maintainer(maintainer.clone())));
-        }
+    /// The one of that name, with the token as its file holds it now.
+    pub(crate) async fn named(app: &AppState, name: &str) -> Option<(Self, SecretString)> {
+        let (path, asker) = Self::all(app).into_iter().find(|(_, one)| one.name() == name)?;
+        let token = tokio::task::spawn_blocking(move || read_secret(&path)).await.ok()?.ok()?;
+        Some((asker, token))
+    }
+
+    /// Whose token that is.
+    pub(crate) async fn of_token(
+        app: &AppState,
+        presented: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let known = Self::all(app);
         if known.is_empty() {
             return Err(ApiError::NoAsker);
         }
-        let presented = token::bearer(parts).ok_or(ApiError::UnknownAsker)?.to_owned();
+        let presented = presented.ok_or(ApiError::UnknownAsker)?.to_owned();
         let mut unreadable = None;
         for (path, asker) in known {
             match token::is_in_file(path, presented.clone()).await {
@@ -61,15 +96,20 @@ impl FromRequestParts<AppState> for Asker {
                 Ok(false) => {}
                 // Of one person; the tokens of the others still count.
                 Err(error) => {
-                    tracing::error!(
-                        error,
-                        "api: the token of {} cannot be read: {error}",
-                        asker.name()
-                    );
+                    let name = asker.name();
+                    tracing::error!(error, "api: the token of {name} cannot be read: {error}");
                     unreadable = Some(ApiError::Unavailable);
                 }
             }
         }
         Err(unreadable.unwrap_or(ApiError::UnknownAsker))
+    }
+}
+
+impl FromRequestParts<AppState> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        Self::of_token(app, token::bearer(parts)).await
     }
 }

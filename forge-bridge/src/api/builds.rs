@@ -39,7 +39,11 @@ pub(super) async fn exported(
     Ok(([(header::CONTENT_TYPE, form.media_type())], told).into_response())
 }
 
-async fn find(app: &AppState, key: &str, choice: &BuildChoice) -> Result<BuildDetail, ApiError> {
+pub(super) async fn find(
+    app: &AppState,
+    key: &str,
+    choice: &BuildChoice,
+) -> Result<BuildDetail, ApiError> {
     let Ok(parsed) = key.parse::<BuildKey>();
     match app.store.find_build(&parsed, choice.job.as_deref()).await? {
         Found::One(detail) => Ok(*detail),

@@ -10,7 +10,6 @@ use super::Answer;
 use super::error::{ApiError, Given};
 use super::operator::Operator;
 use crate::app::AppState;
-use crate::rebuilds::world::World;
 use crate::store::nodes::Branch;
 use crate::views::{
     ControlRequest, Controlled, History, HistoryFilter, MAX_SIGHTINGS, PlanView, SightingView,
@@ -22,7 +21,7 @@ const MAX_REASON_CHARS: usize = 300;
 
 pub(super) async fn plan(State(app): State<AppState>) -> Answer<PlanView> {
     let now = Utc::now();
-    let world = World::load(&app.store, &app.config, now).await?;
+    let world = app.worlds.now(now).await?;
     Ok(Json(world.show_plan(now)))
 }
 
@@ -31,7 +30,7 @@ pub(super) async fn stale(
     Given(Query(filter)): Given<Query<StaleFilter>>,
 ) -> Answer<Stale> {
     let now = Utc::now();
-    let world = World::load(&app.store, &app.config, now).await?;
+    let world = app.worlds.now(now).await?;
     Ok(Json(world.show_stale(filter.release.as_deref(), now)))
 }
 
@@ -117,11 +116,11 @@ async fn chosen(
     app: &AppState,
     request: &ControlRequest,
 ) -> Result<(Vec<ImageId>, Vec<Branch>), ApiError> {
-    let world = World::load(&app.store, &app.config, Utc::now()).await?;
+    let known = app.worlds.known().await?;
     let named = |id: &ImageId| request.image.as_deref().is_none_or(|name| name == id.as_str());
     let of_release =
         |release: &str| request.release.as_deref().is_none_or(|wanted| wanted == release);
-    let images = world.graph.images().iter();
+    let images = known.graph.images().iter();
     let images = images.filter(|image| named(&image.id) && of_release(&image.release));
     let images: Vec<ImageId> = images.map(|image| image.id.clone()).collect();
     if images.is_empty() {
@@ -130,7 +129,7 @@ async fn chosen(
                 .to_owned(),
         ));
     }
-    let branches = images.iter().filter_map(|id| world.branches.get(id));
+    let branches = images.iter().filter_map(|id| known.branches.get(id));
     let branches = branches.map(|standing| standing.branch.clone()).collect();
     Ok((images, branches))
 }

@@ -1,5 +1,6 @@
 //! Who may ask for builds.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -20,6 +21,12 @@ pub struct MaintainerConfig {
     /// Repositories that they may ask about: names, or patterns with `*` (no `/`) and `**`.
     #[serde(default = "every_repository")]
     pub repositories: Vec<String>,
+    /// Whether they may promote builds of these repositories too.
+    #[serde(default)]
+    pub may_promote: bool,
+    /// Whether they may see and set the secrets and variables of these repositories too.
+    #[serde(default)]
+    pub may_set_secrets: bool,
 }
 
 fn every_repository() -> Vec<String> {
@@ -33,7 +40,23 @@ impl MaintainerConfig {
         self.repositories.iter().any(|pattern| branch_matches(pattern, repository.as_str()))
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    /// Checks each, and that a name is one person's: a session names its holder by it, who would
+    /// have the rights of whoever is called the same.
+    pub(super) fn check_all(all: &[Self]) -> Result<(), ConfigError> {
+        let mut names = BTreeSet::new();
+        for one in all {
+            one.check()?;
+            if !names.insert(&one.name) {
+                return Err(ConfigError::Meaning(format!(
+                    "two maintainers are named `{}`; give each a name of their own",
+                    one.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
         let name = &self.name;
         let fits = (1..=MAX_ACTOR_BYTES).contains(&name.len());
         if !fits || name.chars().any(char::is_control) || name == "operator" {
@@ -56,6 +79,8 @@ mod tests {
             name: name.to_owned(),
             token_file: PathBuf::new(),
             repositories: repositories.iter().map(|&pattern| pattern.to_owned()).collect(),
+            may_promote: false,
+            may_set_secrets: false,
         }
     }
 
@@ -80,5 +105,13 @@ mod tests {
         for bad in ["", "operator", "a\nb", &"a".repeat(MAX_ACTOR_BYTES + 1)] {
             assert!(maintainer(bad, &[]).check().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_name_is_one_persons() {
+        let all = |names: [&str; 2]| names.map(|name| maintainer(name, &[]));
+        assert!(MaintainerConfig::check_all(&all(["alice", "mina"])).is_ok());
+        let refused = MaintainerConfig::check_all(&all(["alice", "alice"])).unwrap_err();
+        assert!(refused.to_string().contains("two maintainers are named `alice`"), "{refused}");
     }
 }

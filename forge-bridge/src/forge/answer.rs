@@ -7,71 +7,143 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use workflows::names::RepositoryName;
 
-use super::PostError;
+use super::ForgeError;
+use super::request::Answer;
 
 /// Longest pause that a forge can ask for. GitHub's limits last an hour; a broken clock or a
 /// hostile header must not silence a forge for longer.
 const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// How long a limit lasts when the forge does not say: GitHub asks for at least a minute then.
+const UNNAMED_PAUSE: Duration = Duration::from_secs(60);
 /// Longest body of a refusal that is read, in bytes.
-pub(super) const MAX_REFUSAL_BYTES: usize = 16 * 1024;
+const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 /// Longest message of a forge that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 200;
 
-/// Decides by status code and headers. `body` serves to tell a limit from a refusal, and its
-/// message is repeated.
+/// What was asked of the forge, for the words of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Posting a commit status or a check run.
+    Status,
+    /// Commenting on a pull request.
+    Comment,
+    /// Asking who somebody is to a repository.
+    Permission,
+    /// Listing repositories.
+    Repositories,
+    /// Reading or making webhooks, and their deliveries.
+    Webhooks,
+    /// Reading the key that webhooks are signed with.
+    WebhookKey,
+    /// Asking who the token belongs to.
+    Identity,
+    /// Acting as an App's installation.
+    Install,
+}
+
+impl Deed {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Status => "set statuses",
+            Self::Comment => "comment",
+            Self::Permission => "ask who may write",
+            Self::Repositories => "list repositories",
+            Self::Webhooks => "see webhooks",
+            Self::WebhookKey => "read the webhook key",
+            Self::Identity => "say whose it is",
+            Self::Install => "act as an installation of the App",
+        }
+    }
+
+    /// What the token needs.
+    fn right(self) -> &'static str {
+        match self {
+            Self::Status => "give it the right to write commit statuses",
+            Self::Comment => "give it the right to write issues and pull requests",
+            Self::Permission => "give it the right to read members",
+            Self::Repositories => "give it the right to read repositories",
+            Self::Webhooks => "give it the right to administer webhooks",
+            Self::WebhookKey => "make its user a member of the project; `ticket` is enough",
+            Self::Identity => "give it the right to read its own user",
+            Self::Install => "install the App for the owner of the repository",
+        }
+    }
+}
+
+/// Decides about an answer by its status code and headers.
 pub(super) fn judge(
+    answer: &Answer,
+    deed: Deed,
+    repository: Option<&RepositoryName>,
+    now: DateTime<Utc>,
+) -> Result<(), ForgeError> {
+    if answer.status.is_success() {
+        return Ok(());
+    }
+    let body = &answer.body[..answer.body.len().min(MAX_REFUSAL_BYTES)];
+    judge_parts(answer.status, &answer.headers, &message(body), deed, repository, now)
+}
+
+/// As [`judge`]; `message` serves to tell a limit from a refusal, and is repeated.
+pub(super) fn judge_parts(
     status: StatusCode,
     headers: &HeaderMap,
-    body: &[u8],
-    repository: &RepositoryName,
+    message: &str,
+    deed: Deed,
+    repository: Option<&RepositoryName>,
     now: DateTime<Utc>,
-) -> Result<(), PostError> {
+) -> Result<(), ForgeError> {
     if status.is_success() {
         return Ok(());
     }
-    let message = message(body);
     let told = if message.is_empty() { String::new() } else { format!(" (`{message}`)") };
-    if is_limit(status, headers, &message) {
-        return Err(PostError::Retry {
-            after: pause(headers, now),
+    let of = repository.map(|repository| format!(" of {repository}")).unwrap_or_default();
+    if is_limit(status, headers, message) {
+        return Err(ForgeError::Retry {
+            after: Some(pause(headers, now).unwrap_or(UNNAMED_PAUSE)),
             why: format!("the forge limits requests: {status}{told}"),
         });
     }
     if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
         let why = format!("the forge answers {status}{told}");
-        return Err(PostError::Retry { after: pause(headers, now), why });
+        return Err(ForgeError::Retry { after: pause(headers, now), why });
     }
-    Err(PostError::refused(match status {
-        StatusCode::UNAUTHORIZED => {
-            format!("the forge refuses the token{told}; put a valid one into token_file")
+    let (deed, right) = (deed.in_words(), deed.right());
+    Err(match status {
+        StatusCode::UNAUTHORIZED if is_missing_right(message) => {
+            ForgeError::Denied { why: format!("the token may not {deed}{of}{told}; {right}") }
         }
-        StatusCode::FORBIDDEN => format!(
-            "the token may not set statuses of {repository}{told}; give it the right to write \
-             commit statuses"
-        ),
-        StatusCode::NOT_FOUND => format!(
-            "the forge has no such commit in {repository}, or hides it from the token{told}; \
-             give the token access to the repository"
-        ),
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            format!("the forge does not accept the status{told}; the commit may be gone")
+        StatusCode::FORBIDDEN => {
+            ForgeError::Denied { why: format!("the token may not {deed}{of}{told}; {right}") }
         }
-        status if status.is_redirection() => format!(
+        StatusCode::NOT_FOUND => ForgeError::Denied {
+            why: format!(
+                "the forge has no such thing{of}, or hides it from the token{told}, which wants \
+                 to {deed}; give the token access to the repository, or {right}"
+            ),
+        },
+        StatusCode::UNAUTHORIZED => ForgeError::refused(format!(
+            "the forge refuses the token{told}; put a valid one into token_file"
+        )),
+        StatusCode::UNPROCESSABLE_ENTITY => ForgeError::refused(format!(
+            "the forge does not accept the request to {deed}{of}{told}; the commit may be gone"
+        )),
+        status if status.is_redirection() => ForgeError::refused(format!(
             "the forge redirects the request ({status}); correct api_url or the repository's name"
-        ),
-        status => format!("the forge answers {status}{told}"),
-    }))
+        )),
+        status => ForgeError::refused(format!("the forge answers {status}{told}")),
+    })
 }
 
 /// No answer arrived; `error` may name the URL, which holds no secret.
-pub(super) fn unsent(error: &dyn std::error::Error) -> PostError {
+pub(super) fn unsent(error: &dyn std::error::Error) -> ForgeError {
     let mut why = format!("cannot reach the forge: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
         why = format!("{why}: {cause}");
         source = cause.source();
     }
-    PostError::retry(why)
+    ForgeError::retry(why)
 }
 
 /// Forges say "too many" in three ways: 429, 403 with a header, 403 with words.
@@ -106,12 +178,17 @@ fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The `message` of a JSON answer, or what Pagure and GitLab call its `error`, cut and without
-/// control characters.
+/// Pagure answers 401 to a good token that lacks a right, too.
+fn is_missing_right(message: &str) -> bool {
+    message.contains("Missing ACLs") || message.contains("do not have sufficient permissions")
+}
+
+/// The `message` of a JSON answer, or what Pagure calls its `errors` and GitLab and Pagure its
+/// `error`, cut and without control characters.
 pub(super) fn message(body: &[u8]) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let text = |name| parsed.as_ref().and_then(|json| json.get(name)?.as_str());
-    let message = text("message").or_else(|| text("error"));
+    let message = text("message").or_else(|| text("errors")).or_else(|| text("error"));
     let printable = |c: char| if c.is_control() { ' ' } else { c };
     message.unwrap_or_default().chars().take(MAX_MESSAGE_CHARS).map(printable).collect()
 }
@@ -120,7 +197,7 @@ pub(super) fn message(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn judged(status: u16, headers: &[(&'static str, &str)], body: &str) -> Result<(), PostError> {
+    fn judged(status: u16, headers: &[(&'static str, &str)], body: &str) -> Result<(), ForgeError> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
@@ -128,19 +205,20 @@ mod tests {
         let repository = RepositoryName::parse("containers/httpd").unwrap();
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
-        judge(status, &map, body.as_bytes(), &repository, now)
+        let answer = Answer { status, headers: map, body: body.to_owned().into() };
+        judge(&answer, Deed::Status, Some(&repository), now)
     }
 
     fn pause_of(status: u16, headers: &[(&'static str, &str)], body: &str) -> Option<u64> {
         match judged(status, headers, body) {
-            Err(PostError::Retry { after, .. }) => after.map(|after| after.as_secs()),
+            Err(ForgeError::Retry { after, .. }) => after.map(|after| after.as_secs()),
             other => panic!("{status} {headers:?}: {other:?}"),
         }
     }
 
     #[test]
     fn every_way_to_say_too_many_is_obeyed() {
-        assert_eq!(pause_of(429, &[], ""), None);
+        assert_eq!(pause_of(429, &[], ""), Some(60));
         assert_eq!(pause_of(429, &[("retry-after", "7")], ""), Some(7));
         assert_eq!(pause_of(403, &[("retry-after", "60")], ""), Some(60));
         let date = "Tue, 14 Nov 2023 22:13:50 GMT";
@@ -148,7 +226,7 @@ mod tests {
         let reset = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1700000090")];
         assert_eq!(pause_of(403, &reset, ""), Some(90));
         let words = r#"{"message":"You have exceeded a secondary rate limit."}"#;
-        assert_eq!(pause_of(403, &[], words), None);
+        assert_eq!(pause_of(403, &[], words), Some(60));
     }
 
     #[test]
@@ -165,7 +243,7 @@ mod tests {
     #[test]
     fn outages_are_retried_and_refusals_say_what_to_do() {
         for status in [408, 500, 502, 503, 504] {
-            assert!(matches!(judged(status, &[], ""), Err(PostError::Retry { .. })), "{status}");
+            assert!(matches!(judged(status, &[], ""), Err(ForgeError::Retry { .. })), "{status}");
         }
         for (status, advice) in [
             (401, "token_file"),
@@ -176,10 +254,32 @@ mod tests {
             (400, "400"),
         ] {
             match judged(status, &[], r#"{"message":"Because"}"#) {
-                Err(PostError::Refused { why }) => assert!(why.contains(advice), "{why}"),
+                Err(ForgeError::Refused { why } | ForgeError::Denied { why }) => {
+                    assert!(why.contains(advice), "{why}");
+                }
                 other => panic!("{status}: {other:?}"),
             }
+            let is_denied = matches!(judged(status, &[], ""), Err(ForgeError::Denied { .. }));
+            assert_eq!(is_denied, [403, 404].contains(&status), "{status}");
         }
         assert_eq!(judged(201, &[], ""), Ok(()));
+    }
+
+    #[test]
+    fn pagures_401_for_a_right_that_is_missing_is_no_bad_token() {
+        // Three answers of a real one.
+        let acl = r#"{"error":"Invalid or expired token.","error_code":"EINVALIDTOK",
+            "errors":"Missing ACLs: commit_flag"}"#;
+        let member = r#"{"error":"You do not have sufficient permissions to perform this action",
+            "error_code":"ENOTHIGHENOUGH"}"#;
+        let bad = r#"{"error":"Invalid or expired token.","error_code":"EINVALIDTOK",
+            "errors":"Invalid token"}"#;
+        for body in [acl, member] {
+            assert!(matches!(judged(401, &[], body), Err(ForgeError::Denied { .. })), "{body}");
+        }
+        match judged(401, &[], bad) {
+            Err(ForgeError::Refused { why }) => assert!(why.contains("Invalid token"), "{why}"),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -9,21 +9,15 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use http::StatusCode;
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
-use super::answer::{judge, message};
-use super::request::{self, Answer};
-use super::{PostError, StatusPost};
-use crate::config::ConfigError;
+use super::answer::{Deed, judge, message};
+use super::request::{Answer, Api, Call};
+use super::{ForgeError, StatusPost};
 
-/// The header with the token; it works for personal, project and group tokens.
-const TOKEN_HEADER: &str = "private-token";
-/// Longest answer that is read, in bytes: a page of statuses, each with its author.
-const MAX_ANSWER_BYTES: usize = 512 * 1024;
 /// Commits whose pipeline is remembered; a forgotten one is asked for again.
 const MAX_PIPELINES: usize = 4096;
 /// Longest description that GitLab takes, in characters.
@@ -31,12 +25,10 @@ const MAX_DESCRIPTION_CHARS: usize = 255;
 
 type Pipelines = HashMap<(RepositoryName, CommitId), u64>;
 
-/// A client with a token.
+/// A GitLab.
 #[derive(Debug, Clone)]
 pub(crate) struct Gitlab {
-    client: reqwest::Client,
-    api_url: String,
-    token: SecretString,
+    pub(super) api: Api,
     pipelines: Arc<Mutex<Pipelines>>,
 }
 
@@ -60,9 +52,8 @@ struct Shown {
 }
 
 impl Gitlab {
-    pub(super) fn new(api_url: &str, token: SecretString) -> Result<Self, ConfigError> {
-        let client = request::client()?;
-        Ok(Self { client, api_url: api_url.to_owned(), token, pipelines: Arc::default() })
+    pub(super) fn new(api: Api) -> Self {
+        Self { api, pipelines: Arc::default() }
     }
 
     pub(super) async fn post_status(
@@ -70,7 +61,7 @@ impl Gitlab {
         repository: &RepositoryName,
         commit: &CommitId,
         post: &StatusPost,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), ForgeError> {
         let key = (repository.clone(), commit.clone());
         // Held while a commit has no pipeline: two first statuses at once would make two of them.
         let mut pipelines = self.pipelines.lock().await;
@@ -96,12 +87,11 @@ impl Gitlab {
         repository: &RepositoryName,
         commit: &CommitId,
         context: &str,
-    ) -> Result<Option<u64>, PostError> {
-        let url = format!("{}/repository/commits/{commit}/statuses", self.project(repository));
-        let query = [("name", context), ("all", "true"), ("per_page", "100")];
-        let request = self.client.get(url).query(&query);
-        let answer = self.send(request).await?;
-        judge(answer.status, &answer.headers, &answer.body, repository, Utc::now())?;
+    ) -> Result<Option<u64>, ForgeError> {
+        let path = format!("{}/repository/commits/{commit}/statuses", project(repository));
+        let call = Call::get(Deed::Status, path).of(repository);
+        let call = call.query("name", context).query("all", true).query("per_page", 100);
+        let answer = self.api.ask(call).await?;
         // An answer of another shape names no pipeline, and the post is the better test.
         let shown: Vec<Shown> = serde_json::from_slice(&answer.body).unwrap_or_default();
         let ours = shown.into_iter().filter(|status| status.name == context);
@@ -115,7 +105,7 @@ impl Gitlab {
         commit: &CommitId,
         post: &StatusPost,
         pipeline_id: Option<u64>,
-    ) -> Result<Option<u64>, PostError> {
+    ) -> Result<Option<u64>, ForgeError> {
         let body = Post {
             name: &post.context,
             state: word(post.state),
@@ -123,27 +113,23 @@ impl Gitlab {
             target_url: &post.target_url,
             pipeline_id,
         };
-        let url = format!("{}/statuses/{commit}", self.project(repository));
-        let answer = self.send(self.client.post(url).json(&body)).await?;
+        let path = format!("{}/statuses/{commit}", project(repository));
+        let call = Call::post(Deed::Status, path).of(repository).json(&body);
+        let answer = self.api.send(call).await?;
         if is_there_already(&answer) {
             return Ok(None);
         }
-        judge(answer.status, &answer.headers, &answer.body, repository, Utc::now())?;
+        judge(&answer, Deed::Status, Some(repository), Utc::now())?;
         let shown: Option<Shown> = serde_json::from_slice(&answer.body).ok();
         Ok(shown.and_then(|status| status.pipeline_id))
     }
+}
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, PostError> {
-        let request = request.header(TOKEN_HEADER, self.token.expose_secret());
-        request::send(request, MAX_ANSWER_BYTES).await
-    }
-
-    /// The project's part of the API; GitLab takes its path as one encoded word.
-    fn project(&self, repository: &RepositoryName) -> String {
-        // `+` is the only other character of a name that a URL may read differently.
-        let encoded = repository.as_str().replace('/', "%2F").replace('+', "%2B");
-        format!("{}/projects/{encoded}", self.api_url)
-    }
+/// The project's part of the API; GitLab takes its path as one encoded word.
+pub(super) fn project(repository: &RepositoryName) -> String {
+    // `+` is the only other character of a name that a URL may read differently.
+    let encoded = repository.as_str().replace('/', "%2F").replace('+', "%2B");
+    format!("/projects/{encoded}")
 }
 
 /// GitLab has no word for a fault of ours: the job failed, and the description says why.

@@ -57,6 +57,7 @@ mod tests {
             state,
             description: "A \"quote\"\nand a line".to_owned(),
             target_url: "https://strata.example/runs/1".to_owned(),
+            annotations: Vec::new(),
         }
     }
 

@@ -16,7 +16,7 @@ use workflows::names::{CommitId, RepositoryName};
 
 use super::note::with_status;
 use super::program::{Ran, git};
-use super::{PostError, StatusPost};
+use super::{ForgeError, StatusPost};
 use crate::config::ForgeConfig;
 
 /// The ref that holds the notes.
@@ -46,18 +46,18 @@ impl Notes {
         repository: &RepositoryName,
         commit: &CommitId,
         post: &StatusPost,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), ForgeError> {
         let url = self.clone_url.replace("{repository}", repository.as_str());
         let lock = self.lock_of(repository).await;
         let _alone = lock.lock().await;
-        let mut last = PostError::retry("nothing was tried");
+        let mut last = ForgeError::retry("nothing was tried");
         for _ in 0..MAX_TRIES {
             let written = match url.strip_prefix("file://").unwrap_or(&url) {
                 path if path.starts_with('/') => write_locally(path, commit, post).await,
                 _ => self.write_remotely(&url, commit, post).await,
             };
             match written {
-                Err(Attempt::Contended(why)) => last = PostError::retry(why),
+                Err(Attempt::Contended(why)) => last = ForgeError::retry(why),
                 Err(Attempt::Failed(error)) => return Err(error),
                 Ok(()) => return Ok(()),
             }
@@ -73,7 +73,7 @@ impl Notes {
     ) -> Result<(), Attempt> {
         let scratch =
             tempfile::Builder::new().prefix("strata-notes-").tempdir().map_err(|error| {
-                PostError::retry(format!("no place for a scratch repository: {error}"))
+                ForgeError::retry(format!("no place for a scratch repository: {error}"))
             })?;
         let directory = scratch.path().display().to_string();
         let environment = self.authorization();
@@ -123,11 +123,11 @@ impl Notes {
 enum Attempt {
     /// Somebody else wrote at the same time.
     Contended(String),
-    Failed(PostError),
+    Failed(ForgeError),
 }
 
-impl From<PostError> for Attempt {
-    fn from(error: PostError) -> Self {
+impl From<ForgeError> for Attempt {
+    fn from(error: ForgeError) -> Self {
         Self::Failed(error)
     }
 }
@@ -177,10 +177,10 @@ fn refusal(ran: &Ran) -> Attempt {
         return Attempt::Contended(why);
     }
     Attempt::Failed(if says(&["ot a git repository", "does not exist", "not found"]) {
-        PostError::refused(format!("{why}; correct clone_url or the repository's name"))
+        ForgeError::refused(format!("{why}; correct clone_url or the repository's name"))
     } else if says(&["ermission denied", "Authentication failed", "could not read Username"]) {
-        PostError::refused(format!("{why}; give the bridge the right to write the repository"))
+        ForgeError::refused(format!("{why}; give the bridge the right to write the repository"))
     } else {
-        PostError::retry(why)
+        ForgeError::retry(why)
     })
 }

@@ -1,47 +1,62 @@
 //! Statuses of Pagure, which calls them flags.
 
-use chrono::Utc;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
-use super::answer::{MAX_REFUSAL_BYTES, judge};
-use super::{PostError, StatusPost, request};
-use crate::config::ConfigError;
+use super::answer::Deed;
+use super::request::{Api, Call};
+use super::{Forge, ForgeError, StatusPost};
 
 /// Longest `uid` that Pagure documents, in characters.
 const UID_CHARS: usize = 32;
 
-/// A client with a token.
+/// A Pagure.
 #[derive(Debug, Clone)]
 pub(crate) struct Pagure {
-    client: reqwest::Client,
-    api_url: String,
-    token: SecretString,
+    pub(super) api: Api,
 }
 
 impl Pagure {
-    pub(super) fn new(api_url: &str, token: SecretString) -> Result<Self, ConfigError> {
-        Ok(Self { client: request::client()?, api_url: api_url.to_owned(), token })
-    }
-
     pub(super) async fn post_status(
         &self,
         repository: &RepositoryName,
         commit: &CommitId,
         post: &StatusPost,
-    ) -> Result<(), PostError> {
-        let url = format!("{}/{}/c/{commit}/flag", self.api_url, api_path(repository));
-        let request = self
-            .client
-            .post(url)
-            .header(AUTHORIZATION, format!("token {}", self.token.expose_secret()))
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(flag(repository, post));
-        let answer = request::send(request, MAX_REFUSAL_BYTES).await?;
-        judge(answer.status, &answer.headers, &answer.body, repository, Utc::now())
+    ) -> Result<(), ForgeError> {
+        let path = format!("/{}/c/{commit}/flag", api_path(repository));
+        let call = Call::post(Deed::Status, path).of(repository).form(flag(repository, post));
+        self.api.ask(call).await.map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct KeyAnswer {
+    webhook: Key,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    token: SecretString,
+}
+
+impl Forge {
+    /// The key that the forge signs the deliveries of a project with, where it makes one for each;
+    /// a fork has its own.
+    ///
+    /// # Errors
+    /// [`ForgeError::Denied`] when the token's user is no member of the project.
+    pub(crate) async fn webhook_key(
+        &self,
+        project: &RepositoryName,
+    ) -> Result<Option<SecretString>, ForgeError> {
+        let Self::Pagure(pagure) = self else { return Ok(None) };
+        let path = format!("/{}/webhook/token", api_path(project));
+        let answer: KeyAnswer =
+            pagure.api.read(Call::get(Deed::WebhookKey, path).of(project)).await?;
+        Ok(Some(answer.webhook.token))
     }
 }
 
@@ -69,7 +84,7 @@ fn uid(repository: &RepositoryName, context: &str) -> String {
 }
 
 /// The API says `fork` where a fork's full name says `forks`.
-fn api_path(repository: &RepositoryName) -> String {
+pub(super) fn api_path(repository: &RepositoryName) -> String {
     match repository.as_str().strip_prefix("forks/") {
         Some(fork) => format!("fork/{fork}"),
         None => repository.to_string(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use super::PostError;
+use super::ForgeError;
 
 /// How long one run of git may take; a push over a network is the longest.
 const GIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,24 +26,24 @@ pub(super) struct Ran {
 /// Runs git with arguments, environment beyond the fixed one, and standard input.
 ///
 /// # Errors
-/// [`PostError::Retry`] when it does not end in time, [`PostError::Refused`] when it cannot be
+/// [`ForgeError::Retry`] when it does not end in time, [`ForgeError::Refused`] when it cannot be
 /// started or says too much.
 pub(super) async fn git(
     arguments: &[&str],
     environment: &[(String, String)],
     input: &str,
-) -> Result<Ran, PostError> {
+) -> Result<Ran, ForgeError> {
     let run = run(arguments, environment, input);
     match tokio::time::timeout(GIT_TIMEOUT, run).await {
         Ok(Ok(Ran { output, .. })) if output.len() > MAX_OUTPUT_BYTES => {
-            Err(PostError::refused(format!("the note has more than {MAX_OUTPUT_BYTES} bytes")))
+            Err(ForgeError::refused(format!("the note has more than {MAX_OUTPUT_BYTES} bytes")))
         }
         Ok(Ok(ran)) => Ok(ran),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(PostError::refused("the program `git` is not installed on this machine"))
+            Err(ForgeError::refused("the program `git` is not installed on this machine"))
         }
-        Ok(Err(error)) => Err(PostError::retry(format!("cannot run git: {error}"))),
-        Err(_) => Err(PostError::retry("git did not end in time")),
+        Ok(Err(error)) => Err(ForgeError::retry(format!("cannot run git: {error}"))),
+        Err(_) => Err(ForgeError::retry("git did not end in time")),
     }
 }
 

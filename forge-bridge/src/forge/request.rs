@@ -1,42 +1,237 @@
-//! Plain requests to a forge's API.
+//! Requests to a forge's API: one client, one way to show who asks, one bound on what is read.
+//!
+//! Every URL is the configured base with a path of ours behind it, so that a token goes to its
+//! own forge only.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use chrono::Utc;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use workflows::names::RepositoryName;
 
-use super::answer::unsent;
-use super::{CONNECT_TIMEOUT, POST_TIMEOUT, PostError};
-use crate::config::ConfigError;
+use super::ForgeError;
+use super::answer::{Deed, judge, unsent};
+use super::app::App;
+use super::quiet::Quiet;
+use crate::config::{ConfigError, ForgeConfig, ForgeKind};
+use crate::outbound::Reach;
+
+/// Longest answer that is read, in bytes: a page of a hundred statuses or repositories, each
+/// with its owner.
+const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a forge answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Cut at the bound that the caller gave, or where it broke off.
+    /// Cut at the bound, or where it broke off.
     pub(super) body: Bytes,
 }
 
-/// A client that goes where it is told and nowhere else.
-pub(super) fn client() -> Result<reqwest::Client, ConfigError> {
-    reqwest::Client::builder()
-        .user_agent("strata")
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(POST_TIMEOUT)
-        // A redirected POST would arrive as a GET, and look like a success.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| ConfigError::Meaning(format!("cannot make a client: {error}")))
+/// Who asks.
+#[derive(Debug, Clone)]
+enum Asker {
+    /// A header with the token behind a word.
+    Token { header: &'static str, scheme: &'static str, token: SecretString },
+    /// A GitHub App, whose tokens last an hour.
+    App(App),
 }
 
-/// Sends a request and reads at most that much of the answer. A body that breaks off leaves the
-/// status code, which decides.
-pub(super) async fn send(
-    request: reqwest::RequestBuilder,
-    max_bytes: usize,
-) -> Result<Answer, PostError> {
+/// A forge's API. Clones share connections.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    client: reqwest::Client,
+    url: String,
+    asker: Asker,
+    pub(super) quiet: Quiet,
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    deed: Deed,
+    repository: Option<&'a RepositoryName>,
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    body: Option<(&'static str, Vec<u8>)>,
+    as_app: bool,
+    owner: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    /// Reads; `path` stands behind the API's base.
+    pub(super) fn get(deed: Deed, path: String) -> Self {
+        Self::new(Method::GET, deed, path)
+    }
+
+    /// Writes.
+    pub(super) fn post(deed: Deed, path: String) -> Self {
+        Self::new(Method::POST, deed, path)
+    }
+
+    pub(super) fn new(method: Method, deed: Deed, path: String) -> Self {
+        let (query, repository, body, owner) = (Vec::new(), None, None, None);
+        Self { deed, repository, method, path, query, body, as_app: false, owner }
+    }
+
+    /// The repository that it is about, which errors name and whose installation asks.
+    pub(super) fn of(mut self, repository: &'a RepositoryName) -> Self {
+        self.repository = Some(repository);
+        self
+    }
+
+    pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    pub(super) fn json(mut self, body: &impl Serialize) -> Self {
+        // A value of ours is JSON; were it none, the forge would refuse the empty body.
+        self.body = Some(("application/json", serde_json::to_vec(body).unwrap_or_default()));
+        self
+    }
+
+    pub(super) fn form(mut self, body: String) -> Self {
+        self.body = Some(("application/x-www-form-urlencoded", body.into_bytes()));
+        self
+    }
+
+    /// Asks as the App itself, and not as its installation.
+    pub(super) fn of_app(mut self) -> Self {
+        self.as_app = true;
+        self
+    }
+
+    /// Asks as the App's installation of an owner.
+    pub(super) fn of_owner(mut self, owner: &str) -> Self {
+        self.owner = Some(owner.to_owned());
+        self
+    }
+}
+
+impl Api {
+    /// The API of a configured forge, asked with its token or as its App.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting that is missing or wrong.
+    pub(super) fn open(
+        config: &ForgeConfig,
+        token: Option<SecretString>,
+    ) -> Result<Self, ConfigError> {
+        let refuse = |what: &str| ConfigError::Meaning(format!("forge `{}` {what}", config.name));
+        let url = config.api_url.as_deref().map(|url| url.trim_end_matches('/'));
+        let url = url.ok_or_else(|| refuse("needs api_url"))?;
+        let reach = Reach::of(config);
+        let parsed = reqwest::Url::parse(url).map_err(|_| refuse("has no URL in api_url"))?;
+        reach.check(&parsed).map_err(|error| refuse(&format!("has a bad api_url: {error}")))?;
+        let client = reach.client()?;
+        let asker = match (&config.app, token) {
+            (Some(app), _) => Asker::App(App::open(app, url, client.clone())?),
+            (None, Some(token)) => Asker::of(config.kind, token),
+            (None, None) => return Err(refuse("needs token_file")),
+        };
+        Ok(Self { client, url: url.to_owned(), asker, quiet: Quiet::default() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(kind: ForgeKind, url: &str, token: &str) -> Self {
+        let client = Reach::anywhere().client().unwrap();
+        let asker = Asker::of(kind, token.into());
+        Self { client, url: url.to_owned(), asker, quiet: Quiet::default() }
+    }
+
+    /// The App that asks, where one does.
+    pub(super) fn app(&self) -> Option<&App> {
+        match &self.asker {
+            Asker::App(app) => Some(app),
+            Asker::Token { .. } => None,
+        }
+    }
+
+    /// Sends a request and reads the answer, whatever its status code.
+    pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, ForgeError> {
+        let authorization = match &self.asker {
+            Asker::Token { header, scheme, token } => {
+                (*header, SecretString::from(format!("{scheme}{}", token.expose_secret())))
+            }
+            Asker::App(app) => {
+                let repository = call.repository.filter(|_| !call.as_app);
+                let bearer = app.bearer(repository, call.owner.as_deref()).await?;
+                (AUTHORIZATION.as_str(), bearer)
+            }
+        };
+        let mut value = HeaderValue::from_str(authorization.1.expose_secret())
+            .map_err(|_| ForgeError::refused("the token has characters that no header may have"))?;
+        value.set_sensitive(true);
+        let mut request = self
+            .client
+            .request(call.method, format!("{}{}", self.url, call.path))
+            .query(&call.query)
+            .header(authorization.0, value);
+        if let Some((content_type, body)) = call.body {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
+        }
+        read(request).await
+    }
+
+    /// Sends a request whose answer must be a good one.
+    pub(super) async fn ask(&self, call: Call<'_>) -> Result<Answer, ForgeError> {
+        let (deed, repository) = (call.deed, call.repository);
+        let answer = self.send(call).await?;
+        judge(&answer, deed, repository, Utc::now())?;
+        Ok(answer)
+    }
+
+    /// Sends a request and reads the JSON of its answer.
+    pub(super) async fn read<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, ForgeError> {
+        self.ask(call).await?.json()
+    }
+
+    /// As [`Api::read`], with `None` for what the forge does not have.
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        call: Call<'_>,
+    ) -> Result<Option<T>, ForgeError> {
+        let (deed, repository) = (call.deed, call.repository);
+        let answer = self.send(call).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        judge(&answer, deed, repository, Utc::now())?;
+        answer.json().map(Some)
+    }
+}
+
+impl Answer {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            ForgeError::retry(format!("the forge's answer is not as it documents it: {error}"))
+        })
+    }
+}
+
+impl Asker {
+    fn of(kind: ForgeKind, token: SecretString) -> Self {
+        let (header, scheme) = match kind {
+            ForgeKind::Github => ("authorization", "Bearer "),
+            ForgeKind::Gitlab => ("private-token", ""),
+            ForgeKind::Forgejo | ForgeKind::Gitea | ForgeKind::Pagure | ForgeKind::Git => {
+                ("authorization", "token ")
+            }
+        };
+        Self::Token { header, scheme, token }
+    }
+}
+
+/// A body that breaks off leaves the status code, which decides.
+async fn read(request: reqwest::RequestBuilder) -> Result<Answer, ForgeError> {
     let mut response = request.send().await.map_err(|error| unsent(&error))?;
     let mut body = BytesMut::new();
     while let Ok(Some(chunk)) = response.chunk().await {
-        if body.len() + chunk.len() > max_bytes {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             break;
         }
         body.extend_from_slice(&chunk);

@@ -5,10 +5,12 @@ mod fake;
 use std::path::Path;
 use std::process::Command;
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::*;
-pub(crate) use fake::{FakeForge, TOKEN, serve};
+pub(crate) use fake::{FakeForge, TOKEN, Weather, serve};
 
 fn commit() -> CommitId {
     CommitId::parse(&"1a".repeat(20)).unwrap()
@@ -24,6 +26,7 @@ fn post(state: StatusState) -> StatusPost {
         state,
         description: "Built httpd-container-2.4-1.f43".to_owned(),
         target_url: "https://strata.example/runs/7".to_owned(),
+        annotations: Vec::new(),
     }
 }
 
@@ -39,7 +42,11 @@ fn config(kind: ForgeKind, url: &str, directory: &Path, token: &str) -> ForgeCon
         clone_url: format!("{url}/{{repository}}.git"),
         token_file: (kind != ForgeKind::Git).then_some(token_file),
         clone_token_file: None,
+        app: None,
+        allow_private: false,
+        repositories: Vec::new(),
         max_body_bytes: 1024,
+        bots: Vec::new(),
     }
 }
 
@@ -75,7 +82,7 @@ async fn a_wrong_token_is_refused_and_not_told() {
         let forge = Forge::open(&config).unwrap();
         let answer = forge.post_status(&repository(), &commit(), &post(StatusState::Error)).await;
         match answer {
-            Err(PostError::Refused { why }) => assert!(why.contains("token_file"), "{why}"),
+            Err(ForgeError::Refused { why }) => assert!(why.contains("token_file"), "{why}"),
             other => panic!("{kind:?}: {other:?}"),
         }
         assert!(!format!("{forge:?}").contains("gu3ss"), "{forge:?}");
@@ -93,17 +100,17 @@ async fn outages_and_limits_are_left_to_the_reporter() {
         let status = post(StatusState::Pending);
         let ask = || forge.post_status(&repository, &commit, &status);
         fake.answer_next(StatusCode::SERVICE_UNAVAILABLE, &[]);
-        assert!(matches!(ask().await, Err(PostError::Retry { after: None, .. })), "{kind:?}");
+        assert!(matches!(ask().await, Err(ForgeError::Retry { after: None, .. })), "{kind:?}");
         fake.answer_next(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "30")]);
         let after = Some(Duration::from_secs(30));
         assert!(
-            matches!(ask().await, Err(PostError::Retry { after: a, .. }) if a == after),
+            matches!(ask().await, Err(ForgeError::Retry { after: a, .. }) if a == after),
             "{kind:?}"
         );
         assert_eq!(fake.requests(), 2, "{kind:?} tried again by itself");
         ask().await.unwrap();
         drop(fake);
-        assert!(matches!(ask().await, Err(PostError::Retry { .. })), "{kind:?}");
+        assert!(matches!(ask().await, Err(ForgeError::Retry { .. })), "{kind:?}");
     }
 }
 
@@ -194,13 +201,13 @@ async fn a_lock_of_a_killed_git_is_waited_for_and_a_missing_repository_is_not() 
     std::fs::write(&lock, "").unwrap();
     let status = post(StatusState::Pending);
     let answer = forge.post_status(&repository(), &commit, &status).await;
-    assert!(matches!(answer, Err(PostError::Retry { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(ForgeError::Retry { .. })), "{answer:?}");
     std::fs::remove_file(&lock).unwrap();
     forge.post_status(&repository(), &commit, &status).await.unwrap();
 
     let none = RepositoryName::parse("containers/none").unwrap();
     let answer = forge.post_status(&none, &commit, &status).await;
-    assert!(matches!(answer, Err(PostError::Refused { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(ForgeError::Refused { .. })), "{answer:?}");
 }
 
 #[tokio::test]
@@ -227,7 +234,7 @@ async fn a_remote_repository_gets_its_notes_by_push() {
         .post_status(&repository(), &commit, &post(StatusState::Error))
         .await;
     match answer {
-        Err(PostError::Refused { why }) => assert!(!why.contains("gu3ss"), "{why}"),
+        Err(ForgeError::Refused { why }) => assert!(!why.contains("gu3ss"), "{why}"),
         other => panic!("{other:?}"),
     }
 }

@@ -1,6 +1,7 @@
 //! What an event asks to be built, before any file is read.
 
 use workflows::asked::BuildAsked;
+use workflows::dispatch::Dispatch;
 use workflows::event::{Event, PullRequestAction, Trust, WorkflowRef};
 use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
@@ -8,7 +9,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
 use workflows::selection::Origin;
 
-use crate::store::planning::{Decision, Priority};
+use crate::store::planning::{Decision, Priority, PullSubject};
 
 /// What to build and where to look for the definitions.
 #[derive(Debug, Clone)]
@@ -36,6 +37,12 @@ pub(crate) struct Target {
     pub(crate) only: Option<Vec<WorkflowRef>>,
     /// What a person asked for.
     pub(crate) asked: Option<BuildAsked>,
+    /// The workflow that a person asked for.
+    pub(crate) dispatch: Option<Dispatch>,
+    /// Of a pull request.
+    pub(crate) pull: Option<PullSubject>,
+    /// The release by whose rules a pull request is built that goes into the branch of another.
+    pub(crate) other_release: Option<String>,
 }
 
 impl Target {
@@ -150,10 +157,19 @@ pub(crate) fn target<'a>(
                 honours_skip_marker: true,
                 only: None,
                 asked: None,
+                dispatch: None,
+                pull: Some(PullSubject {
+                    number: pull.number,
+                    head: pull.head.clone(),
+                    waits: true,
+                }),
+                other_release: None,
             };
             Ok((target, release))
         }
         Event::BuildAsked(asked) => asked_target(asked, releases),
+        // Its commit is looked up before anybody asks what to build.
+        Event::Dispatch(_) => skip("the head of the branch is not known"),
         Event::Schedule(due) => {
             let release = release_of(releases, &due.ref_name).map_err(Decision::Skip)?;
             let late = due.late_by_seconds.map(|s| format!(", {s} s late")).unwrap_or_default();
@@ -182,6 +198,12 @@ pub(crate) fn target<'a>(
                 ..branch_target(repository, ref_name, None, &rebuild.commit, None, releases)?.0
             };
             Ok((target, release))
+        }
+        Event::PullRequestClosed(closed) => {
+            skip(&format!("pull request {} is over; nothing to build", closed.number))
+        }
+        Event::PullRequestCommented(said) => {
+            skip(&format!("a comment on pull request {} builds nothing by itself", said.number))
         }
         Event::BranchDeleted(gone) => Err(Decision::BranchGone {
             repository: gone.repository.clone(),
@@ -227,6 +249,27 @@ fn branch_target<'a>(
         honours_skip_marker: true,
         only: None,
         asked: None,
+        dispatch: None,
+        pull: None,
+        other_release: None,
+    };
+    Ok((target, release))
+}
+
+/// A run that a person asks for, at the head of its branch.
+pub(crate) fn dispatch_target<'a>(
+    dispatch: &Dispatch,
+    head: &CommitId,
+    releases: &'a [ReleasePolicy],
+) -> Result<(Target, &'a ReleasePolicy), Decision> {
+    let Dispatch { repository, ref_name, actor, .. } = dispatch;
+    let (target, release) = branch_target(repository, ref_name, None, head, None, releases)?;
+    let target = Target {
+        cause: format!("asked by {actor}"),
+        sets_schedules: false,
+        honours_skip_marker: false,
+        dispatch: Some(dispatch.clone()),
+        ..target
     };
     Ok((target, release))
 }

@@ -4,10 +4,15 @@ use askama::Template;
 use axum::extract::{Path, State};
 use chrono::Utc;
 use workflows::ids::{DeliveryId, RunId};
+use workflows::log_commands::Annotation;
+use workflows::protocol::MAX_ANNOTATIONS;
 use workflows::state::{JobState, Outcome, RunState};
+use workflows::summary;
 
+use super::folding::{LogPart, folded};
 use super::frame::{Frame, Section};
 use super::links::{commit_url, log_path, with_query};
+use super::session::{Session, Visitor};
 use super::{Asked, Page, PageError, html};
 use crate::app::AppState;
 use crate::logs::{Logs, Tail, tail};
@@ -17,6 +22,13 @@ use crate::views::{DeliveryDetail, Job, RunDetail};
 const TAIL_BYTES: u64 = 24 << 10;
 /// Jobs whose logs a page shows; a page of a large run stays a page.
 const MAX_TAILS: usize = 32;
+/// Markdown of steps that a page shows, in bytes, of all jobs together: its HTML may be some times
+/// longer.
+const MAX_SUMMARIES_BYTES: usize = 1 << 20;
+/// Remarks of steps that a page shows, of all jobs together.
+const MAX_REMARKS: usize = MAX_ANNOTATIONS;
+/// What stands in the place of a summary for which there is no room.
+const LEFT_OUT: &str = "<p>This summary would make the page too long.</p>\n";
 /// Logs that a page follows: browsers open six connections to a host, and a page needs one more.
 const MAX_STREAMS: usize = 4;
 
@@ -27,6 +39,8 @@ struct RunPage {
     commit_url: Option<String>,
     jobs: Vec<ShownJob>,
     detail: RunDetail,
+    /// Who may press its buttons.
+    session: Option<Session>,
 }
 
 /// A job with what the page shows of its log.
@@ -38,42 +52,102 @@ struct ShownJob {
     stream: Option<String>,
     /// Whether the log is of interest without being asked for.
     open: bool,
+    /// What its steps wrote for people, as HTML.
+    summary: Option<String>,
 }
 
-pub(super) async fn run(State(app): State<AppState>, Asked(Path(id)): Asked<Path<RunId>>) -> Page {
+pub(super) async fn run(
+    State(app): State<AppState>,
+    Visitor(session): Visitor,
+    Asked(Path(id)): Asked<Path<RunId>>,
+) -> Page {
     let detail = app.store.show_run(id).await?;
     let mut detail = detail.ok_or_else(|| PageError::NotFound(format!("There is no run {id}.")))?;
     let run = &detail.run;
     let commit_url = commit_url(&app.config, &run.forge, &run.repository, &run.commit);
     let mut jobs = Vec::with_capacity(detail.jobs.len());
-    let mut streams = 0;
+    let (mut streams, mut room) = (0, Room::default());
     for (position, job) in std::mem::take(&mut detail.jobs).into_iter().enumerate() {
         let mut shown = ShownJob::new(id, job);
+        room.bound(&mut shown.job.annotations);
         if position < MAX_TAILS {
+            shown.summary = shown.job.summary.as_deref().map(|text| room.html(text));
             shown.add_log(&app.logs, streams < MAX_STREAMS).await?;
             streams += usize::from(shown.stream.is_some());
         }
         jobs.push(shown);
     }
-    html(&RunPage { frame: Frame::new(Section::Runs, Utc::now()), commit_url, jobs, detail })
+    let frame = Frame::new(Section::Runs, Utc::now());
+    html(&RunPage { frame, commit_url, jobs, detail, session })
+}
+
+/// How much of what steps say a page still takes; what they say is a stranger's.
+struct Room {
+    summaries: usize,
+    remarks: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { summaries: MAX_SUMMARIES_BYTES, remarks: MAX_REMARKS }
+    }
+}
+
+impl Room {
+    fn html(&mut self, markdown: &str) -> String {
+        match self.summaries.checked_sub(markdown.len()) {
+            Some(left) => {
+                self.summaries = left;
+                summary::html(markdown)
+            }
+            None => LEFT_OUT.to_owned(),
+        }
+    }
+
+    fn bound(&mut self, remarks: &mut Vec<Annotation>) {
+        remarks.truncate(self.remarks);
+        self.remarks -= remarks.len();
+    }
 }
 
 impl RunPage {
     fn is_over(&self) -> bool {
         self.detail.run.state == RunState::Finished
     }
+
+    /// Whether somebody has to approve it first.
+    fn waits(&self) -> bool {
+        self.jobs.iter().any(|shown| shown.job.state == JobState::Held)
+    }
+
+    /// Whether some of its jobs could run again without the others.
+    fn has_failed(&self) -> bool {
+        let well = |job: &Job| matches!(job.outcome, Some(Outcome::Success | Outcome::Skipped));
+        self.jobs.iter().any(|shown| !well(&shown.job))
+    }
 }
 
 impl ShownJob {
     fn new(run: RunId, job: Job) -> Self {
         let well = matches!(job.outcome, Some(Outcome::Success | Outcome::Skipped));
-        Self { log_path: log_path(run, &job.name), log: None, stream: None, open: !well, job }
+        let run = job.kept_from.unwrap_or(run);
+        let log_path = log_path(run, &job.name);
+        Self { log_path, log: None, stream: None, open: !well, summary: None, job }
+    }
+
+    /// The log in parts; one that is followed is a single one, since more comes to its end.
+    fn parts(&self) -> Vec<LogPart<'_>> {
+        match &self.log {
+            None => Vec::new(),
+            Some(log) if self.stream.is_some() => vec![LogPart { title: None, text: &log.text }],
+            Some(log) => folded(&log.text),
+        }
     }
 
     /// Reads the end of the log; a job that is not over may be followed from there.
     async fn add_log(&mut self, logs: &Logs, may_follow: bool) -> Result<(), PageError> {
         let over = self.job.state == JobState::Finished;
-        if over && self.job.attempt == 0 {
+        if self.job.kept_from.is_some() || over && self.job.attempt == 0 {
             return Ok(());
         }
         let attempt = self.job.attempt.max(1);
@@ -106,4 +180,27 @@ pub(super) async fn delivery(
         detail.ok_or_else(|| PageError::NotFound(format!("There is no delivery {id}.")))?;
     let decoded = detail.decoded.as_ref().map(|event| format!("{event:#}"));
     html(&DeliveryPage { frame: Frame::new(Section::Deliveries, Utc::now()), detail, decoded })
+}
+
+#[cfg(test)]
+mod tests {
+    use workflows::log_commands::LogCommand;
+
+    use super::*;
+
+    #[test]
+    fn what_the_steps_of_all_jobs_say_stays_a_page() {
+        let mut room = Room::default();
+        let long = "x".repeat(MAX_SUMMARIES_BYTES);
+        assert!(room.html(&long).len() > MAX_SUMMARIES_BYTES);
+        assert_eq!(room.html("y"), LEFT_OUT);
+        let Some(LogCommand::Annotation(one)) = LogCommand::parse("::notice::x") else {
+            panic!("a notice is an annotation")
+        };
+        let mut remarks = vec![one; MAX_REMARKS - 1];
+        room.bound(&mut remarks);
+        assert_eq!(remarks.len(), MAX_REMARKS - 1);
+        room.bound(&mut remarks);
+        assert_eq!(remarks.len(), 1);
+    }
 }

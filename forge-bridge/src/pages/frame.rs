@@ -82,11 +82,11 @@ impl Frame {
     /// The class that colours a state, an outcome or a status.
     pub(super) fn tone(&self, word: &str) -> &'static str {
         match word {
-            "success" | "planned" => "ok",
-            "failure" | "timed_out" => "bad",
+            "success" | "planned" | "done" => "ok",
+            "failure" | "timed_out" | "refused" => "bad",
             "error" => "fault",
             "running" | "leased" | "publishing" => "live",
-            "queued" | "unpinned" | "waiting" | "pending" | "new" => "wait",
+            "queued" | "held" | "unpinned" | "waiting" | "pending" | "new" | "due" => "wait",
             _ => "dim",
         }
     }
@@ -95,6 +95,7 @@ impl Frame {
     pub(super) fn words(&self, word: &str) -> String {
         match word {
             "leased" => "running".to_owned(),
+            "held" => "waiting for approval".to_owned(),
             _ => word.replace('_', " "),
         }
     }

@@ -11,7 +11,6 @@ use super::frame::{Frame, Section};
 use super::links::with_query;
 use super::{Asked, Page, PageError, html};
 use crate::app::AppState;
-use crate::rebuilds::world::World;
 use crate::views::{Stale, StaleFilter};
 
 #[derive(Template)]
@@ -28,7 +27,7 @@ pub(super) async fn table(
     Asked(Query(filter)): Asked<Query<StaleFilter>>,
 ) -> Page {
     let now = Utc::now();
-    let world = World::load(&app.store, &app.config, now).await?;
+    let world = app.worlds.now(now).await?;
     let stale = world.show_stale(filter.release.as_deref(), now);
     let releases = app.config.releases.iter().map(|release| release.name.clone()).collect();
     html(&RebuildsPage { frame: Frame::new(Section::Rebuilds, now), filter, releases, stale })
@@ -66,7 +65,7 @@ pub(super) async fn picture(
     Asked(Query(filter)): Asked<Query<StaleFilter>>,
 ) -> Result<Response, PageError> {
     let now = Utc::now();
-    let world = World::load(&app.store, &app.config, now).await?;
+    let world = app.worlds.now(now).await?;
     let picture = filter
         .release
         .and_then(|release| world.picture(&release, now))

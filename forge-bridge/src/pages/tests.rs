@@ -1,5 +1,6 @@
 //! Pages and API over real HTTP, on a store whose rows other parts of the bridge would write.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,12 +14,20 @@ use workflows::ids::JobId;
 
 use crate::app::{AppState, MAX_FOLLOWERS};
 use crate::config::Config;
+use crate::forge_check::Checker;
+use crate::key_keeper::KeyKeeper;
 use crate::logs::Logs;
+use crate::rebuilds::world::Worlds;
+use crate::sources::Sources;
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::views::{
     Deliveries, DeliveryDetail, ErrorBody, LogPage, Overview, Replayed, RunDetail, Runs,
 };
 use crate::wakes::Wakes;
+
+mod rebuilds;
+mod session;
 
 const SEED: &str = include_str!("tests/seed.sql");
 const TOKEN: &str = "operators-token";
@@ -46,6 +55,12 @@ impl Served {
             kind = "forgejo"
             webhook_secret_file = "none"
             clone_url = "https://forge.example/{{repository}}.git"
+            [[release]]
+            name = "f43"
+            branches = ["f43"]
+            registry = "registry.example"
+            namespace = "f43"
+            rebuild = {{ autorebuild = true }}
             "#,
             state_dir.path().display(),
             token_file.display()
@@ -59,14 +74,27 @@ impl Served {
 
     async fn serve(store: Store, config: Config, state_dir: TempDir) -> Self {
         let logs = Logs::open(state_dir.path()).unwrap();
+        let config = Arc::new(config);
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let shutdown = CancellationToken::new();
+        let forges = Arc::new(HashMap::new());
+        let keys = KeyKeeper::new(Arc::clone(&config), Arc::clone(&forges), Arc::default());
+        let checker = Checker {
+            config: Arc::clone(&config),
+            store: store.clone(),
+            sources: Arc::new(Sources::new(Arc::clone(&config), Arc::default())),
+            forges,
+            keys: Arc::new(keys),
+        };
         let app = AppState {
+            worlds: Worlds::new(store.clone(), Arc::clone(&config)),
             store,
             logs,
-            config: Arc::new(config),
+            config,
             metrics,
             wakes: Wakes::default(),
+            vault: Arc::new(Vault::open(&state_dir.path().join("secrets.key"), 0).unwrap()),
+            checker: Arc::new(checker),
             clone_tokens: Arc::default(),
             instance: "test".to_owned(),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
@@ -334,4 +362,16 @@ async fn plain_text_and_parts_are_cleaned_and_complete() {
         }
     }
     assert_eq!((joined.len(), from), (text.len(), offset));
+}
+
+#[tokio::test]
+async fn a_bridge_whose_store_is_gone_lives_and_is_not_ready() {
+    let served = Served::start().await;
+    let statuses = async || {
+        let (health, ready) = (served.get("/healthz").await, served.get("/readyz").await);
+        (health.status(), ready.status())
+    };
+    assert_eq!(statuses().await, (StatusCode::OK, StatusCode::OK));
+    served.app.store.close().await;
+    assert_eq!(statuses().await, (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
 }

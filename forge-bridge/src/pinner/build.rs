@@ -4,23 +4,28 @@
 use std::collections::BTreeMap;
 
 use workflows::event::Trust;
-use workflows::gate::{self, Asked, Gated, Inspection, ParentFacts};
+use workflows::gate::{self, Admission, Asked, Gated, Inspection, ParentFacts};
 use workflows::image::{BuildMode, ParentPin, Reference};
 use workflows::plan::DraftAction;
 use workflows::rebuild::ParentKind;
 use workflows::release::ReleasePolicy;
 use workflows::state::Fault;
 
+use super::spec::target;
 use super::{Pinner, Unpinnable};
 use crate::registry::{RegistryError, ResolvedImage};
 use crate::store::jobs::Ending;
-use crate::store::pinning::{NvrRequest, UnpinnedJob};
+use crate::store::pinning::{Claim, NvrRequest, UnpinnedJob};
 
 /// A layered build with everything known.
 pub(super) struct BuildFacts {
     pub(super) pins: Vec<ParentPin>,
     /// Which of the pins the image stands on; `None` for an image from nothing.
     pub(super) parent: Option<ParentPin>,
+    /// What the FROM lines name, in their order.
+    pub(super) parent_images: Vec<String>,
+    /// Those of the workflow, over those of the release.
+    pub(super) build_args: BTreeMap<String, String>,
     pub(super) mode: BuildMode,
     pub(super) gated: Gated,
     pub(super) nvr: Option<NvrRequest>,
@@ -44,14 +49,17 @@ impl Pinner {
         job: &UnpinnedJob,
         release: &ReleasePolicy,
     ) -> Result<Option<BuildFacts>, Unpinnable> {
-        let Some(asked) = asked(job, release) else { return Ok(None) };
+        let Some(mut asked) = asked(job) else { return Ok(None) };
         let mode = asked.mode;
         let (files, commit_time) = self.read_files(job, &asked).await?;
-        let hosts: Vec<String> =
-            self.config.registries.iter().map(|registry| registry.host.clone()).collect();
+        let build_args = release.build_args_with(&asked.build_args, commit_time);
+        asked.build_args.clone_from(&build_args);
+        let hosts = self.hosts();
         let policy = release.clone();
-        let mut inspection = apart(move || gate::inspect(asked, &files, policy, &hosts)).await?;
-        let pinned = self.pin_all(&mut inspection).await;
+        let mut inspection =
+            apart(move || gate::inspect(asked, &files, policy, Admission::ByRelease(&hosts)))
+                .await?;
+        let pinned = self.pin_all(&mut inspection, release).await?;
         // Nobody should wait for a registry to learn that the Dockerfile is wrong.
         if let (Some(stopped), false) = (pinned.stopped, inspection.is_refused()) {
             return Err(stopped);
@@ -66,6 +74,10 @@ impl Pinner {
             release: release_of(job, &gated),
             place: gated.release_place.clone(),
             dist_tag: release.dist_tag.clone(),
+            claim: Some(Claim {
+                target: target(release, &gated.labels.name),
+                assigned: release.holder_of(&gated.labels.component, &gated.labels.name).cloned(),
+            }),
         });
         let parent = gated.base_stage.and_then(|stage| pinned.parents.get(&stage));
         let parent = parent.map(|(pin, _)| pin.clone());
@@ -75,20 +87,44 @@ impl Pinner {
                 pin.kind = Some(ParentKind::Parent);
             }
         }
-        Ok(Some(BuildFacts { pins, parent, mode, gated, nvr, commit_time }))
+        let parent_images = pinned.parents.into_values().map(|(pin, _)| pin.written).collect();
+        Ok(Some(BuildFacts {
+            pins,
+            parent,
+            parent_images,
+            build_args,
+            mode,
+            gated,
+            nvr,
+            commit_time,
+        }))
     }
 
     /// Pins every image that the Dockerfile names; what is wrong with one goes to the inspection.
-    async fn pin_all(&self, inspection: &mut Inspection) -> Pinned {
+    async fn pin_all(
+        &self,
+        inspection: &mut Inspection,
+        release: &ReleasePolicy,
+    ) -> Result<Pinned, Unpinnable> {
+        let world = self.worlds.known().await.map_err(|error| Unpinnable::Later {
+            registry: None,
+            fault: Fault::Bug,
+            why: error.to_string(),
+        })?;
         let mut pinned = Pinned::default();
         let mut known: BTreeMap<Reference, Result<ResolvedImage, String>> = BTreeMap::new();
         for image in inspection.images().to_vec() {
             if !known.contains_key(&image.reference) {
-                let answer = match self.registries.resolve(&image.reference).await {
-                    Ok(resolved) => Ok(resolved),
-                    Err(
-                        error @ (RegistryError::Unknown { .. } | RegistryError::NotAllowed { .. }),
-                    ) => Err(error.to_string()),
+                let place =
+                    world.graph.place_of(&world.policy, &release.name, &image.reference).clone();
+                let answer = match self.resolve_at(&place, &image.reference).await {
+                    Ok((resolved, note)) => {
+                        if let Some(note) = note {
+                            inspection.add_note(image.line, note);
+                        }
+                        Ok(resolved)
+                    }
+                    Err(error) if !error.may_pass() => Err(error.to_string()),
                     Err(error) => {
                         let place = format!("{}:{}", inspection.dockerfile(), image.line);
                         pinned.stopped.get_or_insert(Unpinnable::from_registry(error, &place));
@@ -111,6 +147,7 @@ impl Pinner {
                         let facts = ParentFacts {
                             env: resolved.facts.env.clone(),
                             labels: resolved.facts.labels.clone(),
+                            on_build: resolved.facts.on_build.clone(),
                         };
                         pinned.parents.insert(stage, (pin.clone(), facts));
                     }
@@ -122,7 +159,32 @@ impl Pinner {
                 None => {}
             }
         }
-        pinned
+        Ok(pinned)
+    }
+
+    /// What a parent is now at the side of promotion that the release chooses, with a word for
+    /// the log where that is another name than the Dockerfile has. One that was never promoted is
+    /// taken by the name that it has there: the first build of a line stands on something too.
+    async fn resolve_at(
+        &self,
+        place: &Reference,
+        named: &Reference,
+    ) -> Result<(ResolvedImage, Option<String>), RegistryError> {
+        if place == named {
+            return Ok((self.registries.resolve(named).await?, None));
+        }
+        match self.registries.resolve(place).await {
+            Ok(resolved) => {
+                let note =
+                    format!("{named} is taken as {place}, as the release says in `propagate`");
+                Ok((resolved, Some(note)))
+            }
+            Err(RegistryError::Unknown { .. }) => {
+                let note = format!("{named} is taken as it is: {place} does not exist yet");
+                Ok((self.registries.resolve(named).await?, Some(note)))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -148,18 +210,21 @@ fn release_of(job: &UnpinnedJob, gated: &Gated) -> Option<String> {
 }
 
 /// The layered build of a job; `workflows::plan` refuses a second one.
-fn asked(job: &UnpinnedJob, policy: &ReleasePolicy) -> Option<Asked> {
+fn asked(job: &UnpinnedJob) -> Option<Asked> {
     job.draft.steps.iter().find_map(|step| match &step.action {
         DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release } => {
             Some(Asked {
                 dockerfile: dockerfile.clone(),
                 context: context.clone(),
-                build_args: policy.build_args_with(build_args),
+                build_args: build_args.clone(),
                 mode: if job.is_push() { *mode } else { BuildMode::Scratch },
                 release: release.clone(),
             })
         }
-        DraftAction::Run { .. } | DraftAction::Checkout | DraftAction::TestImage { .. } => None,
+        DraftAction::Run { .. }
+        | DraftAction::Checkout
+        | DraftAction::TestImage { .. }
+        | DraftAction::Action { .. } => None,
     })
 }
 

@@ -20,10 +20,10 @@ impl Pinner {
         let wanted = gate::wanted(asked);
         let read = move |fetched: &Fetched| {
             let mirror = &fetched.mirror;
-            let root = match mirror.list(&commit, "") {
-                Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+            let (root, root_is_cut) = match mirror.list(&commit, "") {
+                Ok(entries) => (entries.into_iter().map(|entry| entry.name).collect(), false),
                 // Its names are looked at for slips only.
-                Err(GitError::TooLarge(_)) => Vec::new(),
+                Err(GitError::TooLarge(_)) => (Vec::new(), true),
                 Err(error) => return Err(error),
             };
             let mut contents = BTreeMap::new();
@@ -31,7 +31,7 @@ impl Pinner {
                 let content = content(mirror, &commit, &path, max_bytes)?;
                 contents.insert(path, content);
             }
-            Ok((Files { root, contents }, mirror.commit_facts(&commit)?.time))
+            Ok((Files { root, root_is_cut, contents }, mirror.commit_facts(&commit)?.time))
         };
         let read = self.sources.at_commit(
             &job.forge,
@@ -44,7 +44,7 @@ impl Pinner {
     }
 }
 
-fn content(
+pub(super) fn content(
     mirror: &Mirror,
     commit: &str,
     path: &str,

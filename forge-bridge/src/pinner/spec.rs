@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
+use workflows::cache;
+use workflows::dockerfile::LayeredLabels;
 use workflows::event::Trust;
 use workflows::gate::Gated;
-use workflows::image::{Nvr, Reference, Tag, TagPlan};
-use workflows::job::{BuildSpec, JobSpec, Limits, RebuildFacts, Source, StepAction, StepSpec};
+use workflows::image::{Nvr, ParentPin, Reference, Tag, TagPlan};
+use workflows::job::{
+    BuildSpec, ImageNames, JobSpec, Limits, RebuildFacts, ServiceSpec, Source, StepAction,
+};
 use workflows::labels::{self, LabelFacts};
 use workflows::plan::{DraftAction, StepDraft};
 use workflows::release::ReleasePolicy;
@@ -26,31 +31,70 @@ pub(super) fn complete(
     nvr: Option<&Nvr>,
     now: DateTime<Utc>,
 ) -> JobSpec {
-    let clone_url = forge.clone_url_of(&job.repository);
-    let step = |draft: &StepDraft| StepSpec {
-        name: draft.name.clone(),
-        env: draft.env.clone(),
-        action: action(&draft.action, job, release, &clone_url, facts, nvr, now),
+    let source = Source {
+        forge: job.forge.clone(),
+        repository: job.repository.clone(),
+        clone_url: forge.clone_url_of(&job.repository),
+        ref_name: job.ref_name.clone(),
+        fetch_ref: job.fetch_ref.clone(),
+        commit: job.commit.clone(),
+    };
+    let step = |draft: &StepDraft| {
+        draft.spec(action(&draft.action, job, release, &source, facts, nvr, now))
     };
     JobSpec {
         name: job.draft.name.clone(),
-        source: Source {
-            forge: job.forge.clone(),
-            repository: job.repository.clone(),
-            clone_url: clone_url.clone(),
-            ref_name: job.ref_name.clone(),
-            fetch_ref: job.fetch_ref.clone(),
-            commit: job.commit.clone(),
-        },
         release: release.name.clone(),
         trust: job.trust,
         image: facts.image.clone(),
         env: job.draft.env.clone(),
         steps: job.draft.steps.iter().map(step).collect(),
+        source,
         limits: limits(&release.limits, job, facts),
         network: release.network,
+        egress: release.egress_places(),
         runs_on: job.draft.runs_on.clone(),
+        contexts: contexts(job, facts, nvr),
+        env_templates: job.draft.env_templates.clone(),
+        outputs: job.draft.outputs.clone(),
+        services: services(job, facts),
+        container: job.draft.container.clone(),
+        actions: facts.actions.clone(),
     }
+}
+
+/// The services with their images pinned.
+fn services(job: &UnpinnedJob, facts: &Facts) -> Vec<ServiceSpec> {
+    let pinned = job.draft.services.iter().zip(&facts.services);
+    pinned.map(|(draft, image)| draft.spec(image.clone())).collect()
+}
+
+/// What the runner's expressions can name that is known here. A job of an older version's run has
+/// none, and no expression either.
+fn contexts(job: &UnpinnedJob, facts: &Facts, nvr: Option<&Nvr>) -> BTreeMap<String, Json> {
+    let Some(known) = &job.facts else { return BTreeMap::new() };
+    let matrix = job.draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
+    let key = Some(job.draft.key.as_str());
+    let mut contexts = known.values(&job.workflow, key, Some(&matrix), &job.draft.strategy());
+    contexts.insert("needs".to_owned(), job.needs.clone().unwrap_or_else(|| json!({})));
+    let pins = facts.build.iter().flat_map(|build| &build.pins);
+    let parent = |pin: &ParentPin| {
+        json!({
+            "name": pin.written, "reference": pin.reference.to_string(),
+            "digest": pin.digest.as_str()
+        })
+    };
+    contexts.insert("parents".to_owned(), pins.map(parent).collect());
+    if let Some(build) = &facts.build {
+        let labels = &build.gated.labels;
+        let image = json!({
+            "component": labels.component, "name": labels.name, "version": labels.version,
+            "release": release_of(job, nvr), "nvr": nvr.map(ToString::to_string),
+            "mode": build.mode.to_string()
+        });
+        contexts.insert("image".to_owned(), image);
+    }
+    contexts
 }
 
 /// A workflow or a repository may ask for less time than the release grants, never for more.
@@ -65,18 +109,13 @@ fn action(
     draft: &DraftAction,
     job: &UnpinnedJob,
     release: &ReleasePolicy,
-    clone_url: &str,
+    source: &Source,
     facts: &Facts,
     nvr: Option<&Nvr>,
     now: DateTime<Utc>,
 ) -> StepAction {
     match (draft, &facts.build) {
-        (DraftAction::Run { script, shell, working_directory }, _) => StepAction::Run {
-            script: script.clone(),
-            shell: *shell,
-            working_directory: working_directory.clone(),
-        },
-        (DraftAction::LayeredBuild { dockerfile, context, build_args, .. }, Some(build)) => {
+        (DraftAction::LayeredBuild { dockerfile, context, .. }, Some(build)) => {
             StepAction::LayeredBuild(Box::new(BuildSpec {
                 dockerfile: dockerfile.clone(),
                 context: context.clone(),
@@ -84,10 +123,13 @@ fn action(
                 source_registry: source_registry(release).to_owned(),
                 sources: release.lookaside.clone(),
                 artifacts: release.artifacts.clone(),
-                build_args: release.build_args_with(build_args),
-                labels: labels_of(job, release, clone_url, build, nvr),
+                add_url: release.policy.add_url,
+                names: Some(names(&build.gated.labels)),
+                parent_images: build.parent_images.clone(),
+                build_args: build.build_args.clone(),
+                labels: labels_of(job, release, &source.clone_url, build, nvr),
                 stage_env: stage_env(job, build, nvr),
-                repository_files: repositories::files(&release.repositories),
+                repository_files: repositories::files(&release.repositories, &job.repository),
                 notes: build.gated.notes.clone(),
                 autorebuild: build.gated.autorebuild,
                 rebuild: rebuild_facts(job, release, &build.gated),
@@ -97,13 +139,21 @@ fn action(
                 tags: tags(release, build, nvr, now),
                 push: job.trust == Trust::Trusted,
                 source_date_epoch: build.commit_time,
+                cache: cache::decide(&release.cache, job.trust, build.mode, source),
+                compression: release.compression,
             }))
         }
-        (DraftAction::TestImage { script, shell }, _) => {
-            StepAction::TestImage { script: script.clone(), shell: *shell }
-        }
         // A layered build without facts cannot be: the pinner gathers them for each.
-        (DraftAction::Checkout | DraftAction::LayeredBuild { .. }, _) => StepAction::Checkout,
+        (other, _) => other.plain().unwrap_or(StepAction::Checkout),
+    }
+}
+
+/// By which the image that is built must call itself.
+fn names(labels: &LayeredLabels) -> ImageNames {
+    ImageNames {
+        component: labels.component.clone(),
+        name: labels.name.clone(),
+        version: labels.version.clone(),
     }
 }
 
@@ -111,13 +161,14 @@ fn action(
 fn rebuild_facts(job: &UnpinnedJob, release: &ReleasePolicy, gated: &Gated) -> RebuildFacts {
     RebuildFacts {
         skip_unchanged: job.is_rebuild && release.rebuild.skip_unchanged,
+        unchanged_by: release.rebuild.unchanged_by,
         fixed_release: gated.release.clone().filter(|_| !gated.rebuild.add_timestamp),
         from_latest: gated.rebuild.from_latest,
     }
 }
 
 /// Where the image goes. A `name` label that begins with the namespace does not double it.
-fn target(release: &ReleasePolicy, image_name: &str) -> Reference {
+pub(super) fn target(release: &ReleasePolicy, image_name: &str) -> Reference {
     let namespace = release.namespace.trim_matches('/');
     let repository = match image_name.strip_prefix(namespace) {
         Some(rest) if rest.starts_with('/') => image_name.to_owned(),

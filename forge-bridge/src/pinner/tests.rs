@@ -38,8 +38,10 @@ impl Scene {
         let file = dir.path().join("strata.toml");
         std::fs::write(&file, text).unwrap();
         let config = Arc::new(Config::load(&file).unwrap());
+        let store = Store::open(&dir.path().join("strata.db")).await.unwrap();
         let pinner = Pinner {
-            store: Store::open(&dir.path().join("strata.db")).await.unwrap(),
+            worlds: Worlds::new(store.clone(), Arc::clone(&config)),
+            store,
             sources: Arc::new(Sources::new(Arc::clone(&config), Arc::default())),
             registries: Arc::new(Registries::new(&config.registries).unwrap()),
             wakes: Wakes::default(),
@@ -78,23 +80,31 @@ impl Scene {
             mode,
             release: release.map(ToOwned::to_owned),
         };
-        let step = StepDraft { name: "build".to_owned(), env: Default::default(), action };
+        let step = StepDraft {
+            name: "build".to_owned(),
+            env: Default::default(),
+            action,
+            id: None,
+            condition: None,
+            continue_on_error: None,
+            timeout_minutes: None,
+            later: Vec::new(),
+        };
         UnpinnedJob {
             is_rebuild: false,
             id: JobId(7),
             run: RunId(1),
             draft: JobDraft {
-                matrix: None,
-                later: Vec::new(),
                 name: "build".to_owned(),
+                key: "build".to_owned(),
                 title: "build".to_owned(),
-                needs: Vec::new(),
-                runs_on: Vec::new(),
-                image: None,
-                env: Default::default(),
                 timeout_seconds: Some(900),
                 steps: vec![step],
+                ..JobDraft::default()
             },
+            workflow: "ci".to_owned(),
+            facts: Some(Default::default()),
+            needs: None,
             forge: "git".to_owned(),
             repository: RepositoryName::parse("httpd").unwrap(),
             ref_name: RefName::branch("f43").unwrap(),

@@ -12,8 +12,7 @@ use workflows::image::Reference;
 use workflows::names::CommitId;
 use workflows::rebuild::{self, Admission, Hindrance, ImageId, Moved, Plan, Tried, Wait};
 
-use super::world::{Standing, World};
-use crate::config::Config;
+use super::world::{Standing, World, Worlds};
 use crate::level::Turn;
 use crate::sources::Sources;
 use crate::store::rebuilds::NewRebuild;
@@ -28,7 +27,7 @@ const WAVE_PAUSE: TimeDelta = TimeDelta::seconds(5);
 const BUDGET_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 pub(crate) struct Planner {
-    pub(crate) config: Arc<Config>,
+    pub(crate) worlds: Worlds,
     pub(crate) store: Store,
     pub(crate) sources: Arc<Sources>,
     pub(crate) wakes: Wakes,
@@ -42,13 +41,14 @@ impl Planner {
         let Some(generation) = self.store.plan_due(now).await? else {
             return Ok(if settled > 0 { Turn::Busy } else { Turn::Idle });
         };
-        let world = World::load(&self.store, &self.config, now).await?;
-        for problem in &world.problems {
+        let world = self.worlds.now(now).await?;
+        for problem in &world.known.problems {
             tracing::warn!("rebuilds: {problem}");
         }
         self.follow(&world).await?;
         let plan = world.plan(now);
-        let admission = rebuild::admit(&world.graph, &plan, &world.activity, &world.policy, now);
+        let admission =
+            rebuild::admit(&world.known.graph, &plan, &world.activity, &world.known.policy, now);
         let mut again_at = clock(&plan, &admission, now);
         for image in &admission.start {
             if !self.begin(&world, &plan, image, now).await? {
@@ -68,9 +68,13 @@ impl Planner {
 
     /// Makes the watched references those that the graph follows.
     async fn follow(&self, world: &World) -> Result<(), StoreError> {
-        let known: HashMap<&Reference, &[String]> =
-            world.watched.iter().map(|one| (&one.reference, one.releases.as_slice())).collect();
-        let watchers = world.graph.watchers(&world.policy);
+        let known: HashMap<&Reference, &[String]> = world
+            .known
+            .watched
+            .iter()
+            .map(|one| (&one.reference, one.releases.as_slice()))
+            .collect();
+        let watchers = world.known.graph.watchers(&world.known.policy);
         let mut wanted = Vec::new();
         for (reference, releases) in &watchers {
             let releases: Vec<String> = releases.iter().map(|&name| name.to_owned()).collect();
@@ -96,7 +100,7 @@ impl Planner {
         image: &ImageId,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let Some(standing) = world.branches.get(image) else { return Ok(true) };
+        let Some(standing) = world.known.branches.get(image) else { return Ok(true) };
         let Some(commit) = self.commit(world, image, standing).await? else { return Ok(false) };
         let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
         let new = NewRebuild {
@@ -121,8 +125,8 @@ impl Planner {
         image: &ImageId,
         standing: &Standing,
     ) -> Result<Option<CommitId>, StoreError> {
-        let release = world.graph.image(image).map(|image| image.release.as_str());
-        let rules = release.and_then(|release| world.policy.releases.get(release));
+        let release = world.known.graph.image(image).map(|image| image.release.as_str());
+        let rules = release.and_then(|release| world.known.policy.releases.get(release));
         if !rules.is_some_and(|rules| standing.builds_head(rules.commit)) {
             return Ok(Some(standing.commit.clone()));
         }
@@ -165,12 +169,13 @@ fn tried(moved: &Moved) -> Option<Tried> {
 /// Which parents moved, and behind each that is ours, why that one was built.
 fn because(world: &World, image: &ImageId, moved: &[Moved]) -> String {
     let sources: BTreeMap<&Reference, &ImageId> = world
+        .known
         .graph
-        .parents_of(&world.policy, image)
+        .parents_of(&world.known.policy, image)
         .filter_map(|(_, reference, source)| Some((reference, source?)))
         .collect();
     let cause_of = |source: &ImageId| {
-        let branch = &world.branches.get(source)?.branch;
+        let branch = &world.known.branches.get(source)?.branch;
         let wave = world.wave.as_ref()?.id;
         let rebuilds = world.rebuilds.iter().rev();
         let begun = rebuilds.filter(|one| one.wave == wave).find(|one| one.branch == *branch)?;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use workflows::image::Reference;
 use workflows::rebuild::{self, Graph, Image, ImageId, Plan};
 
-use super::world::World;
+use super::world::{Known, World};
 use crate::store::watched::Watched;
 use crate::views::{MAX_SHOWN_IMAGES, ParentView, PlanView, Planning, Stale, StaleImage, WaveView};
 
@@ -22,13 +22,13 @@ impl World {
     pub(crate) fn show_plan(&self, now: DateTime<Utc>) -> PlanView {
         let plan = self.plan(now);
         let mut view = PlanView::new(self.planning(&plan, now), false);
-        view.problems.extend(self.problems.iter().cloned());
+        view.problems.extend(self.known.problems.iter().cloned());
         view
     }
 
     fn planning<'a>(&'a self, plan: &'a Plan, at: DateTime<Utc>) -> Planning<'a> {
-        let Self { graph, policy, activity, .. } = self;
-        Planning { graph, policy, activity, plan, at }
+        let Known { graph, policy, .. } = &*self.known;
+        Planning { graph, policy, activity: &self.activity, plan, at }
     }
 
     /// Every image of a release, or of all, with its parents.
@@ -46,6 +46,7 @@ impl World {
         let seen = self.seen();
         let wanted = |image: &&Image| release.is_none_or(|release| image.release == release);
         let mut images: Vec<StaleImage> = self
+            .known
             .graph
             .images()
             .iter()
@@ -57,7 +58,7 @@ impl World {
                     release: image.release.clone(),
                     condition: *conditions.get(&image.id)?,
                     behind_since: behind_since(&parents),
-                    built_at: self.branches.get(&image.id)?.built_at,
+                    built_at: self.known.branches.get(&image.id)?.built_at,
                     parents,
                     why: whys.remove(&image.id).unwrap_or_default(),
                 })
@@ -69,17 +70,21 @@ impl World {
         Stale {
             at: now,
             wave: self.show_wave(),
-            checked_at: self.watched.iter().filter_map(|one| one.asked_at).max(),
+            checked_at: self.known.watched.iter().filter_map(|one| one.asked_at).max(),
             images,
             more,
-            problems: view.problems.into_iter().chain(self.problems.iter().cloned()).collect(),
+            problems: view
+                .problems
+                .into_iter()
+                .chain(self.known.problems.iter().cloned())
+                .collect(),
         }
     }
 
     /// How many images are behind, and since when.
     pub(crate) fn staleness(&self) -> Staleness {
         let seen = self.seen();
-        let stale = rebuild::stale(&self.graph, &self.observed, &self.policy);
+        let stale = rebuild::stale(&self.known.graph, &self.known.observed, &self.known.policy);
         let since = |one: &rebuild::Stale| behind_since(&self.parents(&one.image, &seen));
         Staleness { images: stale.len(), since: stale.iter().filter_map(since).min() }
     }
@@ -88,7 +93,8 @@ impl World {
     pub(crate) fn picture(&self, release: &str, now: DateTime<Utc>) -> Option<String> {
         let states = self.conditions(&self.plan(now));
         let of_release = |image: &&Image| image.release == release;
-        let images: Vec<Image> = self.graph.images().iter().filter(of_release).cloned().collect();
+        let images: Vec<Image> =
+            self.known.graph.images().iter().filter(of_release).cloned().collect();
         if images.is_empty() {
             return None;
         }
@@ -109,7 +115,7 @@ impl World {
     }
 
     fn seen(&self) -> HashMap<&Reference, &Watched> {
-        self.watched.iter().map(|one| (&one.reference, one)).collect()
+        self.known.watched.iter().map(|one| (&one.reference, one)).collect()
     }
 
     fn parents(&self, image: &ImageId, seen: &HashMap<&Reference, &Watched>) -> Vec<ParentView> {
@@ -124,7 +130,7 @@ impl World {
                 checked_at: watched.and_then(|one| one.asked_at),
             }
         };
-        self.graph.parents_of(&self.policy, image).map(view).collect()
+        self.known.graph.parents_of(&self.known.policy, image).map(view).collect()
     }
 }
 

@@ -4,11 +4,11 @@
 //! stay open, and by a question that a registry answers from memory. What a registry does not say
 //! is never a change.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use futures_util::StreamExt;
+use tokio::task::JoinSet;
 use workflows::rebuild::next_check;
 use workflows::schedule::Schedule;
 
@@ -70,19 +70,41 @@ impl Watch {
     }
 }
 
-/// Asks for all of them, many at a time.
+/// Asks for all of them, many at a time: so many tasks take the next one from a common pile, that
+/// no processor waits for another. A task that breaks loses its answers, and what has no answer
+/// stays due.
 pub(crate) async fn ask_all(
     registries: &Arc<Registries>,
     due: Vec<Watched>,
 ) -> Vec<(Watched, Said)> {
-    let questions = due.into_iter().map(|watched| {
-        let registries = Arc::clone(registries);
-        async move {
-            let said = ask(&registries, &watched).await;
-            (watched, said)
+    let tasks = due.len().min(MAX_AT_ONCE);
+    let mut answers = Vec::with_capacity(due.len());
+    let pile = Arc::new(Mutex::new(due.into_iter()));
+    let mut asking = JoinSet::new();
+    for _ in 0..tasks {
+        asking.spawn(ask_from(Arc::clone(&pile), Arc::clone(registries)));
+    }
+    while let Some(done) = asking.join_next().await {
+        match done {
+            Ok(more) => answers.extend(more),
+            Err(error) => tracing::error!(%error, "parents: a look broke: {error}"),
         }
-    });
-    futures_util::stream::iter(questions).buffer_unordered(MAX_AT_ONCE).collect().await
+    }
+    answers
+}
+
+/// Asks for one after the other until the pile is empty.
+async fn ask_from(
+    pile: Arc<Mutex<std::vec::IntoIter<Watched>>>,
+    registries: Arc<Registries>,
+) -> Vec<(Watched, Said)> {
+    let next = || pile.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let mut answers = Vec::new();
+    while let Some(watched) = next() {
+        let said = ask(&registries, &watched).await;
+        answers.push((watched, said));
+    }
+    answers
 }
 
 /// Asks for one reference.

@@ -1,14 +1,16 @@
 //! The graph of the moment, as the store holds it: one image for each branch.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
 use workflows::event::WorkflowRef;
 use workflows::image::BuildMode;
 use workflows::names::CommitId;
 use workflows::rebuild::{
     self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, MAX_NAMES,
-    MAX_PARENTS, Observed, Plan, Policy, Started,
+    MAX_PARENTS, Name, Observed, Plan, Policy, Started,
 };
 
 use crate::config::Config;
@@ -19,17 +21,78 @@ use crate::store::{Store, StoreError};
 
 /// Everything that a plan is made from, and what the plan does not need but its readers do.
 pub(crate) struct World {
+    /// What changes with builds, answers of registries and words of operators.
+    pub(crate) known: Arc<Known>,
+    /// What is under way: small, and read anew each time.
+    pub(crate) activity: Activity,
+    pub(crate) rebuilds: Vec<BegunRebuild>,
+    pub(crate) wave: Option<Wave>,
+}
+
+/// The part of the world that grows with the number of images.
+pub(crate) struct Known {
     pub(crate) graph: Graph,
     pub(crate) policy: Policy,
     pub(crate) observed: Observed,
-    pub(crate) activity: Activity,
     /// What is behind each image of the graph.
     pub(crate) branches: HashMap<ImageId, Standing>,
     pub(crate) watched: Vec<Watched>,
-    pub(crate) rebuilds: Vec<BegunRebuild>,
-    pub(crate) wave: Option<Wave>,
     /// What the graph could not take in.
     pub(crate) problems: Vec<String>,
+    ids: HashMap<Branch, ImageId>,
+}
+
+/// Gives the world of the moment. The part of it that is large is kept until something in the
+/// store changes that it was read from: one copy, whoever asks, and of many who ask at once after
+/// a change one reads.
+#[derive(Clone)]
+pub(crate) struct Worlds {
+    store: Store,
+    config: Arc<Config>,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+struct Kept {
+    /// Of the store before it was read, so that a change in between is read again.
+    version: i64,
+    known: Arc<Known>,
+}
+
+impl Worlds {
+    pub(crate) fn new(store: Store, config: Arc<Config>) -> Self {
+        Self { store, config, kept: Arc::default() }
+    }
+
+    /// All of it.
+    pub(crate) async fn now(&self, now: DateTime<Utc>) -> Result<World, StoreError> {
+        let known = self.known().await?;
+        let rebuilds = self.store.recent_rebuilds(now).await?;
+        let busy = self.store.busy_branches().await?;
+        let wave = self.store.open_wave().await?;
+        let started = |one: &BegunRebuild| {
+            let image = known.ids.get(&one.branch)?.clone();
+            Some(Started { image, at: one.started_at })
+        };
+        let activity = Activity {
+            building: busy.iter().filter_map(|branch| known.ids.get(branch).cloned()).collect(),
+            rebuilds: rebuilds.iter().filter_map(started).collect(),
+        };
+        Ok(World { known, activity, rebuilds, wave })
+    }
+
+    /// The part that does not change with what is under way.
+    pub(crate) async fn known(&self) -> Result<Arc<Known>, StoreError> {
+        let mut kept = self.kept.lock().await;
+        let version = self.store.graph_version().await?;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.version == version) {
+            return Ok(Arc::clone(&kept.known));
+        }
+        // Not both at once in memory, unless somebody still reads the old one.
+        *kept = None;
+        let known = Arc::new(Known::load(&self.store, &self.config).await?);
+        *kept = Some(Kept { version, known: Arc::clone(&known) });
+        Ok(known)
+    }
 }
 
 /// One branch of the graph, as it stands.
@@ -51,57 +114,33 @@ impl Standing {
     }
 }
 
-impl World {
-    /// Reads all of it.
-    pub(crate) async fn load(
-        store: &Store,
-        config: &Config,
-        now: DateTime<Utc>,
-    ) -> Result<Self, StoreError> {
+impl Known {
+    async fn load(store: &Store, config: &Config) -> Result<Self, StoreError> {
         let nodes = store.nodes().await?;
         let controls = store.controls().await?;
         let watched = store.watched().await?;
-        let rebuilds = store.recent_rebuilds(now).await?;
-        let busy = store.busy_branches().await?;
-        let wave = store.open_wave().await?;
         let mut gathered = Gathered::new(config);
         nodes.into_iter().for_each(|node| gathered.add(node));
         controls.into_iter().for_each(|control| gathered.control(control));
-        let ids = gathered.ids;
-        let images = gathered.images.into_values().collect();
-        let graph = Graph::new(images).map_err(unreadable)?;
+        let Gathered { images, branches, ids, problems, .. } = gathered;
+        let graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
         let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
-        let activity = Activity {
-            building: busy.iter().filter_map(|branch| ids.get(branch).cloned()).collect(),
-            rebuilds: rebuilds
-                .iter()
-                .filter_map(|one| {
-                    let image = ids.get(&one.branch)?.clone();
-                    Some(Started { image, at: one.started_at })
-                })
-                .collect(),
-        };
-        Ok(Self {
-            observed: watched.iter().filter_map(observe).collect(),
-            policy: policy(config),
-            graph,
-            activity,
-            branches: gathered.branches,
-            watched,
-            rebuilds,
-            wave,
-            problems: gathered.problems,
-        })
+        let observed = watched.iter().filter_map(observe).collect();
+        let policy = policy(config);
+        Ok(Self { graph, policy, observed, branches, watched, problems, ids })
     }
+}
 
+impl World {
     /// What has to be built, now.
     pub(crate) fn plan(&self, now: DateTime<Utc>) -> Plan {
-        rebuild::plan(&self.graph, &self.observed, &self.policy, now)
+        let Known { graph, observed, policy, .. } = &*self.known;
+        rebuild::plan(graph, observed, policy, now)
     }
 
     /// Where each image stands under a plan.
     pub(crate) fn conditions(&self, plan: &Plan) -> HashMap<ImageId, Condition> {
-        rebuild::conditions(&self.graph, plan, &self.activity, &self.policy)
+        rebuild::conditions(&self.known.graph, plan, &self.activity, &self.known.policy)
     }
 }
 
@@ -175,7 +214,9 @@ impl<'a> Gathered<'a> {
             image.release = node.release;
             image.autorebuild = node.built.autorebuild;
         }
-        image.names.extend(node.built.names);
+        let release = self.config.releases.iter().find(|release| release.name == image.release);
+        let stable_tags = release.map_or(&[][..], |release| release.stable_tags.as_slice());
+        image.names.extend(Name::gated(node.built.names, stable_tags));
         image.parents.extend(node.built.parents);
         if image.names.len() > MAX_NAMES || image.parents.len() > MAX_PARENTS {
             self.problems.push(format!(

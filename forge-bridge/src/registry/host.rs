@@ -1,11 +1,11 @@
 //! One registry over HTTP: requests and the right to make them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +14,9 @@ use workflows::image::DOCKER_HUB;
 
 use super::answer::{Answer, Failure, judge, judge_conditional, unavailable};
 use super::manifest::MEDIA_TYPES;
-use crate::config::RegistryConfig;
+use super::{CONNECT_TIMEOUT, REQUEST_TIMEOUT};
+use crate::config::{ConfigError, RegistryConfig};
+use crate::outbound::Reach;
 use workflows::challenge::{self, Challenge};
 
 /// Where Docker Hub's API is; its name is not its address.
@@ -30,11 +32,17 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 /// Tokens that are kept for one host; there is one for each repository.
 const MAX_TOKENS: usize = 512;
 
+/// What we can read, as each request says it.
+static ACCEPTED: LazyLock<HeaderValue> = LazyLock::new(|| {
+    HeaderValue::from_str(&MEDIA_TYPES.join(", ")).expect("media types are plain text")
+});
+
 /// What a request does to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Pull,
     Push,
+    Delete,
 }
 
 /// One request.
@@ -47,6 +55,18 @@ pub(super) struct Request<'a> {
     pub(super) unless: Option<&'a str>,
     /// Media type and content.
     pub(super) body: Option<(&'static str, Bytes)>,
+}
+
+impl Request<'_> {
+    /// What a token has to be good for.
+    fn scope(&self) -> String {
+        let actions = match self.access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+            Access::Delete => "pull,delete",
+        };
+        format!("repository:{}:{actions}", self.repository)
+    }
 }
 
 /// How the registry wants to be asked.
@@ -76,6 +96,8 @@ struct TokenAnswer {
 
 /// A registry that may be asked.
 pub(super) struct Host {
+    http: reqwest::Client,
+    reach: Reach,
     base: String,
     plain_http: bool,
     credentials: Option<(String, SecretString)>,
@@ -93,28 +115,31 @@ impl Host {
     pub(super) fn new(
         config: &RegistryConfig,
         credentials: Option<(String, SecretString)>,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         let address = if config.host == DOCKER_HUB { DOCKER_HUB_API } else { &config.host };
         let scheme = if config.plain_http { "http" } else { "https" };
-        Self {
+        let reach = Reach::of_registry(config);
+        let http = reqwest::Client::builder()
+            .user_agent("strata")
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(redirect_policy(reach.clone()))
+            .dns_resolver(reach.resolver())
+            .build()
+            .map_err(|error| ConfigError::Meaning(format!("cannot make a client: {error}")))?;
+        Ok(Self {
+            http,
+            reach,
             base: format!("{scheme}://{address}"),
             plain_http: config.plain_http,
             credentials,
             known: Mutex::default(),
-        }
+        })
     }
 
     /// Sends a request; when the registry asks for authorization, gets it and asks once more.
-    pub(super) async fn ask(
-        &self,
-        http: &reqwest::Client,
-        request: &Request<'_>,
-    ) -> Result<Answer, Failure> {
-        let scope = match request.access {
-            Access::Pull => format!("repository:{}:pull", request.repository),
-            Access::Push => format!("repository:{}:pull,push", request.repository),
-        };
-        let first = self.send(http, request, self.known(&scope)).await?;
+    pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let first = self.send(request, self.known(request)).await?;
         let judge_this = if request.unless.is_some() { judge_conditional } else { judge };
         if first.status() != StatusCode::UNAUTHORIZED {
             return judge_this(first);
@@ -124,22 +149,21 @@ impl Host {
         let authorization = match challenge.ok_or(Failure::Unauthorised)? {
             Challenge::Basic => Authorization::Basic,
             Challenge::Bearer { realm, service } => {
-                self.fetch_token(http, &realm, service.as_deref(), &scope).await?
+                self.fetch_token(&realm, service.as_deref(), &request.scope()).await?
             }
         };
-        self.keep(scope, authorization.clone());
-        judge_this(self.send(http, request, Some(authorization)).await?)
+        self.keep(request.scope(), authorization.clone());
+        judge_this(self.send(request, Some(authorization)).await?)
     }
 
     async fn send(
         &self,
-        http: &reqwest::Client,
         request: &Request<'_>,
         authorization: Option<Authorization>,
     ) -> Result<Response, Failure> {
         let url = format!("{}{}", self.base, request.path);
         let mut builder =
-            http.request(request.method.clone(), url).header(ACCEPT, MEDIA_TYPES.join(", "));
+            self.http.request(request.method.clone(), url).header(ACCEPT, ACCEPTED.clone());
         builder = match (authorization, &self.credentials) {
             (None, _) => builder,
             (Some(Authorization::Bearer { token, .. }), _) => {
@@ -161,7 +185,6 @@ impl Host {
 
     async fn fetch_token(
         &self,
-        http: &reqwest::Client,
         realm: &str,
         service: Option<&str>,
         scope: &str,
@@ -171,11 +194,12 @@ impl Host {
         if url.scheme() != "https" && !(self.plain_http && url.scheme() == "http") {
             return Err(Failure::Malformed("its token server has no https address".to_owned()));
         }
+        self.reach.check(&url).map_err(|error| Failure::Malformed(error.to_string()))?;
         url.query_pairs_mut().append_pair("scope", scope);
         if let Some(service) = service {
             url.query_pairs_mut().append_pair("service", service);
         }
-        let mut builder = http.get(url);
+        let mut builder = self.http.get(url);
         if let Some((name, password)) = &self.credentials {
             builder = builder.basic_auth(name, Some(password.expose_secret()));
         }
@@ -198,9 +222,13 @@ impl Host {
         Ok(Authorization::Bearer { token, until })
     }
 
-    fn known(&self, scope: &str) -> Option<Authorization> {
+    fn known(&self, request: &Request<'_>) -> Option<Authorization> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(scope).filter(|authorization| authorization.is_good()).cloned()
+        // Of a registry that anybody may read there is nothing to look for.
+        if known.is_empty() {
+            return None;
+        }
+        known.get(&request.scope()).filter(|authorization| authorization.is_good()).cloned()
     }
 
     fn keep(&self, scope: String, authorization: Authorization) {
@@ -215,14 +243,16 @@ impl Host {
     }
 }
 
-/// Follows a few redirections, and none from https to http.
-pub(super) fn redirect_policy() -> Policy {
-    Policy::custom(|attempt| {
+/// Follows a few redirections, none from https to http, and none to where nothing may go.
+fn redirect_policy(reach: Reach) -> Policy {
+    Policy::custom(move |attempt| {
         let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
         if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error("too many redirections")
         } else if secure && attempt.url().scheme() != "https" {
             attempt.error("redirected away from https")
+        } else if let Err(error) = reach.check(attempt.url()) {
+            attempt.error(error)
         } else {
             attempt.follow()
         }

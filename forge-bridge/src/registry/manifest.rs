@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use workflows::dockerfile::DOCKER_ARCHITECTURE;
 use workflows::image::{Digest, ManifestForm};
 
 /// The kinds of manifest that are asked for, all at once, so that an index is never turned into
@@ -14,6 +15,8 @@ pub(super) const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
 
+/// The system that images are built for.
+const OS: &str = "linux";
 /// Most entries of an index that are looked at.
 const MAX_INDEX_ENTRIES: usize = 256;
 
@@ -26,6 +29,8 @@ pub(crate) struct ImageFacts {
     pub(crate) labels: BTreeMap<String, String>,
     /// The user, as written; `None` means root.
     pub(crate) user: Option<String>,
+    /// Instructions that it keeps for those that stand on it.
+    pub(crate) on_build: Vec<String>,
 }
 
 /// What a manifest holds.
@@ -73,6 +78,10 @@ struct Descriptor {
 #[derive(Deserialize)]
 struct RawConfig {
     #[serde(default)]
+    os: Option<String>,
+    #[serde(default)]
+    architecture: Option<String>,
+    #[serde(default)]
     config: Option<RawInner>,
 }
 
@@ -85,6 +94,8 @@ struct RawInner {
     labels: Option<BTreeMap<String, String>>,
     #[serde(default)]
     user: Option<String>,
+    #[serde(default)]
+    on_build: Option<Vec<String>>,
 }
 
 /// The media type without parameters, when it is one that was asked for.
@@ -133,15 +144,16 @@ pub(super) fn own_media_type(bytes: &[u8]) -> Option<String> {
     serde_json::from_slice::<Own>(bytes).ok()?.media_type
 }
 
-/// The image for linux/amd64, or the only one.
+/// The image for linux/amd64, or the only one where it does not say what it is for.
 pub(super) fn choose(entries: &[IndexEntry]) -> Result<&Digest, String> {
     let fits = |entry: &&IndexEntry| {
-        entry.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == "amd64")
+        let is_ours = |p: &Platform| p.os == OS && p.architecture == DOCKER_ARCHITECTURE;
+        entry.platform.as_ref().is_some_and(is_ours)
     };
     match (entries.iter().find(fits), entries) {
         (Some(entry), _) => Ok(&entry.digest),
-        (None, [only]) => Ok(&only.digest),
-        _ => Err("the index has no image for linux/amd64".to_owned()),
+        (None, [only]) if only.platform.is_none() => Ok(&only.digest),
+        _ => Err(format!("the index has no image for {OS}/{DOCKER_ARCHITECTURE}")),
     }
 }
 
@@ -149,6 +161,15 @@ pub(super) fn choose(entries: &[IndexEntry]) -> Result<&Digest, String> {
 pub(super) fn facts(bytes: &[u8]) -> Result<ImageFacts, String> {
     let raw: RawConfig =
         serde_json::from_slice(bytes).map_err(|e| format!("no image configuration: {e}"))?;
+    let os = raw.os.as_deref().filter(|os| !os.is_empty()).unwrap_or(OS);
+    let architecture = raw.architecture.as_deref().filter(|of| !of.is_empty());
+    let architecture = architecture.unwrap_or(DOCKER_ARCHITECTURE);
+    if (os, architecture) != (OS, DOCKER_ARCHITECTURE) {
+        return Err(format!(
+            "the image is for {os}/{architecture}, and images are built for \
+             {OS}/{DOCKER_ARCHITECTURE}"
+        ));
+    }
     let inner = raw.config.unwrap_or_default();
     let env = inner.env.unwrap_or_default();
     let pairs = env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -156,6 +177,7 @@ pub(super) fn facts(bytes: &[u8]) -> Result<ImageFacts, String> {
         env: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         labels: inner.labels.unwrap_or_default(),
         user: inner.user.filter(|user| !user.is_empty()),
+        on_build: inner.on_build.unwrap_or_default(),
     })
 }
 
@@ -182,7 +204,13 @@ mod tests {
         let (arm, amd) = (entry('a', "linux", "arm64"), entry('b', "linux", "amd64"));
         let attestation = entry('c', "unknown", "unknown");
         assert_eq!(chosen(&[arm.clone(), amd.clone(), attestation.clone()]), Ok(digest('b')));
-        assert_eq!(chosen(std::slice::from_ref(&arm)), Ok(digest('a')));
+        assert!(chosen(std::slice::from_ref(&arm)).is_err(), "one image alone is not ours either");
+        let silent = format!(r#"{{"digest":"{}"}}"#, digest('d'));
+        assert_eq!(
+            chosen(&[silent]),
+            Ok(digest('d')),
+            "what it is for stands in its configuration"
+        );
         assert!(chosen(&[arm, attestation]).is_err());
         assert!(chosen(&[]).is_err());
     }
@@ -200,6 +228,19 @@ mod tests {
             &format!(r#"{{"schemaVersion":2,"config":{{"digest":"{digest}"}},"manifests":[]}}"#),
         ] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_image_for_another_platform_is_no_parent() {
+        let ours = br#"{"os":"linux","architecture":"amd64"}"#;
+        assert_eq!(facts(ours).unwrap(), ImageFacts::default());
+        for other in [
+            r#"{"os":"linux","architecture":"arm64"}"#,
+            r#"{"os":"windows","architecture":"amd64"}"#,
+        ] {
+            let why = facts(other.as_bytes()).unwrap_err();
+            assert!(why.ends_with("images are built for linux/amd64"), "{why}");
         }
     }
 

@@ -41,8 +41,7 @@ impl Registries {
             unless: etag,
             body: None,
         };
-        let answer =
-            host.ask(&self.http, &request).await.map_err(|error| error.about(reference))?;
+        let answer = host.ask(&request).await.map_err(|error| error.about(reference))?;
         if answer.is_unchanged() {
             return Ok(Seen::Unchanged);
         }

@@ -95,7 +95,7 @@ impl Registries {
 }
 
 /// `sha256-<hex>`, as the distribution specification has it.
-fn fallback_tag(of: &Digest) -> Tag {
+pub(super) fn fallback_tag(of: &Digest) -> Tag {
     let text = of.as_str().replacen(':', "-", 1);
     Tag::parse(&text).unwrap_or_else(|_| unreachable!("a digest with a dash is a tag"))
 }

@@ -2,6 +2,8 @@
 
 mod fake;
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde_json::json;
@@ -20,8 +22,10 @@ async fn a_manifest_and_an_index_resolve_to_their_own_digest() {
     let entries = [entry(&arm, "arm64"), entry(&amd, "amd64")];
     let index = registry.put("42", INDEX, &json!({"schemaVersion": 2, "manifests": entries}));
 
-    let plain = registries.resolve(&registry.reference(":arm")).await.unwrap();
-    assert_eq!((plain.digest, plain.facts.env["WHAT"].as_str()), (arm, "arm64"));
+    let plain = registries.resolve(&registry.reference(":amd")).await.unwrap();
+    assert_eq!((plain.digest, plain.facts.env["WHAT"].as_str()), (amd, "amd64"));
+    let foreign = registries.resolve(&registry.reference(":arm")).await.unwrap_err();
+    assert!(foreign.to_string().contains("the image is for linux/arm64"), "{foreign}");
     for name in [":42".to_owned(), format!("@{index}"), format!(":42@{index}")] {
         let found = registries.resolve(&registry.reference(&name)).await.unwrap();
         assert_eq!(found.digest, index, "{name}");
@@ -144,6 +148,66 @@ async fn content_that_is_not_what_its_digest_says_is_refused() {
 }
 
 #[tokio::test]
+async fn a_document_is_found_where_the_registry_lists_referrers_and_where_it_does_not() {
+    for lists in [true, false] {
+        let registry = Registry::start(Door::Bearer).await;
+        let directory = tempfile::tempdir().unwrap();
+        let password = directory.path().join("password");
+        std::fs::write(&password, "s3cret\n").unwrap();
+        let registries = registry.client(Some(("robot", &password)));
+        registry.shared.lists_referrers.store(lists, Ordering::Relaxed);
+        let image = registry.put_image("42", "x");
+        let subject = registry.reference(&format!("@{image}"));
+        let document = |content: &'static str| Artifact {
+            media_type: "application/spdx+json",
+            annotations: serde_json::Map::new(),
+            content: Bytes::from_static(content.as_bytes()),
+        };
+
+        let first = registries.attach(&subject, &document("{}")).await.unwrap();
+        let again = registries.attach(&subject, &document("{}")).await.unwrap();
+        let second = registries.attach(&subject, &document("[]")).await.unwrap();
+
+        assert_eq!(first, again, "the same document is there once");
+        let stored = registry.shared.manifests.lock().unwrap();
+        let read = |name: &str| {
+            let bytes = stored.get(name).map(|(_, bytes)| bytes.clone());
+            bytes.map(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).unwrap())
+        };
+        let manifest = read(first.as_str()).unwrap();
+        assert_eq!(manifest["subject"]["digest"], image.as_str());
+        let blob = manifest["layers"][0]["digest"].as_str().unwrap();
+        assert_eq!(registry.shared.blobs.lock().unwrap()[blob], Bytes::from_static(b"{}"));
+        let index = read(&image.as_str().replacen(':', "-", 1));
+        // Where the registry lists them, an index under a tag would only be in the way.
+        let listed = index.map(|index| {
+            let entries = index["manifests"].as_array().unwrap().clone();
+            entries.into_iter().map(|entry| entry["digest"].clone()).collect::<Vec<_>>()
+        });
+        let both = vec![json!(first), json!(second)];
+        assert_eq!(listed, (!lists).then_some(both), "lists by itself: {lists}");
+    }
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_asked_for_with_its_entity_tag() {
+    let registry = Registry::start(Door::Open).await;
+    let registries = registry.client(None);
+    let image = registry.put_image("42", "x");
+    let reference = registry.reference(":42");
+    let Seen::Names(target, etag) = registries.observe(&reference, None).await.unwrap() else {
+        panic!("the first answer names something");
+    };
+    assert_eq!(target.digest(), &image);
+    let etag = etag.unwrap();
+    assert_eq!(registries.observe(&reference, Some(&etag)).await.unwrap(), Seen::Unchanged);
+    assert_eq!(registry.shared.unchanged.load(Ordering::Relaxed), 1);
+    let moved = registry.put_image("42", "y");
+    let seen = registries.observe(&reference, Some(&etag)).await.unwrap();
+    assert!(matches!(seen, Seen::Names(target, _) if *target.digest() == moved));
+}
+
+#[tokio::test]
 async fn a_tag_that_is_served_as_something_else_is_told() {
     const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
     let registry = Registry::start(Door::Open).await;
@@ -169,4 +233,19 @@ async fn an_endless_manifest_is_cut_off() {
     registry.put("big", MANIFEST, &json!({"schemaVersion": 2, "padding": padding}));
     let error = registry.client(None).resolve(&registry.reference(":big")).await.unwrap_err();
     assert!(error.to_string().contains("more than"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_server_and_a_redirect_lead_to_no_private_address() {
+    let registry = Registry::start(Door::Open).await;
+    let registries = registry.client(None);
+    registry.put_image("amd", "amd64");
+    // 127.0.0.1 is the registry itself, as it is configured; 127.0.0.2 is a neighbour.
+    for (door, words) in [(Door::Realm, "token server"), (Door::Elsewhere, "a redirect")] {
+        *registry.shared.door.lock().unwrap() = door;
+        let refused = registries.digest_of(&registry.reference(":amd")).await.unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("allow_private = true"), "{words}: {text}");
+        assert!(registry.shared.tokens_given.lock().unwrap().is_empty(), "{words}");
+    }
 }

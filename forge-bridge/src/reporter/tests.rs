@@ -1,5 +1,7 @@
 //! The reporter with a real store and a forge over HTTP.
 
+mod bad_times;
+
 use std::path::Path;
 
 use http::StatusCode;
@@ -43,7 +45,11 @@ impl Scene {
             clone_url: "https://forge.example/{repository}.git".to_owned(),
             token_file: Some(token_file),
             clone_token_file: None,
+            app: None,
+            allow_private: false,
+            repositories: Vec::new(),
             max_body_bytes: 1024,
+            bots: Vec::new(),
         };
         let forges = HashMap::from([("forge".to_owned(), Forge::open(&config).unwrap())]);
         let url = "https://strata.example/";

@@ -1,10 +1,10 @@
-//! Builds that people ask for: stored first, as a delivery is, and planned by intake.
+//! Builds and runs that people ask for: stored first, as a delivery is, and planned by intake.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use workflows::asked::BuildAsked;
 use workflows::event::Event;
 use workflows::ids::EventId;
+use workflows::names::RepositoryName;
 
 use super::row::{json, to_json};
 use super::{Store, StoreError, seconds};
@@ -25,10 +25,9 @@ impl Store {
     pub(crate) async fn ask(
         &self,
         forge: &str,
-        asked: &BuildAsked,
+        event: &Event,
         now: DateTime<Utc>,
     ) -> Result<Asking, StoreError> {
-        let event = Event::BuildAsked(asked.clone());
         let mut tx = self.write().await?;
         let known = sqlx::query(
             "SELECT id, event FROM events \
@@ -41,7 +40,7 @@ impl Store {
         if let Some(row) = known {
             let id = EventId(row.try_get("id")?);
             let before: Event = json(&row, "event")?;
-            return Ok(if before == event { Asking::Known(id) } else { Asking::Other(id) });
+            return Ok(if before == *event { Asking::Known(id) } else { Asking::Other(id) });
         }
         let id = sqlx::query_scalar(
             "INSERT INTO events (forge, kind, repository, identity, event, created_at) \
@@ -49,9 +48,9 @@ impl Store {
         )
         .bind(forge)
         .bind(event.kind())
-        .bind(asked.repository.as_str())
+        .bind(event.repository().map(RepositoryName::as_str))
         .bind(event.identity())
-        .bind(to_json(&event)?)
+        .bind(to_json(event)?)
         .bind(seconds(now))
         .fetch_one(&mut *tx)
         .await?;

@@ -61,7 +61,8 @@ pub(super) async fn desire_for_job(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let row = sqlx::query(
-        "SELECT run_id, context, forge, repository, commit_id FROM jobs \
+        "SELECT run_id, context, forge, repository, \
+         COALESCE(head_commit, commit_id) AS commit_id FROM jobs \
          JOIN runs ON runs.id = run_id WHERE jobs.id = $1",
     )
     .bind(job.0)

@@ -5,8 +5,9 @@ use sqlx::SqliteConnection;
 use workflows::evidence::BuildEvidence;
 use workflows::ids::{ImageId, JobId};
 use workflows::image::{Digest, Nvr, Reference, Tag, TagClass};
-use workflows::job::StepAction;
+use workflows::job::{RebuildFacts, StepAction};
 use workflows::protocol::JobReport;
+use workflows::rebuild::Sameness;
 use workflows::status::{self, Sentence};
 
 use super::jobs::{self, Ending};
@@ -27,7 +28,9 @@ pub(crate) struct Publication {
     pub(crate) tries: u32,
     /// In the order in which to put them.
     pub(crate) wanted: Vec<(TagClass, Tag)>,
-    /// True when a newer build of the same repository has put its floating tags already.
+    /// True when a newer build of the same repository has put its floating tags already. The newer
+    /// one is that of the newer event: a job that a run gets late, or that is run again, has a
+    /// higher number than those of the events since.
     pub(crate) overtaken: bool,
 }
 
@@ -56,9 +59,7 @@ pub(super) async fn record_built(
     .bind(build.mode.as_str())
     .bind(build.nvr.as_ref().map(ToString::to_string))
     .bind(seconds(now))
-    .bind(
-        report.evidence.as_ref().and_then(BuildEvidence::content).map(|digest| digest.to_string()),
-    )
+    .bind(content(report.evidence.as_ref(), build.rebuild.unchanged_by))
     .fetch_one(&mut *tx)
     .await?;
     let id = ImageId(column(&row, "id")?);
@@ -69,14 +70,24 @@ pub(super) async fn record_built(
     if let Some(tag) = &build.tags.primary {
         insert_tag(tx, id, TagClass::Primary, tag, None).await?;
     }
-    if build.rebuild.skip_unchanged && nodes::is_unchanged(tx, lease.job).await? {
-        tracing::info!(job.id = %lease.job, "job {}: same layers; no floating tag moves", lease.job);
+    let RebuildFacts { skip_unchanged, unchanged_by, .. } = build.rebuild;
+    if skip_unchanged && nodes::is_unchanged(tx, lease.job, unchanged_by).await? {
+        tracing::info!(
+            job.id = %lease.job,
+            "job {}: the same {unchanged_by}; no floating tag moves",
+            lease.job
+        );
         return Ok(Some(status::publishing()));
     }
     for tag in &build.tags.floating {
         insert_tag(tx, id, TagClass::Floating, tag, None).await?;
     }
     Ok(Some(status::publishing()))
+}
+
+/// What the next build is compared with.
+fn content(evidence: Option<&BuildEvidence>, sameness: Sameness) -> Option<String> {
+    Some(evidence?.content(sameness)?.to_string())
 }
 
 async fn insert_tag(
@@ -99,6 +110,25 @@ async fn insert_tag(
     Ok(())
 }
 
+/// Whether what one job built is newer than what another one did: of the newer event, or of one
+/// event the later job.
+pub(super) async fn is_newer(
+    tx: &mut SqliteConnection,
+    one: JobId,
+    other: JobId,
+) -> Result<bool, StoreError> {
+    let is_newer = sqlx::query_scalar(
+        "SELECT (one_run.event_id, one.id) > (other_run.event_id, other.id) FROM jobs AS one \
+         JOIN runs AS one_run ON one_run.id = one.run_id JOIN jobs AS other ON other.id = $2 \
+         JOIN runs AS other_run ON other_run.id = other.run_id WHERE one.id = $1",
+    )
+    .bind(one.0)
+    .bind(other.0)
+    .fetch_one(tx)
+    .await?;
+    Ok(is_newer)
+}
+
 impl Store {
     /// Images that still want tags, oldest first.
     pub(crate) async fn publications(
@@ -109,10 +139,13 @@ impl Store {
         let rows = sqlx::query(
             "SELECT jobs.id AS job, jobs.tries AS tries, jobs.spec AS spec, images.id AS image, \
              images.reference AS reference, images.digest AS digest, EXISTS (SELECT 1 FROM images \
-             AS newer JOIN image_tags AS moved ON moved.image_id = newer.id WHERE newer.registry = \
-             images.registry AND newer.repository = images.repository AND newer.job_id > \
-             images.job_id AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS overtaken \
-             FROM jobs JOIN images ON images.job_id = jobs.id \
+             AS newer JOIN jobs AS its_job ON its_job.id = newer.job_id \
+             JOIN runs AS its_run ON its_run.id = its_job.run_id \
+             JOIN image_tags AS moved ON moved.image_id = newer.id WHERE newer.registry = \
+             images.registry AND newer.repository = images.repository \
+             AND (its_run.event_id, newer.job_id) > (runs.event_id, images.job_id) \
+             AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS overtaken \
+             FROM jobs JOIN images ON images.job_id = jobs.id JOIN runs ON runs.id = jobs.run_id \
              WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 ORDER BY jobs.id LIMIT $2",
         )
         .bind(seconds(now))
@@ -131,9 +164,10 @@ impl Store {
             let spec: workflows::job::JobSpec = json(row, "spec")?;
             let nvr = spec.steps.iter().find_map(|step| match &step.action {
                 StepAction::LayeredBuild(build) => build.nvr.clone(),
-                StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => {
-                    None
-                }
+                StepAction::Run { .. }
+                | StepAction::Checkout
+                | StepAction::TestImage { .. }
+                | StepAction::Action { .. } => None,
             });
             let Some(unique) = pushed.tag.clone() else {
                 return Err(StoreError::Corrupt(format!("image {image} has no unique tag")));
@@ -168,6 +202,17 @@ impl Store {
                 Ok((parsed(row, "class")?, tag))
             })
             .collect()
+    }
+
+    /// Writes that the registry may have the primary tag of a job's image from now on, whatever
+    /// becomes of the job.
+    pub(crate) async fn primary_begun(&self, job: JobId) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE nvrs SET state = 'begun' WHERE job_id = $1 AND state = 'reserved'")
+            .bind(job.0)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
     }
 
     /// Writes that the registry has a tag; whoever stands on it is to look.

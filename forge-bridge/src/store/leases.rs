@@ -1,23 +1,34 @@
 //! The queue: who may run which attempt of which job, until when.
 
 use chrono::{DateTime, Duration, Utc};
-use sqlx::SqliteConnection;
+use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use workflows::ids::{JobId, RunId, RunnerId};
 use workflows::job::JobSpec;
+use workflows::plan::SecretNames;
 use workflows::protocol::{JobReport, LEASE_SECONDS, StepReport};
 use workflows::state::{Fault, JobState, Outcome};
 use workflows::status;
 
+use super::groups::IS_BEHIND;
 use super::images;
 use super::jobs::{self, Ending};
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, at, desired, record, seconds};
+use super::{Store, StoreError, at, desired, progress, record, said, seconds};
 
 /// How often a job is tried again after a fault of ours.
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
 /// Pause before the next attempt, in seconds, for each attempt made.
 const RETRY_SECONDS: i64 = 5;
+
+/// Whether the labels of a request, its first parameter, fit a row of `jobs`.
+const FITS: &str = "NOT EXISTS (SELECT 1 FROM json_each(jobs.runs_on) AS need \
+     WHERE need.value NOT IN (SELECT value FROM json_each($1)))";
+/// Whether fewer jobs of its matrix run than may.
+const HAS_ROOM: &str = "(jobs.max_parallel IS NULL OR jobs.max_parallel > (SELECT count(*) \
+     FROM jobs AS peer WHERE peer.run_id = jobs.run_id AND peer.key = jobs.key \
+     AND peer.state IN ('leased', 'publishing')))";
 
 /// A lease as the queue gave it.
 #[derive(Debug)]
@@ -28,6 +39,8 @@ pub(crate) struct Leased {
     pub(crate) fence: i64,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) spec: JobSpec,
+    /// Those that it names; they are read when it is handed out.
+    pub(crate) secrets: SecretNames,
 }
 
 /// The proof that a call acts under the lease that holds now.
@@ -68,26 +81,26 @@ impl Store {
         if let Some(again) = self.lease_of_request(runner, request).await? {
             return Ok(Some(again));
         }
-        if !self.anything_queued(now).await? {
+        if !self.is_anything_free(labels, now).await? {
             return Ok(None);
         }
         let mut tx = self.write().await?;
-        let row = sqlx::query(
-            "UPDATE jobs SET state = 'leased', runner_id = $1, lease_request = $2, \
-             fence = fence + 1, attempt = attempt + 1, lease_expires_at = $3, leased_at = $4, \
-             started_at = COALESCE(started_at, $4) \
-             WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND due_at <= $4 AND NOT EXISTS \
-               (SELECT 1 FROM json_each(jobs.runs_on) AS need WHERE need.value NOT IN \
-                 (SELECT value FROM json_each($5))) \
-               ORDER BY priority DESC, id LIMIT 1) RETURNING *",
-        )
-        .bind(runner.0)
-        .bind(request)
-        .bind(seconds(now + Duration::seconds(LEASE_SECONDS)))
-        .bind(seconds(now))
-        .bind(to_json(&labels)?)
-        .fetch_optional(&mut *tx)
-        .await?;
+        let sql = format!(
+            "UPDATE jobs SET state = 'leased', runner_id = $3, lease_request = $4, \
+             fence = fence + 1, attempt = attempt + 1, lease_expires_at = $5, leased_at = $2, \
+             started_at = COALESCE(started_at, $2) \
+             WHERE id = (SELECT id FROM jobs WHERE state = 'queued' AND due_at <= $2 \
+               AND {FITS} AND NOT {IS_BEHIND} AND {HAS_ROOM} \
+               ORDER BY priority DESC, id LIMIT 1) RETURNING *"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(to_json(&labels)?)
+            .bind(seconds(now))
+            .bind(runner.0)
+            .bind(request)
+            .bind(seconds(now + Duration::seconds(LEASE_SECONDS)))
+            .fetch_optional(&mut *tx)
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let job = JobId(column(&row, "id")?);
         let leased = match leased(&row) {
@@ -101,7 +114,7 @@ impl Store {
             }
         };
         desired::desire_for_job(&mut tx, job, &status::running(leased.attempt), now).await?;
-        jobs::settle_run(&mut tx, leased.run, now).await?;
+        progress::settle(&mut tx, leased.run, now).await?;
         tx.commit().await?;
         Ok(Some(leased))
     }
@@ -121,14 +134,22 @@ impl Store {
         row.as_ref().map(leased).transpose()
     }
 
-    async fn anything_queued(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let found: i64 = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND due_at <= $1)",
-        )
-        .bind(seconds(now))
-        .fetch_one(&self.reader)
-        .await?;
-        Ok(found == 1)
+    /// Looks before the writer is asked for: most requests find nothing.
+    async fn is_anything_free(
+        &self,
+        labels: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND due_at <= $2 \
+             AND {FITS} AND NOT {IS_BEHIND} AND {HAS_ROOM})"
+        );
+        let found = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(to_json(&labels)?)
+            .bind(seconds(now))
+            .fetch_one(&self.reader)
+            .await?;
+        Ok(found)
     }
 
     /// Extends a lease; the answer is its new end and whether a person cancelled the job.
@@ -239,13 +260,16 @@ impl Store {
         match parsed::<JobState>(&row, "state")? {
             JobState::Leased => {}
             JobState::Publishing | JobState::Finished => return Ok(()),
-            JobState::Unpinned | JobState::Waiting | JobState::Queued => {
+            JobState::Held | JobState::Unpinned | JobState::Waiting | JobState::Queued => {
                 return Err(LeaseError::Stale);
             }
         }
         let lease = leased(&row)?;
+        let report = &said::bounded(report);
+        said::note(&mut tx, job, report).await?;
         if let Some(evidence) = &report.evidence {
-            record::note_evidence(&mut tx, job, lease.attempt, evidence).await?;
+            let image = report.image.as_ref();
+            record::note_built(&mut tx, job, lease.attempt, image, evidence).await?;
         }
         conclude(&mut tx, &lease, report, now).await?;
         tx.commit().await?;
@@ -308,18 +332,35 @@ async fn conclude(
                 .execute(&mut *tx)
                 .await?;
                 desired::desire_for_job(tx, lease.job, &sentence, now).await?;
-                jobs::settle_run(tx, lease.run, now).await
+                progress::settle(tx, lease.run, now).await
             }
             None => {
                 let ending = Ending::new(Outcome::Success, None, report.message.clone());
                 jobs::end(tx, lease.job, &ending, now).await
             }
         },
+        (Outcome::Cancelled, _) => {
+            let reason = cancel_reason(tx, lease.job).await?;
+            let message = reason.unwrap_or_else(|| report.message.clone());
+            jobs::end(tx, lease.job, &Ending::new(Outcome::Cancelled, None, message), now).await
+        }
         (outcome, fault) => {
             let ending = Ending::new(outcome, fault, report.message.clone());
             jobs::end(tx, lease.job, &ending, now).await
         }
     }
+}
+
+/// Why a job's runner was told to stop it, if it was.
+async fn cancel_reason(
+    tx: &mut SqliteConnection,
+    job: JobId,
+) -> Result<Option<String>, StoreError> {
+    let reason = sqlx::query_scalar("SELECT cancel_reason FROM jobs WHERE id = $1 AND cancel = 1")
+        .bind(job.0)
+        .fetch_optional(tx)
+        .await?;
+    Ok(reason.flatten())
 }
 
 /// After a fault of ours: another attempt while there are any left.
@@ -332,6 +373,10 @@ async fn retry_or_end(
     message: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    if let Some(reason) = cancel_reason(tx, job).await? {
+        // Nobody wants another attempt of what was to stop.
+        return jobs::end(tx, job, &Ending::new(Outcome::Cancelled, None, reason), now).await;
+    }
     if attempt >= MAX_ATTEMPTS {
         return jobs::end(tx, job, &Ending::error(fault, message), now).await;
     }
@@ -347,7 +392,7 @@ async fn retry_or_end(
     .execute(&mut *tx)
     .await?;
     desired::desire_for_job(tx, job, &status::queued(), now).await?;
-    jobs::settle_run(tx, run, now).await
+    progress::settle(tx, run, now).await
 }
 
 fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {
@@ -358,5 +403,13 @@ fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {
         fence: column(row, "fence")?,
         expires_at: at(column(row, "lease_expires_at")?),
         spec: json(row, "spec")?,
+        secrets: json::<Named>(row, "draft")?.secrets,
     })
+}
+
+/// What of a draft counts for a lease.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    secrets: SecretNames,
 }

@@ -12,6 +12,15 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (3, "record", include_str!("../../migrations/0003_record.sql")),
     (4, "rebuilds", include_str!("../../migrations/0004_rebuilds.sql")),
     (6, "decoding", include_str!("../../migrations/0006_decoding.sql")),
+    (10, "promotions", include_str!("../../migrations/0010_promotions.sql")),
+    (7, "sweep", include_str!("../../migrations/0007_sweep.sql")),
+    (8, "pull_requests", include_str!("../../migrations/0008_pull_requests.sql")),
+    (9, "runs", include_str!("../../migrations/0009_runs.sql")),
+    (11, "statuses", include_str!("../../migrations/0011_statuses.sql")),
+    (20, "named_values", include_str!("../../migrations/0020_named_values.sql")),
+    (40, "removals", include_str!("../../migrations/0040_removals.sql")),
+    (100, "targets", include_str!("../../migrations/0100_targets.sql")),
+    (101, "pushed", include_str!("../../migrations/0101_pushed.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

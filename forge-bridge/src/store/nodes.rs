@@ -8,7 +8,7 @@ use workflows::ids::JobId;
 use workflows::image::BuildMode;
 use workflows::job::{BuildSpec, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
-use workflows::rebuild::{Built, Failure, Name, Parent};
+use workflows::rebuild::{Built, Failure, Name, Parent, Sameness};
 use workflows::workflow;
 
 use super::row::{column, json, parsed, to_json};
@@ -165,7 +165,9 @@ pub(super) async fn record(
          commit_id = excluded.commit_id, parents = excluded.parents, names = excluded.names, \
          autorebuild = excluded.autorebuild, fixed_release = excluded.fixed_release, \
          from_latest = excluded.from_latest, content = excluded.content, \
-         built_at = excluded.built_at WHERE excluded.job_id > image_nodes.job_id",
+         built_at = excluded.built_at WHERE (SELECT event_id FROM runs JOIN jobs ON \
+         jobs.run_id = runs.id WHERE jobs.id = excluded.job_id) >= (SELECT event_id FROM runs \
+         JOIN jobs ON jobs.run_id = runs.id WHERE jobs.id = image_nodes.job_id)",
         &branch,
     )
     .bind(column::<String>(&row, "workflow_origin")?)
@@ -186,11 +188,13 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Whether the image of a job has the layers of the one that it would take the place of. Where
-/// the runner did not tell of layers, nobody knows, and that is no.
+/// Whether the image of a job has the content of the one that it would take the place of. Where
+/// the runner did not tell what is in it, nobody knows, and that is no. The same packages on
+/// another commit are no sameness: what the packager changed is in no package.
 pub(super) async fn is_unchanged(
     tx: &mut SqliteConnection,
     job: JobId,
+    sameness: Sameness,
 ) -> Result<bool, StoreError> {
     let same = sqlx::query(
         "SELECT 1 FROM images JOIN jobs ON jobs.id = images.job_id JOIN runs ON runs.id = run_id \
@@ -198,9 +202,11 @@ pub(super) async fn is_unchanged(
          AND node.repository = runs.repository AND node.ref_name = runs.ref_name \
          AND node.workflow_origin = runs.workflow_origin \
          AND node.workflow_path = runs.workflow_path AND node.job_name = jobs.name \
-         WHERE jobs.id = $1 AND node.content = images.content",
+         WHERE jobs.id = $1 AND node.content = images.content \
+         AND ($2 OR node.commit_id = runs.commit_id)",
     )
     .bind(job.0)
+    .bind(sameness == Sameness::Layers)
     .fetch_optional(&mut *tx)
     .await?;
     Ok(same.is_some())
@@ -210,7 +216,10 @@ pub(super) async fn is_unchanged(
 pub(super) fn layered_build(spec: &JobSpec) -> Option<&BuildSpec> {
     spec.steps.iter().find_map(|step| match &step.action {
         StepAction::LayeredBuild(build) => Some(build.as_ref()),
-        StepAction::Run { .. } | StepAction::Checkout | StepAction::TestImage { .. } => None,
+        StepAction::Run { .. }
+        | StepAction::Checkout
+        | StepAction::TestImage { .. }
+        | StepAction::Action { .. } => None,
     })
 }
 

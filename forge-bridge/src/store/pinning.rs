@@ -1,10 +1,12 @@
 //! Jobs whose images are not pinned yet, and the NVRs that they reserve.
 
 use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
+use serde_json::Value as Json;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use workflows::event::Trust;
+use workflows::facts::Facts;
 use workflows::ids::{JobId, RunId};
-use workflows::image::{ManifestForm, Nvr, ParentPin};
+use workflows::image::{ManifestForm, Nvr, ParentPin, Reference};
 use workflows::job::JobSpec;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::nvr::{self, NvrError};
@@ -13,8 +15,9 @@ use workflows::rebuild::ParentKind;
 use workflows::state::JobState;
 use workflows::status::{self, Sentence};
 
-use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, desired, seconds};
+use super::groups::IS_BEHIND;
+use super::row::{column, json, json_option, parsed, to_json};
+use super::{Store, StoreError, desired, holders, progress, seconds};
 
 /// A job that waits for its digests.
 #[derive(Debug)]
@@ -33,6 +36,12 @@ pub(crate) struct UnpinnedJob {
     pub(crate) created_at: DateTime<Utc>,
     /// Whether a parent that moved is the cause.
     pub(crate) is_rebuild: bool,
+    /// The workflow's title.
+    pub(crate) workflow: String,
+    /// What is known about the event; `None` for a run of an older version.
+    pub(crate) facts: Option<Facts>,
+    /// The context `needs`, as far as it is known.
+    pub(crate) needs: Option<Json>,
 }
 
 /// Which NVR a job asks for.
@@ -46,6 +55,17 @@ pub(crate) struct NvrRequest {
     pub(crate) place: String,
     /// Put behind a number that is ours to choose.
     pub(crate) dist_tag: String,
+    /// What else it takes; `None` of a question that reserves nothing.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// What is one repository's alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Where the image goes, without a tag.
+    pub(crate) target: Reference,
+    /// The repository that the operator lets build it, whoever built it first.
+    pub(crate) assigned: Option<RepositoryName>,
 }
 
 /// Why an NVR could not be reserved.
@@ -54,10 +74,35 @@ pub(crate) enum ReserveError {
     /// The packager's release is built, or being built.
     #[error("{place}: {nvr} exists already; raise the release, or leave it out")]
     Taken { nvr: Nvr, place: String },
+    /// The component, or the place of the image, is another repository's.
+    #[error(
+        "{what} is built by repository {holder} and by no other; name the image otherwise, or have \
+         the operator write this repository into `holders` of the release"
+    )]
+    Held { what: String, holder: String },
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl NvrRequest {
+    /// The NVR beside those that are held.
+    fn choose(&self, held: &[(String, String)]) -> Result<Nvr, ReserveError> {
+        let place = &self.place;
+        let refused =
+            |error: &dyn std::fmt::Display| ReserveError::Refused(format!("{place}: {error}"));
+        let nvr = |release: &str| {
+            Nvr::new(&self.name, &self.version, release).map_err(|error| refused(&error))
+        };
+        match nvr::release_for(self.release.as_deref(), &self.dist_tag, held) {
+            Ok(release) => nvr(&release),
+            Err(NvrError::Taken(release)) => {
+                Err(ReserveError::Taken { nvr: nvr(&release)?, place: place.clone() })
+            }
+            Err(error) => Err(refused(&error)),
+        }
+    }
 }
 
 impl From<sqlx::Error> for ReserveError {
@@ -73,18 +118,19 @@ impl Store {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<UnpinnedJob>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT jobs.id AS id, run_id, draft, runs.forge AS forge, runs.repository AS repository, \
+        let sql = format!(
+            "SELECT jobs.id AS id, run_id, draft, workflow, facts, needs_known, runs.forge AS forge, runs.repository AS repository, \
              ref_name, commit_id, fetch_ref, release, \
              trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild \
              FROM jobs JOIN runs ON runs.id = run_id JOIN events ON events.id = event_id \
-             WHERE jobs.state = 'unpinned' AND jobs.due_at <= $1 \
+             WHERE jobs.state = 'unpinned' AND jobs.due_at <= $1 AND NOT {IS_BEHIND} \
              ORDER BY priority DESC, jobs.id LIMIT $2",
-        )
-        .bind(seconds(now))
-        .bind(limit)
-        .fetch_all(&self.reader)
-        .await?;
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(seconds(now))
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(UnpinnedJob {
@@ -101,6 +147,9 @@ impl Store {
                     tries: column(row, "tries")?,
                     created_at: super::at(column(row, "created_at")?),
                     is_rebuild: column(row, "is_rebuild")?,
+                    workflow: column(row, "workflow")?,
+                    facts: json_option(row, "facts")?,
+                    needs: json_option(row, "needs_known")?,
                 })
             })
             .collect()
@@ -118,7 +167,12 @@ impl Store {
     ) -> Result<(), ReserveError> {
         let mut tx = self.write().await?;
         let nvr = match request {
-            Some(request) => Some(reserve(&mut tx, job.id, request).await?),
+            Some(request) => {
+                if let Some(claim) = &request.claim {
+                    holders::check(&mut tx, &job.repository, &request.name, claim).await?;
+                }
+                Some(reserve(&mut tx, job.id, request).await?)
+            }
             None => None,
         };
         let spec = complete(nvr.as_ref());
@@ -153,18 +207,14 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         desired::desire_for_job(&mut tx, job.id, &sentence, now).await?;
-        super::jobs::settle_run(&mut tx, job.run, now).await?;
+        progress::settle(&mut tx, job.run, now).await?;
         tx.commit().await?;
         Ok(())
     }
 
     /// The NVR that a build would get if it asked now; nothing is reserved.
     pub(crate) async fn next_nvr(&self, request: &NvrRequest) -> Result<Nvr, ReserveError> {
-        let held = releases_held(&self.reader, &request.name, &request.version).await?;
-        let refused = |error: &dyn std::fmt::Display| ReserveError::Refused(error.to_string());
-        let chosen = nvr::release_for(request.release.as_deref(), &request.dist_tag, &held);
-        let release = chosen.map_err(|error| refused(&error))?;
-        Nvr::new(&request.name, &request.version, &release).map_err(|error| refused(&error))
+        request.choose(&releases_held(&self.reader, &request.name, &request.version).await?)
     }
 
     /// Puts a job off because a registry or forge does not answer, and says so in its status.
@@ -196,29 +246,17 @@ async fn reserve(
     request: &NvrRequest,
 ) -> Result<Nvr, ReserveError> {
     let held = releases_held(&mut *tx, &request.name, &request.version).await?;
-    let place = &request.place;
-    let refused =
-        |error: &dyn std::fmt::Display| ReserveError::Refused(format!("{place}: {error}"));
-    let chosen = nvr::release_for(request.release.as_deref(), &request.dist_tag, &held);
-    let nvr = |release: &str| {
-        Nvr::new(&request.name, &request.version, release).map_err(|error| refused(&error))
-    };
-    let nvr = match chosen {
-        Ok(release) => nvr(&release)?,
-        Err(NvrError::Taken(release)) => {
-            return Err(ReserveError::Taken { nvr: nvr(&release)?, place: place.clone() });
-        }
-        Err(error) => return Err(refused(&error)),
-    };
+    let nvr = request.choose(&held)?;
     sqlx::query(
-        "INSERT INTO nvrs (job_id, name, version, release, dist_tag, state) \
-         VALUES ($1, $2, $3, $4, $5, 'reserved')",
+        "INSERT INTO nvrs (job_id, name, version, release, dist_tag, target, state) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'reserved')",
     )
     .bind(job.0)
     .bind(&nvr.name)
     .bind(&nvr.version)
     .bind(&nvr.release)
     .bind(&request.dist_tag)
+    .bind(request.claim.as_ref().map_or_else(String::new, |claim| claim.target.to_string()))
     .execute(&mut *tx)
     .await?;
     Ok(nvr)

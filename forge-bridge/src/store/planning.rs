@@ -1,14 +1,17 @@
 //! From an event to its runs and jobs, in one transaction.
 
+mod head;
+
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use workflows::diagnostic::Diagnostic;
 use workflows::event::{Event, Trust};
+use workflows::facts::Facts;
 use workflows::ids::{EventId, JobId, RunId};
 use workflows::names::{CommitId, RefName, RepositoryName};
-use workflows::plan::JobDraft;
+use workflows::plan::{JobDraft, RunTexts};
 use workflows::selection::{Origin, Skipped};
-use workflows::state::{JobState, Outcome, RunState};
+use workflows::state::{Outcome, RunState};
 use workflows::status;
 
 use super::jobs::{self, Ending};
@@ -16,7 +19,13 @@ use super::nodes::{self, Branch, of_branch};
 use super::rebuilds::{self, SUPERSEDED};
 use super::row::{column, json, to_json};
 use super::schedules::{self, ScheduleEntry};
-use super::{Store, StoreError, at, desired, seconds};
+use super::{Store, StoreError, at, desired, progress, seconds};
+
+mod pull;
+mod rerun;
+
+pub(crate) use pull::PullSubject;
+pub(crate) use rerun::RerunError;
 
 /// An event that nobody has planned yet.
 #[derive(Debug)]
@@ -62,6 +71,8 @@ pub(crate) struct Subject {
     pub(crate) cause: String,
     pub(crate) trust: Trust,
     pub(crate) priority: Priority,
+    /// Of a pull request.
+    pub(crate) pull: Option<PullSubject>,
 }
 
 /// Who goes first when runners are few.
@@ -78,9 +89,13 @@ pub(crate) enum Priority {
 #[derive(Debug)]
 pub(crate) struct PlannedRun {
     pub(crate) workflow: String,
-    /// Told by `strata explain`; nothing stores it.
+    /// As far as it is known without the run's numbers.
     pub(crate) run_name: Option<String>,
-    /// Told by `strata explain`; nothing stores them.
+    /// What it says of itself once it has them.
+    pub(crate) texts: RunTexts,
+    pub(crate) facts: Facts,
+    /// Stands before the job in the names of its statuses.
+    pub(crate) label: String,
     pub(crate) warnings: Vec<Diagnostic>,
     pub(crate) path: String,
     pub(crate) origin: Origin,
@@ -97,18 +112,21 @@ pub(crate) struct PlannedJob {
 }
 
 impl Store {
-    /// Events to plan, oldest first.
+    /// Events to plan, oldest first, but those of the forges `without`.
     pub(crate) async fn events_due(
         &self,
         now: DateTime<Utc>,
         limit: u32,
+        without: &[String],
     ) -> Result<Vec<UndoneEvent>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, forge, event, attempts, created_at FROM events \
-             WHERE state = 'new' AND due_at <= $1 ORDER BY id LIMIT $2",
+             WHERE state = 'new' AND due_at <= $1 \
+             AND forge NOT IN (SELECT value FROM json_each($3)) ORDER BY id LIMIT $2",
         )
         .bind(seconds(now))
         .bind(limit)
+        .bind(to_json(&without)?)
         .fetch_all(&self.reader)
         .await?;
         rows.iter()
@@ -160,6 +178,11 @@ impl Store {
             Decision::Plan(plan) if is_overtaken(&mut tx, event, plan).await? => &needless,
             decision => decision,
         };
+        let passed = match decision {
+            Decision::Plan(plan) => plan.subject.why_passed(&mut tx).await?.map(Decision::Skip),
+            Decision::Skip(_) | Decision::BranchGone { .. } => None,
+        };
+        let decision = passed.as_ref().unwrap_or(decision);
         let (state, reason) = match decision {
             Decision::Skip(reason) => ("skipped", Some(reason.clone())),
             Decision::BranchGone { ref_name, .. } => {
@@ -229,24 +252,35 @@ pub(super) async fn record_plan(
             .execute(&mut *tx)
             .await?;
     }
-    if let Some(entries) = &plan.schedules {
+    if let Some(entries) = &plan.schedules
+        && !schedules::is_older(tx, event, &plan.subject).await?
+    {
         let Subject { forge, repository, ref_name, .. } = &plan.subject;
         schedules::replace(tx, forge, repository, ref_name, entries, now).await?;
     }
     if plan.subject.priority == Priority::Push && !plan.runs.is_empty() {
         supersede_rebuilds(tx, &plan.subject, now).await?;
     }
+    let is_held = plan.subject.is_held(tx).await?;
     let mut runs = Vec::new();
     for planned in &plan.runs {
-        let run = insert_run(tx, event, &plan.subject, planned, now).await?;
-        match &planned.jobs {
-            Ok(jobs) => {
-                for job in jobs {
-                    insert_job(tx, run, &plan.subject, job, now).await?;
+        plan.subject.supersede_same(tx, planned, now).await?;
+        let run = insert_run(tx, event, &plan.subject, planned, Attempt::FIRST, now).await?;
+        let head = head::complete(tx, run, planned, now).await?;
+        match (&planned.jobs, head) {
+            (Ok(jobs), Ok(())) => {
+                for PlannedJob { context, draft } in jobs {
+                    let priority = plan.subject.priority as i64;
+                    progress::insert_draft(tx, run, context, draft, priority, is_held, now).await?;
                 }
+                progress::settle(tx, run, now).await?;
+                head::tell_what_is_behind(tx, run, now).await?;
             }
-            Err(diagnostics) => {
+            (Err(diagnostics), _) => {
                 refuse_workflow(tx, run, &plan.subject, planned, diagnostics, now).await?;
+            }
+            (_, Err(diagnostic)) => {
+                refuse_workflow(tx, run, &plan.subject, planned, &[diagnostic], now).await?;
             }
         }
         runs.push(run);
@@ -283,17 +317,32 @@ impl Subject {
     }
 }
 
+/// Which attempt a run is.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// From 1.
+    number: i64,
+    /// The first one, for all others.
+    of: Option<RunId>,
+}
+
+impl Attempt {
+    const FIRST: Self = Self { number: 1, of: None };
+}
+
 async fn insert_run(
     tx: &mut SqliteConnection,
     event: EventId,
     subject: &Subject,
     planned: &PlannedRun,
+    attempt: Attempt,
     now: DateTime<Utc>,
 ) -> Result<RunId, StoreError> {
     let row = sqlx::query(
         "INSERT INTO runs (event_id, forge, repository, ref_name, commit_id, fetch_ref, release, \
          cause, trust, workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, \
-         state, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) \
+         state, created_at, pull_number, head_commit, attempt, rerun_of) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20) \
          RETURNING id",
     )
     .bind(event.0)
@@ -312,36 +361,13 @@ async fn insert_run(
     .bind(&planned.text)
     .bind(RunState::Queued.as_str())
     .bind(seconds(now))
+    .bind(subject.pull.as_ref().map(|pull| i64::try_from(pull.number).unwrap_or(i64::MAX)))
+    .bind(subject.pull.as_ref().map(|pull| pull.head.as_str()))
+    .bind(attempt.number)
+    .bind(attempt.of.map(|first| first.0))
     .fetch_one(&mut *tx)
     .await?;
     Ok(RunId(column(&row, "id")?))
-}
-
-async fn insert_job(
-    tx: &mut SqliteConnection,
-    run: RunId,
-    subject: &Subject,
-    job: &PlannedJob,
-    now: DateTime<Utc>,
-) -> Result<JobId, StoreError> {
-    let row = sqlx::query(
-        "INSERT INTO jobs (run_id, name, context, needs, runs_on, priority, draft, state, \
-         created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9) RETURNING id",
-    )
-    .bind(run.0)
-    .bind(&job.draft.name)
-    .bind(&job.context)
-    .bind(to_json(&job.draft.needs)?)
-    .bind(to_json(&job.draft.runs_on)?)
-    .bind(subject.priority as i64)
-    .bind(to_json(&job.draft)?)
-    .bind(JobState::Unpinned.as_str())
-    .bind(seconds(now))
-    .fetch_one(&mut *tx)
-    .await?;
-    let id = JobId(column(&row, "id")?);
-    desired::desire_for_job(tx, id, &status::accepted(), now).await?;
-    Ok(id)
 }
 
 /// A workflow file that cannot be read ends its run at once, with the place in its status.
@@ -369,7 +395,7 @@ async fn refuse_workflow(
         run,
         forge: &subject.forge,
         repository: &subject.repository,
-        commit: &subject.commit,
+        commit: subject.told_commit(),
     };
     let context = status::context("workflow", &planned.path);
     let sentence = status::finished(Outcome::Failure, None, first);

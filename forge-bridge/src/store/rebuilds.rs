@@ -88,6 +88,12 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// A number that rises with every change of the graph and of what is known of its parents.
+    pub(crate) async fn graph_version(&self) -> Result<i64, StoreError> {
+        let version = sqlx::query_scalar("SELECT graph FROM rebuild_clock");
+        Ok(version.fetch_one(&self.reader).await?)
+    }
+
     /// Asks for a plan although nothing changed in the store: the configuration may have.
     pub(crate) async fn plan_anew(&self) -> Result<(), StoreError> {
         let mut tx = self.write().await?;

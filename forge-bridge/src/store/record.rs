@@ -21,7 +21,7 @@ use super::row::{column, parsed, parsed_option, to_json};
 use super::{StoreError, at, seconds};
 
 pub(crate) use attachments::DueAttachment;
-pub(super) use attempt::note_evidence;
+pub(super) use attempt::note_built;
 pub(crate) use read::{BuildKey, Found};
 
 /// Writes the record of a job that has just ended, in the transaction of its end. A job without
@@ -41,7 +41,7 @@ pub(super) async fn write(
              i.reference, i.digest, i.size_bytes, \
              (SELECT min(started_at) FROM steps s WHERE s.job_id = j.id \
                   AND s.attempt = j.attempt) AS step_at, \
-             f.log_path, f.log_bytes, f.log_sha256, f.evidence \
+             f.log_path, f.log_bytes, f.log_sha256, f.evidence, f.image AS pushed \
          FROM jobs j JOIN runs r ON r.id = j.run_id \
              LEFT JOIN runners n ON n.id = j.runner_id \
              LEFT JOIN nvrs v ON v.job_id = j.id \
@@ -148,7 +148,10 @@ fn runner(row: &SqliteRow) -> Result<Option<RecordedRunner>, StoreError> {
 }
 
 fn image(row: &SqliteRow) -> Result<Option<BuiltImage>, StoreError> {
-    let Some(reference) = column::<Option<String>>(row, "reference")? else { return Ok(None) };
+    // Of a build that failed after its push there is no image that could have tags.
+    let Some(reference) = column::<Option<String>>(row, "reference")? else {
+        return lenient(row, "pushed");
+    };
     let corrupt = |error: workflows::image::ImageNameError| StoreError::Corrupt(error.to_string());
     Ok(Some(BuiltImage {
         reference: Reference::try_from(reference).map_err(corrupt)?,
@@ -193,6 +196,25 @@ pub(super) async fn tag_put(
     .bind(image.0)
     .bind(seconds(now))
     .bind(tag)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Appends that the tags of an image were taken away.
+pub(super) async fn tags_removed(
+    tx: &mut SqliteConnection,
+    image: ImageId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO record_events (job_id, at, kind, subject, digest) \
+         SELECT i.job_id, $2, 'tag_removed', t.tag, i.digest FROM image_tags t \
+         JOIN images i ON i.id = t.image_id \
+         WHERE i.id = $1 AND t.put_at IS NOT NULL AND t.removed_at IS NULL ORDER BY t.rowid",
+    )
+    .bind(image.0)
+    .bind(seconds(now))
     .execute(tx)
     .await?;
     Ok(())

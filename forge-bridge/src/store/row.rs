@@ -49,6 +49,15 @@ pub(crate) fn json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|e| StoreError::Corrupt(format!("column {name}: {e}")))
 }
 
+/// A column that may be null and else holds JSON of ours.
+pub(crate) fn json_option<T: DeserializeOwned>(
+    row: &SqliteRow,
+    name: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<&str> = row.try_get(name)?;
+    text.map(|_| json(row, name)).transpose()
+}
+
 /// A value of ours for a JSON column.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))

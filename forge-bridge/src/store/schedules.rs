@@ -7,7 +7,7 @@ use workflows::ids::{EventId, RunId};
 use workflows::names::{RefName, RepositoryName};
 use workflows::selection::Origin;
 
-use super::planning::{Decision, record_plan};
+use super::planning::{Decision, Subject, record_plan};
 use super::row::{column, parsed, to_json};
 use super::{Store, StoreError, at, seconds};
 
@@ -30,6 +30,37 @@ pub(crate) struct DueSchedule {
     pub(crate) ref_name: RefName,
     pub(crate) entry: ScheduleEntry,
     pub(crate) tries: u32,
+}
+
+/// What tells one schedule of a forge from all others: repository, branch, whose file, its path, the
+/// five fields, the zone.
+pub(crate) type ScheduleKey = [String; 6];
+
+impl DueSchedule {
+    pub(crate) fn key(&self) -> ScheduleKey {
+        let ScheduleEntry { origin, path, cron, timezone, .. } = &self.entry;
+        [self.repository.as_str(), self.ref_name.as_str(), origin.as_str(), path, cron, timezone]
+            .map(str::to_owned)
+    }
+}
+
+/// Whether a later event of the same branch has runs already, as when this one waited for its forge.
+pub(super) async fn is_older(
+    tx: &mut SqliteConnection,
+    event: EventId,
+    subject: &Subject,
+) -> Result<bool, StoreError> {
+    let older = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
+         AND pull_number IS NULL AND event_id > $4)",
+    )
+    .bind(&subject.forge)
+    .bind(subject.repository.as_str())
+    .bind(subject.ref_name.as_str())
+    .bind(event.0)
+    .fetch_one(tx)
+    .await?;
+    Ok(older)
 }
 
 /// Makes the schedules of a branch what its head says. An entry that stays keeps its due time:
@@ -77,17 +108,21 @@ pub(super) async fn replace(
 }
 
 impl Store {
-    /// Schedules whose time has come and that no failed try holds back.
+    /// Schedules whose time has come and that no failed try holds back, but those of the forges
+    /// `without`.
     pub(crate) async fn schedules_due(
         &self,
         now: DateTime<Utc>,
         limit: u32,
+        without: &[String],
     ) -> Result<Vec<DueSchedule>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM schedules WHERE next_at <= $1 AND due_at <= $1 ORDER BY next_at LIMIT $2",
+            "SELECT * FROM schedules WHERE next_at <= $1 AND due_at <= $1 \
+             AND forge NOT IN (SELECT value FROM json_each($3)) ORDER BY next_at LIMIT $2",
         )
         .bind(seconds(now))
         .bind(limit)
+        .bind(to_json(&without)?)
         .fetch_all(&self.reader)
         .await?;
         rows.iter()
@@ -110,7 +145,8 @@ impl Store {
     }
 
     /// Writes the run of a due schedule and its next time in one transaction, so that neither a
-    /// crash loses the run nor makes it twice.
+    /// crash loses the run nor makes it twice. Entries of one workflow that differ by their time
+    /// zone alone and fall on one moment are one run.
     pub(crate) async fn record_schedule(
         &self,
         due: &DueSchedule,
@@ -131,7 +167,7 @@ impl Store {
         };
         let row = sqlx::query(
             "INSERT INTO events (forge, kind, repository, identity, event, created_at, state, \
-             reason) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) RETURNING id",
+             reason) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(&due.forge)
         .bind(event.kind())
@@ -141,8 +177,12 @@ impl Store {
         .bind(seconds(now))
         .bind(if reason.is_none() { "planned" } else { "skipped" })
         .bind(reason)
-        .fetch_one(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
+        let Some(row) = row else {
+            tx.commit().await?;
+            return Ok(Vec::new());
+        };
         let id = EventId(column(&row, "id")?);
         let runs = match decision {
             Decision::Plan(plan) => record_plan(&mut tx, id, plan, now).await?,

@@ -1,16 +1,24 @@
 //! The gap between the statuses that are desired and those that a forge was told.
 
+mod refused;
+
 use chrono::{DateTime, Utc};
+use workflows::ids::RunId;
+use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
-use super::row::{column, parsed};
+use super::row::{column, json, parsed};
 use super::{Store, StoreError, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
 #[derive(Debug)]
 pub(crate) struct StatusBehind {
     pub(crate) id: i64,
+    /// The run that says it.
+    pub(crate) run: RunId,
+    /// The pull request of the run, where it has one.
+    pub(crate) pull: Option<u64>,
     /// Number of these words; rises with each change.
     pub(crate) desired: i64,
     pub(crate) repository: RepositoryName,
@@ -22,6 +30,8 @@ pub(crate) struct StatusBehind {
     pub(crate) target: String,
     /// Failed tries of these words.
     pub(crate) attempts: u32,
+    /// What the job's steps said about lines of files.
+    pub(crate) annotations: Vec<Annotation>,
 }
 
 impl Store {
@@ -35,7 +45,10 @@ impl Store {
     ) -> Result<Vec<StatusBehind>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, desired, repository, commit_id, context, state, description, target_url, \
-             attempts FROM statuses WHERE reported < desired AND refusal IS NULL AND forge = $1 \
+             attempts, run_id, (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
+             COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
+                 AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
+             FROM statuses WHERE reported < desired AND refusal IS NULL AND forge = $1 \
              AND due_at <= $2 ORDER BY state = 'pending', due_at, id LIMIT $3",
         )
         .bind(forge)
@@ -45,8 +58,11 @@ impl Store {
         .await?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
             let state: &str = column(row, "state")?;
+            let pull: Option<i64> = column(row, "pull")?;
             Ok(StatusBehind {
                 id: column(row, "id")?,
+                run: RunId(column(row, "run_id")?),
+                pull: pull.map(i64::unsigned_abs),
                 desired: column(row, "desired")?,
                 repository: parsed(row, "repository")?,
                 commit: parsed(row, "commit_id")?,
@@ -56,6 +72,7 @@ impl Store {
                 description: column(row, "description")?,
                 target: column(row, "target_url")?,
                 attempts: column(row, "attempts")?,
+                annotations: json(row, "annotations")?,
             })
         };
         rows.iter().map(read).collect()
@@ -69,11 +86,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE statuses SET reported = MAX(reported, $2), reported_at = $3 WHERE id = $1",
+            "UPDATE statuses SET reported = MAX(reported, $2), reported_at = $3, told_state = $4 \
+             WHERE id = $1",
         )
         .bind(status.id)
         .bind(status.desired)
         .bind(seconds(now))
+        .bind(status.state.as_str())
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
@@ -137,7 +156,6 @@ impl Store {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use workflows::ids::RunId;
     use workflows::status::{self, Sentence};
 
     use super::super::desired::{Subject, desire};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use workflows::event::{Event, Push, Trust};
-use workflows::ids::{EventId, JobId, RunnerId};
+use workflows::ids::{EventId, JobId, RunId, RunnerId};
 use workflows::image::{BuiltImage, Digest, Reference, Tag, TagPlan};
 use workflows::job::{BuildSpec, JobSpec, Limits, Network, Source, StepAction, StepSpec};
 use workflows::names::{CommitId, RefName, RepositoryName};
@@ -13,14 +13,21 @@ use workflows::selection::Origin;
 use workflows::state::{Fault, Outcome};
 
 use super::leases::{LeaseError, MAX_ATTEMPTS};
-use super::pinning::{NvrRequest, UnpinnedJob};
+use super::pinning::{Claim, NvrRequest, UnpinnedJob};
 use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subject};
 use super::{Decoded, Store};
 
 mod asked;
 mod graph;
+mod named_values;
 mod numbers;
+mod progress;
+mod promotions;
+mod pulls;
 mod records;
+mod removals;
+mod rerun;
+mod schedules;
 
 const RUNNER: RunnerId = RunnerId(1);
 
@@ -44,16 +51,32 @@ fn commit(digit: char) -> CommitId {
 
 fn draft(name: &str, needs: &[&str]) -> JobDraft {
     JobDraft {
-        matrix: None,
-        later: Vec::new(),
         name: name.to_owned(),
+        key: name.to_owned(),
         title: name.to_owned(),
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         runs_on: vec!["docker".to_owned()],
-        image: None,
-        env: Default::default(),
-        timeout_seconds: None,
-        steps: Vec::new(),
+        ..JobDraft::default()
+    }
+}
+
+/// A run of one workflow with these jobs.
+fn one_run(jobs: &[JobDraft]) -> PlannedRun {
+    let planned = jobs
+        .iter()
+        .map(|draft| PlannedJob { draft: draft.clone(), context: format!("w / {}", draft.title) });
+    PlannedRun {
+        run_name: None,
+        texts: Default::default(),
+        facts: Default::default(),
+        label: "w".to_owned(),
+        warnings: Vec::new(),
+        workflow: "w".to_owned(),
+        path: "w.yml".to_owned(),
+        origin: Origin::Repository,
+        blob: "b".to_owned(),
+        text: String::new(),
+        jobs: Ok(planned.collect()),
     }
 }
 
@@ -69,6 +92,9 @@ fn build(nvr: Option<&workflows::image::Nvr>) -> BuildSpec {
         source_registry: "registry.example".to_owned(),
         sources: None,
         artifacts: None,
+        add_url: Default::default(),
+        names: None,
+        parent_images: Vec::new(),
         build_args: Default::default(),
         labels: Default::default(),
         stage_env: Default::default(),
@@ -86,6 +112,8 @@ fn build(nvr: Option<&workflows::image::Nvr>) -> BuildSpec {
         },
         push: true,
         source_date_epoch: 0,
+        cache: Default::default(),
+        compression: Default::default(),
     }
 }
 
@@ -94,6 +122,11 @@ fn spec(job: &UnpinnedJob, nvr: Option<&workflows::image::Nvr>) -> JobSpec {
         name: "build".to_owned(),
         env: Default::default(),
         action: StepAction::LayeredBuild(Box::new(build(nvr))),
+        id: None,
+        condition: None,
+        continue_on_error: None,
+        timeout_minutes: None,
+        later: Vec::new(),
     };
     JobSpec {
         name: job.draft.name.clone(),
@@ -112,7 +145,14 @@ fn spec(job: &UnpinnedJob, nvr: Option<&workflows::image::Nvr>) -> JobSpec {
         steps: vec![step],
         limits: Limits::default(),
         network: Network::None,
+        egress: Vec::new(),
         runs_on: job.draft.runs_on.clone(),
+        contexts: Default::default(),
+        env_templates: Default::default(),
+        outputs: Default::default(),
+        services: Vec::new(),
+        container: Default::default(),
+        actions: workflows::job::ActionPins::default(),
     }
 }
 
@@ -123,11 +163,22 @@ fn request() -> NvrRequest {
         release: None,
         place: "Dockerfile:3".to_owned(),
         dist_tag: "fc43".to_owned(),
+        claim: Some(Claim { target: build(None).target, assigned: None }),
     }
 }
 
 fn report(fence: i64, outcome: Outcome, fault: Option<Fault>) -> JobReport {
-    JobReport { fence, outcome, fault, message: "said so".to_owned(), image: None, evidence: None }
+    JobReport {
+        fence,
+        outcome,
+        fault,
+        message: "said so".to_owned(),
+        image: None,
+        evidence: None,
+        outputs: Default::default(),
+        summary: None,
+        annotations: Vec::new(),
+    }
 }
 
 impl Story {
@@ -139,6 +190,16 @@ impl Story {
 
     /// A push of a commit that fires one workflow with these jobs.
     async fn push(&self, after: char, jobs: &[JobDraft]) -> EventId {
+        self.push_run(after, one_run(jobs)).await
+    }
+
+    /// A push of a commit that begins this run.
+    async fn push_run(&self, after: char, run: PlannedRun) -> EventId {
+        self.run_of(after, after, run).await
+    }
+
+    /// An event that begins this run of a commit, which may be an older one.
+    async fn run_of(&self, after: char, built: char, run: PlannedRun) -> EventId {
         let event = Event::Push(Push {
             repository: repository(),
             ref_name: branch(),
@@ -148,40 +209,33 @@ impl Story {
             actor: None,
         });
         self.deliver(&format!("push-{after}"), event).await;
-        let due = self.store.events_due(self.now, 10).await.unwrap();
+        let due = self.store.events_due(self.now, 10, &[]).await.unwrap();
         let undone = due.last().unwrap();
-        let planned = jobs.iter().map(|draft| PlannedJob {
-            draft: draft.clone(),
-            context: format!("w / {}", draft.title),
-        });
+        let decision = self.decision(built, run);
+        self.store.record_decision(undone.id, "forge", &decision, self.now).await.unwrap();
+        undone.id
+    }
+
+    /// What an event that begins this run of a commit comes to.
+    fn decision(&self, built: char, run: PlannedRun) -> Decision {
         let plan = Planning {
             subject: Subject {
                 forge: "forge".to_owned(),
                 repository: repository(),
                 ref_name: branch(),
-                commit: commit(after),
+                commit: commit(built),
                 fetch_ref: branch().to_string(),
                 release: "f43".to_owned(),
                 cause: "push".to_owned(),
                 trust: Trust::Trusted,
                 priority: Priority::Push,
+                pull: None,
             },
-            runs: vec![PlannedRun {
-                run_name: None,
-                warnings: Vec::new(),
-                workflow: "w".to_owned(),
-                path: "w.yml".to_owned(),
-                origin: Origin::Repository,
-                blob: "b".to_owned(),
-                text: String::new(),
-                jobs: Ok(planned.collect()),
-            }],
+            runs: vec![run],
             skipped: Vec::new(),
             schedules: None,
         };
-        let decision = Decision::Plan(Box::new(plan));
-        self.store.record_decision(undone.id, "forge", &decision, self.now).await.unwrap();
-        undone.id
+        Decision::Plan(Box::new(plan))
     }
 
     async fn deliver(&self, id: &str, event: Event) {

@@ -8,6 +8,7 @@ mod images;
 mod overview;
 mod run;
 mod runs;
+mod statuses;
 
 use std::str::FromStr;
 

@@ -1,5 +1,7 @@
 //! References whose digest decides whether something is stale, and what registries said of them.
 
+mod answers;
+
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -134,10 +136,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<usize, StoreError> {
         let mut tx = self.write().await?;
-        let mut moved = 0;
-        for check in checks {
-            moved += usize::from(record(&mut tx, check, now).await?);
-        }
+        let moved = answers::record(&mut tx, checks, now).await?;
         tx.commit().await?;
         Ok(moved)
     }
@@ -206,76 +205,6 @@ pub(super) async fn hint(
     .execute(&mut *tx)
     .await?;
     Ok(done.rows_affected())
-}
-
-/// Writes one answer; true when the reference names something else than before.
-async fn record(
-    tx: &mut SqliteConnection,
-    check: &Checked,
-    now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let reference = check.reference.to_string();
-    let row =
-        sqlx::query("SELECT form, digest, answer FROM watched_references WHERE reference = $1")
-            .bind(&reference)
-            .fetch_optional(&mut *tx)
-            .await?;
-    // Nobody follows it any more.
-    let Some(row) = row else { return Ok(false) };
-    let before = target(&row)?;
-    let was_missing = column::<String>(&row, "answer")? == "missing";
-    let (answer, reason) = match &check.said {
-        Said::Unchanged | Said::Names(..) => ("found", ""),
-        Said::Missing => ("missing", ""),
-        Said::Failed(why) => ("failed", why.as_str()),
-    };
-    sqlx::query(
-        "UPDATE watched_references SET answer = $2, reason = $3, asked_at = $4, \
-         tries = CASE WHEN $2 = 'failed' THEN tries + 1 ELSE 0 END, \
-         due_at = CASE WHEN hints = $5 THEN $6 ELSE due_at END WHERE reference = $1",
-    )
-    .bind(&reference)
-    .bind(answer)
-    .bind(reason)
-    .bind(seconds(now))
-    .bind(check.hints)
-    .bind(seconds(check.due_at))
-    .execute(&mut *tx)
-    .await?;
-    let (sighting, moved) = match &check.said {
-        Said::Names(target, etag) => {
-            let moved = before.as_ref() != Some(target);
-            sqlx::query(
-                "UPDATE watched_references SET form = $2, digest = $3, etag = $4, \
-                 since = CASE WHEN $5 THEN $6 ELSE since END WHERE reference = $1",
-            )
-            .bind(&reference)
-            .bind(target.form().as_str())
-            .bind(target.digest().as_str())
-            .bind(etag)
-            .bind(moved)
-            .bind(seconds(now))
-            .execute(&mut *tx)
-            .await?;
-            ((moved || was_missing).then_some(Some(target)), moved)
-        }
-        Said::Missing => ((!was_missing).then_some(None), false),
-        Said::Unchanged if was_missing => (before.as_ref().map(Some), false),
-        Said::Unchanged | Said::Failed(_) => (None, false),
-    };
-    if let Some(target) = sighting {
-        sqlx::query(
-            "INSERT INTO reference_history (reference, form, digest, seen_at) \
-             VALUES ($1, $2, $3, $4)",
-        )
-        .bind(&reference)
-        .bind(target.map(|target| target.form().as_str()))
-        .bind(target.map(|target| target.digest().as_str()))
-        .bind(seconds(now))
-        .execute(&mut *tx)
-        .await?;
-    }
-    Ok(moved)
 }
 
 fn target(row: &SqliteRow) -> Result<Option<Target>, StoreError> {

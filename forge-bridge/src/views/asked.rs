@@ -1,5 +1,7 @@
 //! What maintainers ask and hear.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use workflows::image::BuildMode;
 use workflows::names::{CommitId, RefName, RepositoryName, RequestId};
@@ -26,6 +28,27 @@ pub struct BuildRequest {
     /// A release to use as it is; an isolated build needs one.
     #[serde(default)]
     pub release: Option<String>,
+}
+
+/// A request to run a workflow on the head of a branch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DispatchRequest {
+    /// The asker's own key; the same request with the same key is one request.
+    pub id: RequestId,
+    /// The forge's configured name; may be left out when there is one forge.
+    #[serde(default)]
+    pub forge: Option<String>,
+    /// The repository's path on it.
+    pub repository: RepositoryName,
+    /// The branch, as a full ref.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// The workflow: its file, the last part of that, or its name.
+    pub workflow: String,
+    /// What is said to it, by name.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// Whose rules are asked for.

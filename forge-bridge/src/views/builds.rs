@@ -13,6 +13,9 @@ pub struct BuildDetail {
     pub events: Vec<RecordEvent>,
     /// Documents that the image has, or is to have, beside it in its registry.
     pub attachments: Vec<Attachment>,
+    /// When it was given the release's stable tags, and by whom, oldest first; rows only come.
+    #[serde(default)]
+    pub promotions: Vec<super::Promoted>,
 }
 
 /// Something that happened to an image.
@@ -20,7 +23,7 @@ pub struct BuildDetail {
 pub struct RecordEvent {
     /// When.
     pub at: DateTime<Utc>,
-    /// `tag_put`, `tag_forgone` (a newer build has it) or `attached`.
+    /// `tag_put`, `tag_forgone` (a newer build has it), `tag_removed` (the time of a test build is over) or `attached`.
     pub kind: String,
     /// The tag, or the document's form.
     pub subject: String,

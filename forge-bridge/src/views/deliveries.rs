@@ -19,6 +19,8 @@ pub struct DeliverySummary {
     pub delivery: String,
     /// The forge's name of the event.
     pub event_name: String,
+    /// `forge`, or `sweep` when a look at the branches made it up.
+    pub source: String,
     /// When it was stored.
     pub received_at: DateTime<Utc>,
     /// Bytes of the body.
@@ -73,6 +75,9 @@ pub struct DeliveryFilter {
     /// `waiting` (not decoded yet), `new`, `planned`, `skipped` or `duplicate`.
     #[serde(deserialize_with = "blank_is_none", skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// `forge` or `sweep`.
+    #[serde(deserialize_with = "blank_is_none", skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Only deliveries older than this one: the `next` of the page before.
     #[serde(deserialize_with = "blank_is_none", skip_serializing_if = "Option::is_none")]
     pub before: Option<i64>,

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use workflows::ids::JobId;
+use workflows::ids::{JobId, RunId};
+use workflows::log_commands::Annotation;
 use workflows::state::{Fault, JobState, Outcome};
 
 use super::Image;
@@ -30,6 +31,8 @@ pub struct Job {
     pub attempt: u32,
     /// The runner that holds it, or held it last.
     pub runner: Option<String>,
+    /// The run of an earlier attempt whose result stands here too, with steps, log and image.
+    pub kept_from: Option<RunId>,
     /// Whether a person asked to stop it.
     pub cancel: bool,
     /// When it was planned.
@@ -48,6 +51,12 @@ pub struct Job {
     pub nvr: Option<String>,
     /// What it built.
     pub image: Option<Image>,
+    /// Markdown that its steps wrote for people.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// What its steps said about lines of files.
+    #[serde(default)]
+    pub annotations: Vec<Annotation>,
 }
 
 impl Job {

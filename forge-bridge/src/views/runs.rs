@@ -26,12 +26,19 @@ pub struct RunSummary {
     pub commit: String,
     /// The release that the ref belongs to.
     pub release: String,
+    /// Counts the runs of one workflow of a repository, from 1; all attempts have the same.
+    pub number: u32,
+    /// 1, and one more each time that a person asked again.
+    pub attempt: u32,
     /// What brought it about: `push`, `pull_request`, `schedule`, ….
     pub cause: String,
     /// `trusted`, or `untrusted` for a stranger's change.
     pub trust: String,
     /// The workflow's name.
     pub workflow: String,
+    /// What the workflow calls this run.
+    #[serde(default)]
+    pub run_name: Option<String>,
     /// Where it stands.
     pub state: RunState,
     /// How it ended.
@@ -156,6 +163,10 @@ pub struct RunDetail {
     pub event: EventId,
     /// The delivery behind the event; `null` for a schedule.
     pub delivery: Option<DeliveryId>,
+    /// The first attempt, for all others.
+    pub rerun_of: Option<RunId>,
+    /// The next attempt, once somebody has asked for it.
+    pub rerun_as: Option<RunId>,
     /// The workflow's file.
     pub workflow_path: String,
     /// `repository`, or `operator` for a release's default workflow.

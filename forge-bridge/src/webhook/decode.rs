@@ -92,8 +92,11 @@ pub(crate) fn why_skipped(event: &Event) -> Option<Cow<'_, str>> {
         Event::Push(_)
         | Event::BranchDeleted(_)
         | Event::PullRequest(_)
+        | Event::PullRequestClosed(_)
+        | Event::PullRequestCommented(_)
         | Event::Schedule(_)
         | Event::BuildAsked(_)
+        | Event::Dispatch(_)
         | Event::Rebuild(_) => None,
         Event::BranchCreated(created) if created.after.is_some() => None,
         Event::BranchCreated(_) => {

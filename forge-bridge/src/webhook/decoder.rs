@@ -80,6 +80,7 @@ impl Decoder {
 
 fn decoded(kinds: &HashMap<String, ForgeKind>, undecoded: Undecoded) -> Decoded {
     let event = match kinds.get(&undecoded.forge) {
+        _ if undecoded.is_swept => swept(&undecoded),
         Some(&kind) => event(kind, &undecoded).unwrap_or_else(|error| {
             tracing::warn!(delivery.id = %undecoded.id, "delivery not understood: {error}");
             Event::ignored(None, error.to_string())
@@ -88,6 +89,12 @@ fn decoded(kinds: &HashMap<String, ForgeKind>, undecoded: Undecoded) -> Decoded 
     };
     tracing::debug!(delivery.id = %undecoded.id, event.kind = event.kind(), "delivery decoded");
     Decoded { delivery: undecoded.id, forge: undecoded.forge, event }
+}
+
+/// What a sweep made up is stored as the event that it is.
+fn swept(undecoded: &Undecoded) -> Event {
+    serde_json::from_slice(&undecoded.body)
+        .unwrap_or_else(|error| Event::ignored(None, format!("no event of a sweep: {error}")))
 }
 
 fn event(kind: ForgeKind, undecoded: &Undecoded) -> Result<Event, DecodeError> {

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use workflows::event::{Event, Ping};
 
 use super::decode::{Undecoded, quoted};
-use super::pull_request;
 use super::refs::{Account, RefChange, RefForm, RefMove, Repository};
+use super::{comment, pull_request};
 
 /// There is no `forced` flag; who wants to know asks the history. `commits` is cut after fifteen
 /// and newest first, so nothing may be concluded from it and it is not read.
@@ -29,6 +29,7 @@ pub(super) fn decode(event_name: &str, body: &[u8]) -> Result<Event, Undecoded> 
     match event_name {
         "push" => push(body),
         "pull_request" => pull_request::decode(body, "synchronized"),
+        "issue_comment" => comment::decode(body),
         "create" => serde_json::from_slice::<RefChange>(body)?.created(RefForm::ShortOrFull),
         "delete" => serde_json::from_slice::<RefChange>(body)?.deleted(RefForm::ShortOrFull),
         other => {

@@ -3,11 +3,12 @@
 //! What they are is read from `object_kind`, which a signature covers and the event header not.
 
 use serde::Deserialize;
-use workflows::event::{Event, PullRequest, PullRequestAction};
+use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed};
 use workflows::names::{CommitId, NameError, RefName, RepositoryName};
 
+use super::comment::Note;
 use super::decode::{Undecoded, quoted};
-use super::refs::{RefMove, actor};
+use super::refs::{RefMove, actor, moment};
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -66,6 +67,7 @@ struct Attributes {
     source: Option<Project>,
     last_commit: Option<Commit>,
     author_id: Option<u64>,
+    updated_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +80,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
     match envelope.object_kind.as_deref() {
         Some("push" | "tag_push") => push(serde_json::from_slice(body)?),
         Some("merge_request") => merge_request(serde_json::from_slice(body)?),
+        Some("note") => match envelope.project {
+            Some(project) => Ok(serde_json::from_slice::<Note>(body)?.event(project.name()?)),
+            None => Ok(Event::ignored(None, "a note that is in no project")),
+        },
         other => {
             let project = envelope.project.map(|project| project.name()).transpose()?;
             let reason = match other {
@@ -109,6 +115,15 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
         (Some("open"), _) => PullRequestAction::Opened,
         (Some("reopen"), _) => PullRequestAction::Reopened,
         (Some("update"), Some(_)) => PullRequestAction::Synchronized,
+        (Some(action @ ("close" | "merge")), _) => {
+            return Ok(Event::PullRequestClosed(PullRequestClosed {
+                repository,
+                number: attributes.iid,
+                merged: action == "merge",
+                moment: moment(attributes.updated_at),
+                actor: merge.user.and_then(|user| actor(user.username)),
+            }));
+        }
         (action, _) => {
             let action = quoted(action.unwrap_or("none"));
             let reason = format!("merge request action {action} changes no commit");

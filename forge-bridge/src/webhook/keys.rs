@@ -3,11 +3,13 @@
 //! A directory holds them, one small file a project, so that an operator can put them there by
 //! hand, and so that a key that changed counts from the next delivery on.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use workflows::names::RepositoryName;
 
 use super::receive::MAX_SECRETS;
@@ -41,6 +43,26 @@ impl ProjectKeys {
         Ok(lines.take(MAX_SECRETS).map(SecretString::from).collect())
     }
 
+    /// When the project's key was put there; `None` when it has none.
+    pub(crate) fn put_at(&self, project: &RepositoryName) -> Option<SystemTime> {
+        std::fs::metadata(self.path(project)).and_then(|found| found.modified()).ok()
+    }
+
+    /// Makes this the project's only key. Who reads meanwhile finds the old one or this one, and
+    /// nobody but us may read.
+    pub(crate) fn put(&self, project: &RepositoryName, key: &SecretString) -> io::Result<()> {
+        let path = self.path(project);
+        if let Some(parent) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        let new = path.with_extension("new");
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        writeln!(file, "{}", key.expose_secret())?;
+        file.sync_all()?;
+        std::fs::rename(new, path)
+    }
+
     /// A project's path has no part that starts with a dot, so it stays below the directory.
     pub(crate) fn path(&self, project: &RepositoryName) -> PathBuf {
         self.directory.join(format!("{project}.key"))
@@ -59,7 +81,7 @@ fn is_absence(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -83,5 +105,21 @@ mod tests {
             assert_eq!(of(other), [""; 0], "{other}");
         }
         assert_eq!(of(&"x".repeat(255)), [""; 0]);
+    }
+
+    #[test]
+    fn a_key_that_is_put_counts_alone_and_is_nobody_elses_to_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = ProjectKeys::new(&directory.path().join("keys"));
+        let httpd = project("forks/mina/containers/httpd");
+        assert_eq!(keys.put_at(&httpd), None);
+        for key in ["first", "second"] {
+            keys.put(&httpd, &key.into()).unwrap();
+            let found = keys.of(&httpd).unwrap();
+            assert_eq!(found.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>(), [key]);
+        }
+        assert!(keys.put_at(&httpd).is_some());
+        let mode = std::fs::metadata(keys.path(&httpd)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

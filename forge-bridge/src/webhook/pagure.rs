@@ -5,11 +5,14 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use workflows::event::{Event, PullRequest, PullRequestAction, RefCreated, RefDeleted};
+use workflows::event::{
+    Event, PullRequest, PullRequestAction, PullRequestClosed, RefCreated, RefDeleted,
+};
 use workflows::names::{CommitId, NameError, RefName, RepositoryName};
 
+use super::comment;
 use super::decode::{Undecoded, quoted};
-use super::refs::{RefKind, RefMove, actor};
+use super::refs::{RefKind, RefMove, actor, moment};
 
 /// What every delivery says about itself.
 #[derive(Debug, Deserialize)]
@@ -66,6 +69,9 @@ struct RefTopic {
 #[derive(Deserialize)]
 struct PullTopic {
     pullrequest: Pull,
+    agent: Option<String>,
+    #[serde(default)]
+    merged: bool,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +86,7 @@ struct Pull {
     user: Option<User>,
     #[serde(default)]
     comments: Vec<Comment>,
+    closed_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +104,11 @@ struct Comment {
     /// Written by the forge and not by a person.
     #[serde(default)]
     notification: bool,
+    #[serde(default)]
+    id: u64,
+    #[serde(default)]
+    comment: String,
+    user: Option<User>,
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
@@ -114,6 +126,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
             pull_request(project, PullRequestAction::Synchronized, body)
         }
         "pull-request.comment.added" => commented(project, body),
+        "pull-request.closed" => closed(project, message(body)?),
         topic if topic.contains(".flag.") => {
             // Ours come back too.
             Ok(Event::ignored(Some(project), "a flag is a status and changes no commit"))
@@ -189,7 +202,29 @@ fn commented(project: RepositoryName, body: &[u8]) -> Result<Event, Undecoded> {
     if topic.pullrequest.comments.last().is_some_and(|comment| comment.notification) {
         return with_head(project, PullRequestAction::Synchronized, topic.pullrequest);
     }
-    Ok(Event::ignored(Some(project), "a comment changes no commit"))
+    let number = topic.pullrequest.id;
+    let Some(newest) = topic.pullrequest.comments.into_iter().next_back() else {
+        return Ok(Event::ignored(Some(project), "the delivery has no comment"));
+    };
+    let comment = comment::Comment {
+        repository: project,
+        number,
+        comment: newest.id,
+        author: newest.user.and_then(|user| actor(user.name)),
+        is_bot: false,
+        text: &newest.comment,
+    };
+    Ok(comment.event())
+}
+
+fn closed(project: RepositoryName, topic: PullTopic) -> Result<Event, Undecoded> {
+    Ok(Event::PullRequestClosed(PullRequestClosed {
+        repository: project,
+        number: topic.pullrequest.id,
+        merged: topic.merged,
+        moment: moment(topic.pullrequest.closed_at),
+        actor: topic.agent.and_then(actor),
+    }))
 }
 
 fn pull_request(

@@ -1,7 +1,7 @@
 //! Deliveries of `strata hook`, the post-receive hook of bare repositories.
 
 use serde::{Deserialize, Serialize};
-use workflows::event::Event;
+use workflows::event::{Event, Ping};
 use workflows::names::RepositoryName;
 
 use super::decode::{Undecoded, quoted};
@@ -24,7 +24,17 @@ pub struct RefUpdate {
     pub pusher: Option<String>,
 }
 
+/// What `strata forge check` sends.
+#[derive(Deserialize)]
+struct Pinged {
+    repository: String,
+}
+
 pub(super) fn decode(event_name: &str, body: &[u8]) -> Result<Event, Undecoded> {
+    if event_name == "ping" {
+        let Pinged { repository } = serde_json::from_slice(body)?;
+        return Ok(Event::Ping(Ping { repository: Some(RepositoryName::parse(&repository)?) }));
+    }
     if event_name != "push" {
         return Ok(Event::ignored(None, format!("event {} is not known", quoted(event_name))));
     }

@@ -1,11 +1,11 @@
 //! Pull requests, which GitHub, Forgejo and Gitea write almost alike.
 
 use serde::Deserialize;
-use workflows::event::{Event, PullRequest, PullRequestAction};
+use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed};
 use workflows::names::{CommitId, RefName, RepositoryName};
 
 use super::decode::{Undecoded, quoted};
-use super::refs::{Account, Repository};
+use super::refs::{Account, Repository, moment};
 
 /// Enough to decide whether the rest matters.
 #[derive(Deserialize)]
@@ -18,6 +18,20 @@ struct Envelope {
 #[derive(Deserialize)]
 struct Changes {
     base: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Closed {
+    number: u64,
+    pull_request: Ending,
+    sender: Option<Account>,
+}
+
+#[derive(Deserialize)]
+struct Ending {
+    #[serde(default)]
+    merged: bool,
+    closed_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +63,7 @@ pub(super) fn decode(body: &[u8], synchronized: &str) -> Result<Event, Undecoded
     let action = match envelope.action.as_str() {
         "opened" => PullRequestAction::Opened,
         "reopened" => PullRequestAction::Reopened,
+        "closed" => return closed(repository, serde_json::from_slice(body)?),
         word if word == synchronized => PullRequestAction::Synchronized,
         word => {
             let moved = envelope.changes.is_some_and(|changes| changes.base.is_some());
@@ -62,6 +77,16 @@ pub(super) fn decode(body: &[u8], synchronized: &str) -> Result<Event, Undecoded
     };
     let body: Body = serde_json::from_slice(body)?;
     with_head(repository, action, body)
+}
+
+fn closed(repository: RepositoryName, body: Closed) -> Result<Event, Undecoded> {
+    Ok(Event::PullRequestClosed(PullRequestClosed {
+        repository,
+        number: body.number,
+        merged: body.pull_request.merged,
+        moment: moment(body.pull_request.closed_at),
+        actor: body.sender.and_then(Account::shown_name),
+    }))
 }
 
 fn with_head(

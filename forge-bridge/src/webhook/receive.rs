@@ -20,14 +20,16 @@ use chrono::Utc;
 use http::HeaderMap;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
+use workflows::names::RepositoryName;
 
 use self::answer::Refusal;
 use self::signers::{Secrets, Signers};
 use super::inbox::Inbox;
 use super::keys::ProjectKeys;
 use super::signature::{self, Claim, Verified};
+use super::wanted::Wanted;
 use super::{body, heading};
-use crate::config::{ConfigError, ForgeConfig, ForgeKind, read_secret};
+use crate::config::{Config, ConfigError, ForgeConfig, ForgeKind, read_secret};
 use crate::store::{Insertion, NewDelivery};
 
 /// Secrets of one forge or project: the present one, and the next while it is being replaced.
@@ -93,10 +95,10 @@ impl Source {
     /// # Errors
     /// [`ConfigError`] names the file that cannot be read or holds no or too many secrets, or the
     /// setting that is missing.
-    pub fn load(forge: &ForgeConfig) -> Result<Self, ConfigError> {
+    pub fn load(config: &Config, forge: &ForgeConfig) -> Result<Self, ConfigError> {
         use secrecy::ExposeSecret;
-        if let Some(directory) = &forge.webhook_keys_dir {
-            let keys = Secrets::OfProjects(ProjectKeys::new(directory));
+        if let Some(directory) = config.keys_dir(forge) {
+            let keys = Secrets::OfProjects(ProjectKeys::new(&directory));
             return Self::bounded(&forge.name, forge.kind, keys, forge.max_body_bytes);
         }
         let file = forge.webhook_secret_file.as_deref().ok_or_else(|| {
@@ -109,14 +111,42 @@ impl Source {
     }
 }
 
+/// The secret that signs now: the first line of the forge's file, or of that of a project.
+///
+/// # Errors
+/// Why the file cannot be read.
+pub(crate) async fn first_secret(
+    config: &Config,
+    forge: &ForgeConfig,
+    project: Option<&RepositoryName>,
+) -> Result<Option<SecretString>, ConfigError> {
+    let secrets = Source::load(config, forge)?.secrets;
+    let keys = match secrets {
+        Secrets::OfForge(secrets) => return Ok(secrets.first().cloned()),
+        Secrets::OfProjects(keys) => keys,
+    };
+    let Some(project) = project.cloned() else { return Ok(None) };
+    let path = keys.path(&project);
+    let found = tokio::task::spawn_blocking(move || keys.of(&project)).await;
+    let found = found.map_err(std::io::Error::other).flatten();
+    let found = found.map_err(|source| ConfigError::Read { path, source })?;
+    Ok(found.into_iter().next())
+}
+
 struct Receiver {
     sources: HashMap<Arc<str>, Arc<Source>>,
     inbox: Inbox,
     bodies: Arc<Semaphore>,
+    wanted: Arc<Wanted>,
 }
 
 /// The route `POST /hooks/{forge}` for these forges.
 pub fn router(sources: Vec<Source>, inbox: Inbox) -> Router {
+    router_wanting(sources, inbox, Arc::default())
+}
+
+/// The same, telling in `wanted` which keys of projects are missing or wrong.
+pub(crate) fn router_wanting(sources: Vec<Source>, inbox: Inbox, wanted: Arc<Wanted>) -> Router {
     let sources =
         sources.into_iter().map(|source| (Arc::clone(&source.name), Arc::new(source))).collect();
     let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES));
@@ -124,6 +154,7 @@ pub fn router(sources: Vec<Source>, inbox: Inbox) -> Router {
         sources,
         inbox,
         bodies,
+        wanted,
     }))
 }
 
@@ -137,12 +168,25 @@ async fn receive(
         Ok((delivery, insertion)) => answer::accepted(&delivery, insertion),
         Err(refusal) => {
             refusal.log(&forge);
+            receiver.want_key(&forge, &headers, &refusal);
             refusal.into_answer()
         }
     }
 }
 
 impl Receiver {
+    /// A project whose key is not here or not that any more: somebody may fetch it, later. This
+    /// delivery stays refused, since nobody is asked while its sender waits.
+    fn want_key(&self, forge: &str, headers: &HeaderMap, refusal: &Refusal) {
+        let is_about_key = matches!(refusal, Refusal::Signature(_) | Refusal::UnknownProject(_));
+        let Some(source) = self.sources.get(forge).filter(|_| is_about_key) else { return };
+        if let (Secrets::OfProjects(_), Some(project)) =
+            (&source.secrets, signers::named_project(headers))
+        {
+            self.wanted.want(&source.name, project);
+        }
+    }
+
     async fn accept(
         &self,
         forge: &str,

@@ -40,6 +40,15 @@ pub(super) fn actor(name: String) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
+/// Longest time that is kept as a forge writes it, in characters.
+const MAX_MOMENT_CHARS: usize = 40;
+
+/// A time as the forge writes it, which is compared and never read.
+pub(super) fn moment(text: Option<String>) -> String {
+    let text = text.unwrap_or_default();
+    text.chars().filter(char::is_ascii_graphic).take(MAX_MOMENT_CHARS).collect()
+}
+
 /// A ref that went from one id to another, as a push tells it; the null id stands for "no ref".
 pub(super) struct RefMove<'a> {
     pub(super) repository: RepositoryName,

@@ -232,6 +232,25 @@ pub fn sign(secret: &SecretString, body: &[u8]) -> String {
     format!("sha256={}", digest.map(hex::encode).unwrap_or_default())
 }
 
+/// The headers in which this kind of forge would prove a delivery; `None` when the secret is none
+/// of those that can sign.
+pub(super) fn proof(
+    kind: ForgeKind,
+    id: &str,
+    secret: &SecretString,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Option<Vec<(&'static str, String)>> {
+    let Some(scheme) = schemes(kind).first() else {
+        if standard::is_signing_token(secret) {
+            return standard::sign(id, secret, body, now);
+        }
+        return Some(vec![(TOKEN_HEADER, secret.expose_secret().to_owned())]);
+    };
+    let digest = hex::encode(mac(secret, body)?.finalize().into_bytes());
+    Some(vec![(scheme.header, format!("{}{digest}", scheme.prefix))])
+}
+
 /// HMAC takes keys of any length, so this is never `None`.
 fn mac(secret: &SecretString, body: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::ForgeKind;
 use crate::forge::tests::{TOKEN, serve};
 
 /// One row of a pipeline.
@@ -57,7 +58,7 @@ impl FakeGitlab {
     }
 
     fn client(&self) -> Gitlab {
-        Gitlab::new(&self.url, TOKEN.into()).unwrap()
+        Gitlab::new(Api::of(ForgeKind::Gitlab, &self.url, TOKEN))
     }
 
     fn rows(&self) -> Vec<(u64, String, String)> {
@@ -133,12 +134,13 @@ fn commit() -> CommitId {
     CommitId::parse(&"1a".repeat(20)).unwrap()
 }
 
-async fn say(gitlab: &Gitlab, context: &str, state: StatusState) -> Result<(), PostError> {
+async fn say(gitlab: &Gitlab, context: &str, state: StatusState) -> Result<(), ForgeError> {
     let post = StatusPost {
         context: context.to_owned(),
         state,
         description: "é".repeat(300),
         target_url: "https://strata.example/runs/7".to_owned(),
+        annotations: Vec::new(),
     };
     gitlab.post_status(&repository(), &commit(), &post).await
 }
@@ -195,9 +197,9 @@ async fn first_statuses_at_once_share_a_pipeline() {
 #[tokio::test]
 async fn other_refusals_are_refusals_and_an_outage_is_not() {
     let fake = FakeGitlab::start().await;
-    let stranger = Gitlab::new(&fake.url, "gu3ss".into()).unwrap();
+    let stranger = Gitlab::new(Api::of(ForgeKind::Gitlab, &fake.url, "gu3ss"));
     match say(&stranger, "build / image", StatusState::Pending).await {
-        Err(PostError::Refused { why }) => {
+        Err(ForgeError::Refused { why }) => {
             assert!(why.contains("token_file") && !why.contains("gu3ss"), "{why}");
         }
         other => panic!("{other:?}"),
@@ -205,5 +207,5 @@ async fn other_refusals_are_refusals_and_an_outage_is_not() {
     let gitlab = fake.client();
     drop(fake);
     let answer = say(&gitlab, "build / image", StatusState::Pending).await;
-    assert!(matches!(answer, Err(PostError::Retry { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(ForgeError::Retry { .. })), "{answer:?}");
 }

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::*;
+use crate::config::ForgeKind;
 use crate::forge::tests::{TOKEN, serve};
 
 type Fields = HashMap<String, String>;
@@ -28,6 +29,7 @@ fn status(context: &str, state: StatusState) -> StatusPost {
         state,
         description: "Built; 100 % & more".to_owned(),
         target_url: "https://strata.example/runs/7".to_owned(),
+        annotations: Vec::new(),
     }
 }
 
@@ -67,7 +69,7 @@ async fn start() -> (String, Flags, tokio::task::JoinHandle<()>) {
 #[tokio::test]
 async fn a_later_flag_of_a_context_replaces_the_earlier_one() {
     let (url, flags, server) = start().await;
-    let pagure = Pagure::new(&url, TOKEN.into()).unwrap();
+    let pagure = Pagure { api: Api::of(ForgeKind::Pagure, &url, TOKEN) };
     let (repository, commit) = (name("containers/c++"), CommitId::parse(&"1a".repeat(20)).unwrap());
     let posts = [
         status("build / image", StatusState::Pending),
@@ -100,9 +102,9 @@ async fn refusals_are_final_and_repeat_what_pagure_says() {
         ("gu3ss", "containers/httpd", "Invalid or expired token"),
         (TOKEN, "containers/none", "Project not found"),
     ] {
-        let pagure = Pagure::new(&url, token.into()).unwrap();
+        let pagure = Pagure { api: Api::of(ForgeKind::Pagure, &url, token) };
         match pagure.post_status(&name(project), &commit, &post).await {
-            Err(PostError::Refused { why }) => {
+            Err(ForgeError::Refused { why } | ForgeError::Denied { why }) => {
                 assert!(why.contains(said) && !why.contains("gu3ss"), "{why}");
             }
             other => panic!("{other:?}"),

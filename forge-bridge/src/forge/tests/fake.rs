@@ -29,10 +29,23 @@ pub(crate) struct Posted {
     pub(crate) status: serde_json::Value,
 }
 
+/// How the forge is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weather {
+    /// Answers.
+    Fair,
+    /// Answers everything with 503.
+    Away,
+    /// Answers two of three requests with 502.
+    Storm,
+}
+
 struct Shared {
     scheme: &'static str,
+    weather: Mutex<Weather>,
     posted: Mutex<Vec<Posted>>,
     answers: Mutex<VecDeque<(StatusCode, HeaderMap)>>,
+    comments: Mutex<Vec<String>>,
     requests: AtomicUsize,
     taken: watch::Sender<usize>,
 }
@@ -61,6 +74,8 @@ impl FakeForge {
     pub(crate) async fn start(scheme: &'static str) -> Self {
         let shared = Arc::new(Shared {
             scheme,
+            weather: Mutex::new(Weather::Fair),
+            comments: Mutex::default(),
             posted: Mutex::default(),
             answers: Mutex::default(),
             requests: AtomicUsize::new(0),
@@ -68,6 +83,7 @@ impl FakeForge {
         });
         let router = Router::new()
             .route("/api/v1/repos/{owner}/{name}/statuses/{commit}", post(status))
+            .route("/api/v1/repos/{owner}/{name}/issues/{number}/comments", post(comment))
             .with_state(Arc::clone(&shared));
         let (address, server) = serve(router).await;
         Self { shared, address, server }
@@ -75,6 +91,11 @@ impl FakeForge {
 
     pub(crate) fn api_url(&self) -> String {
         format!("http://{}/api/v1", self.address)
+    }
+
+    /// From now on.
+    pub(crate) fn weather(&self, weather: Weather) {
+        *self.shared.weather.lock().unwrap() = weather;
     }
 
     /// What the next request is told, in the place of being heard.
@@ -91,6 +112,11 @@ impl FakeForge {
         self.shared.posted.lock().unwrap().clone()
     }
 
+    /// Every comment that was taken, in order.
+    pub(crate) fn comments(&self) -> Vec<String> {
+        self.shared.comments.lock().unwrap().clone()
+    }
+
     /// Waits until that many statuses were taken.
     pub(crate) async fn took(&self, count: usize) {
         let mut taken = self.shared.taken.subscribe();
@@ -103,13 +129,33 @@ impl FakeForge {
     }
 }
 
+/// Comments want the same token, and no answer is prepared for them.
+async fn comment(
+    State(forge): State<Arc<Shared>>,
+    headers: HeaderMap,
+    axum::Json(body): axum::Json<serde_json::Value>,
+) -> StatusCode {
+    forge.requests.fetch_add(1, Ordering::SeqCst);
+    let expected = format!("{} {TOKEN}", forge.scheme);
+    if headers.get(header::AUTHORIZATION).is_none_or(|value| *value != *expected) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    forge.comments.lock().unwrap().push(body["body"].as_str().unwrap().to_owned());
+    StatusCode::CREATED
+}
+
 async fn status(
     State(forge): State<Arc<Shared>>,
     UrlPath((owner, name, commit)): UrlPath<(String, String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    forge.requests.fetch_add(1, Ordering::SeqCst);
+    let count = forge.requests.fetch_add(1, Ordering::SeqCst);
+    match *forge.weather.lock().unwrap() {
+        Weather::Away => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Weather::Storm if count % 3 != 0 => return StatusCode::BAD_GATEWAY.into_response(),
+        Weather::Storm | Weather::Fair => {}
+    }
     if let Some(answer) = forge.answers.lock().unwrap().pop_front() {
         return answer.into_response();
     }

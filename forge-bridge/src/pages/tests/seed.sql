@@ -47,7 +47,7 @@ INSERT INTO pins (job_id, position, written, reference, digest) VALUES
 INSERT INTO nvrs (job_id, name, version, release, state) VALUES (1, 'httpd-container', '2.4.66', '3.fc43', 'complete'), (4, 'httpd-container', '2.4.66', '4.rawhide', 'reserved'), (2, 'nginx-container', '1', '1', 'free');
 INSERT INTO images (id, job_id, release, reference, registry, repository, digest, size_bytes, mode, nvr, created_at) VALUES
   (1, 1, 'f43', 'registry.example/f43/httpd:2.4.66-3.fc43.20260922101112', 'registry.example', 'f43/httpd', 'sha256:aaaabbbbccccddddeeeeffff0000111122223333444455556666777788889999', 74567890, 'release', 'httpd-container-2.4.66-3.fc43', unixepoch() - 89795);
-INSERT INTO image_tags VALUES
+INSERT INTO image_tags (image_id, class, tag, put_at) VALUES
   (1, 'floating', 'latest', NULL),
   (1, 'floating', '2.4.66', unixepoch() - 89790),
   (1, 'primary', '2.4.66-3.fc43', unixepoch() - 89791),

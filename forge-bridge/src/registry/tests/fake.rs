@@ -1,14 +1,15 @@
 //! A registry that keeps manifests and blobs.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
 use serde_json::json;
 use workflows::image::{DOCKER_HUB, Digest, Reference};
 
@@ -24,6 +25,10 @@ pub(super) enum Door {
     Open,
     Basic,
     Bearer,
+    /// As `Bearer`, with its token server at a neighbour's address.
+    Realm,
+    /// Sends everybody to a neighbour's address.
+    Elsewhere,
     /// Answers everything with this.
     Closed(StatusCode),
 }
@@ -35,6 +40,10 @@ pub(super) struct Shared {
     pub(super) manifests: Mutex<BTreeMap<String, (String, Bytes)>>,
     pub(super) blobs: Mutex<BTreeMap<String, Bytes>>,
     pub(super) tokens_given: Mutex<Vec<String>>,
+    /// Whether it reads the subjects of manifests and lists what refers to them (OCI 1.1).
+    pub(super) lists_referrers: AtomicBool,
+    /// How often it was asked with an entity tag that still held.
+    pub(super) unchanged: AtomicU32,
 }
 
 pub(super) struct Registry {
@@ -57,10 +66,13 @@ impl Registry {
             manifests: Mutex::default(),
             blobs: Mutex::default(),
             tokens_given: Mutex::default(),
+            lists_referrers: AtomicBool::new(false),
+            unchanged: AtomicU32::new(0),
         });
         let router = Router::new()
             .route("/v2/f43/base/manifests/{name}", any(manifest))
             .route("/v2/f43/base/blobs/{digest}", get(blob))
+            .route("/v2/f43/base/blobs/uploads/", post(begin_upload).put(end_upload))
             .route("/token", get(token))
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -78,8 +90,11 @@ impl Registry {
     }
 
     /// An image whose environment says what it is.
+    /// An image that calls itself something; what looks like an architecture is its own.
     pub(super) fn put_image(&self, tag: &str, what: &str) -> Digest {
-        let config = json!({"config": {"Env": [format!("WHAT={what}")], "User": "1001"}});
+        let architecture = if what == "arm64" { what } else { "amd64" };
+        let inner = json!({"Env": [format!("WHAT={what}")], "User": "1001"});
+        let config = json!({"os": "linux", "architecture": architecture, "config": inner});
         let config = Bytes::from(config.to_string());
         let digest = digest_of_bytes(&config);
         self.shared.blobs.lock().unwrap().insert(digest.to_string(), config);
@@ -97,6 +112,7 @@ impl Registry {
             plain_http: true,
             username: credentials.map(|(name, _)| name.to_owned()),
             password_file: credentials.map(|(_, path)| path.to_owned()),
+            allow_private: false,
             rebuild_budget: None,
         }])
         .unwrap()
@@ -110,6 +126,10 @@ fn refusal(shared: &Shared, headers: &HeaderMap) -> Option<Response> {
         Door::Closed(status) => return Some(status.into_response()),
         Door::Basic if authorization == Some("Basic cm9ib3Q6czNjcmV0") => return None,
         Door::Bearer if authorization == Some("Bearer good") => return None,
+        Door::Elsewhere => {
+            return Some(Redirect::temporary("http://127.0.0.2:9/v2/").into_response());
+        }
+        Door::Realm => "Bearer realm=\"http://127.0.0.2:9/token\"".to_owned(),
         Door::Basic => "Basic realm=\"r\"".to_owned(),
         Door::Bearer => {
             format!("Bearer realm=\"http://{}/token\",service=\"fake\"", shared.address)
@@ -132,15 +152,49 @@ async fn manifest(
     let mut manifests = shared.manifests.lock().unwrap();
     if method == Method::PUT {
         let digest = digest_of_bytes(&body).to_string();
+        let subject: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let subject = subject["subject"]["digest"].as_str().unwrap_or_default().to_owned();
         manifests.insert(name, (text(header::CONTENT_TYPE).to_owned(), body));
-        return (StatusCode::CREATED, [("docker-content-digest", digest)]).into_response();
+        let mut answer = (StatusCode::CREATED, [("docker-content-digest", digest)]).into_response();
+        if !subject.is_empty() && shared.lists_referrers.load(Ordering::Relaxed) {
+            answer.headers_mut().insert("oci-subject", subject.parse().unwrap());
+        }
+        return answer;
     }
     let Some((media_type, bytes)) = manifests.get(&name).cloned() else {
         return StatusCode::NOT_FOUND.into_response();
     };
     assert!(text(header::ACCEPT).contains(&media_type), "nobody asked for {media_type}");
     let digest = digest_of_bytes(&bytes).to_string();
-    ([("content-type", media_type), ("docker-content-digest", digest)], bytes).into_response()
+    let etag = format!("\"{digest}\"");
+    if text(header::IF_NONE_MATCH) == etag {
+        shared.unchanged.fetch_add(1, Ordering::Relaxed);
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    let headers = [("content-type", media_type), ("docker-content-digest", digest), ("etag", etag)];
+    (headers, bytes).into_response()
+}
+
+async fn begin_upload(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = refusal(&shared, &headers) {
+        return refusal;
+    }
+    let place = "/v2/f43/base/blobs/uploads/?state=1";
+    (StatusCode::ACCEPTED, [(header::LOCATION, place)]).into_response()
+}
+
+async fn end_upload(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(refusal) = refusal(&shared, &headers) {
+        return refusal;
+    }
+    assert_eq!(query["digest"], digest_of_bytes(&body).to_string());
+    shared.blobs.lock().unwrap().insert(query["digest"].clone(), body);
+    StatusCode::CREATED.into_response()
 }
 
 async fn blob(

@@ -81,8 +81,9 @@ impl Store {
     ) -> Result<Option<DeliveryId>, StoreError> {
         let mut transaction = self.write().await?;
         let id = sqlx::query_scalar(
-            "INSERT INTO deliveries (forge, delivery, event_name, headers, body, received_at)
-             SELECT forge, ?, event_name, headers, body, ? FROM deliveries WHERE id = ?
+            "INSERT INTO deliveries
+                 (forge, delivery, event_name, headers, body, received_at, source)
+             SELECT forge, ?, event_name, headers, body, ?, source FROM deliveries WHERE id = ?
              RETURNING id",
         )
         .bind(format!("replay-{}", Uuid::new_v4()))

@@ -11,7 +11,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use workflows::event::Event;
 use workflows::ids::DeliveryId;
 
-use crate::store::{Store, StoreError, seconds};
+use crate::store::{Store, StoreError, seconds, sweep};
 use crate::webhook::why_skipped;
 
 /// A delivery whose event is not recorded yet.
@@ -22,6 +22,8 @@ pub(crate) struct Undecoded {
     /// As the sender gave it.
     pub(crate) content_type: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// Made up by a sweep: the body is an event of ours, and no forge's.
+    pub(crate) is_swept: bool,
 }
 
 /// What a delivery turned out to mean.
@@ -40,7 +42,8 @@ impl Store {
         max_bytes: usize,
     ) -> Result<Vec<Undecoded>, StoreError> {
         let mut rows = sqlx::query(
-            "SELECT id, forge, event_name, headers ->> 'content-type' AS content_type, body
+            "SELECT id, forge, event_name, headers ->> 'content-type' AS content_type, body,
+                    source = 'sweep' AS is_swept
              FROM deliveries WHERE id > (SELECT decoded_up_to FROM decoding)
              ORDER BY id LIMIT ?",
         )
@@ -56,6 +59,7 @@ impl Store {
                 forge: row.try_get("forge")?,
                 event_name: row.try_get("event_name")?,
                 content_type: row.try_get("content_type")?,
+                is_swept: row.try_get("is_swept")?,
                 body,
             });
             if bytes > max_bytes {
@@ -159,6 +163,7 @@ async fn record(
     .bind(json(&rows)?)
     .execute(&mut **transaction)
     .await?;
+    sweep::watch(transaction, &json(&rows)?).await?;
     Ok(rows.iter().filter(|row| row.state == "new").count())
 }
 

@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use workflows::evidence::BuildEvidence;
 use workflows::ids::JobId;
+use workflows::image::BuiltImage;
 use workflows::record::RecordedLog;
 
 use crate::store::row::{column, to_json};
@@ -48,20 +49,22 @@ impl Store {
     }
 }
 
-/// Keeps what a runner found in its image, until the record is written.
-pub(in crate::store) async fn note_evidence(
+/// Keeps what a runner pushed and what it found in it, until the record is written.
+pub(in crate::store) async fn note_built(
     tx: &mut SqliteConnection,
     job: JobId,
     attempt: u32,
+    image: Option<&BuiltImage>,
     evidence: &BuildEvidence,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO attempt_facts (job_id, attempt, evidence) VALUES ($1,$2,$3) \
-         ON CONFLICT DO UPDATE SET evidence = excluded.evidence",
+        "INSERT INTO attempt_facts (job_id, attempt, evidence, image) VALUES ($1,$2,$3,$4) \
+         ON CONFLICT DO UPDATE SET evidence = excluded.evidence, image = excluded.image",
     )
     .bind(job.0)
     .bind(attempt)
     .bind(to_json(evidence)?)
+    .bind(image.map(to_json).transpose()?)
     .execute(tx)
     .await?;
     Ok(())

@@ -9,7 +9,7 @@ use workflows::record::{BuildRecord, nearest};
 
 use crate::logs::clean_line;
 use crate::store::row::{column, json, parsed};
-use crate::store::{Store, StoreError, at};
+use crate::store::{Store, StoreError, at, promotions};
 use crate::views::{Attachment, BuildDetail, RecordEvent};
 
 /// NVRs that are looked at for one that was meant, newest first.
@@ -160,6 +160,7 @@ async fn detail(tx: &mut SqliteConnection, row: &SqliteRow) -> Result<BuildDetai
         record,
         events: events(tx, job).await?,
         attachments: attachments(tx, job).await?,
+        promotions: promotions::of_job(tx, job).await?,
     })
 }
 

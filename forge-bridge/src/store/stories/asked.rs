@@ -1,6 +1,7 @@
 //! Builds that people ask for, in the store.
 
 use workflows::asked::BuildAsked;
+use workflows::event::Event;
 use workflows::image::BuildMode;
 use workflows::names::RequestId;
 
@@ -8,8 +9,8 @@ use super::super::asked::Asking;
 use super::super::pinning::ReserveError;
 use super::{NvrRequest, Story, branch, commit, draft, repository, request};
 
-fn asked(id: &str, mode: BuildMode) -> BuildAsked {
-    BuildAsked {
+fn asked(id: &str, mode: BuildMode) -> Event {
+    Event::BuildAsked(BuildAsked {
         id: RequestId::parse(id).unwrap(),
         repository: repository(),
         ref_name: branch(),
@@ -17,7 +18,7 @@ fn asked(id: &str, mode: BuildMode) -> BuildAsked {
         mode,
         release: None,
         actor: "alice".to_owned(),
-    }
+    })
 }
 
 #[tokio::test]
@@ -38,7 +39,7 @@ async fn the_same_key_is_the_same_request_and_waits_for_intake_once() {
     let other = asked("two", BuildMode::Release);
     let stored = story.store.ask("forge", &other, story.now).await.unwrap();
     assert!(matches!(stored, Asking::Stored(_)), "{stored:?}");
-    let due = story.store.events_due(story.now, 10).await.unwrap();
+    let due = story.store.events_due(story.now, 10, &[]).await.unwrap();
     let ids: Vec<_> = due.iter().map(|event| event.id).collect();
     assert_eq!((ids.len(), ids[0]), (2, event));
     let seen = story.store.view_event(event).await.unwrap().unwrap();
@@ -59,6 +60,6 @@ async fn the_next_nvr_is_told_without_being_taken() {
     story.pin_all().await;
     assert_eq!(told(None).await.unwrap(), "2.fc43");
     let taken = told(Some("1.fc43")).await.unwrap_err();
-    assert!(matches!(&taken, ReserveError::Refused(_)), "{taken}");
-    assert!(taken.to_string().contains("already built"), "{taken}");
+    assert!(matches!(&taken, ReserveError::Taken { .. }), "{taken}");
+    assert!(taken.to_string().contains("-1.fc43 exists already"), "{taken}");
 }

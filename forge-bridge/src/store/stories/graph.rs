@@ -1,8 +1,8 @@
 //! What builds leave in the graph, and how rebuilds end.
 
 use sqlx::Connection as _;
-use workflows::evidence::{BuildEvidence, LayerFacts};
-use workflows::rebuild::{Target, Tried};
+use workflows::evidence::{BuildEvidence, LayerFacts, Package, PackageKind};
+use workflows::rebuild::{Sameness, Target, Tried};
 
 use super::*;
 use crate::store::nodes::Branch;
@@ -37,17 +37,50 @@ fn evidence(layer: char) -> BuildEvidence {
         packages: Vec::new(),
         sources: Vec::new(),
         tools: Vec::new(),
+        kept_steps: Vec::new(),
+        labels: Default::default(),
+        has_help: false,
     }
 }
 
+fn packages(version: &str) -> Vec<Package> {
+    let bash = Package {
+        kind: PackageKind::Deb,
+        name: "bash".to_owned(),
+        epoch: None,
+        version: version.to_owned(),
+        release: String::new(),
+        architecture: "amd64".to_owned(),
+        source: None,
+        license: None,
+        sigmd5: None,
+        signature: None,
+    };
+    if version.is_empty() { Vec::new() } else { vec![bash] }
+}
+
 impl Story {
-    /// Builds and publishes what waits in the queue, with one layer; the answer is the tags.
-    async fn publish(&self, request: &str, built: char, layer: char) -> Vec<String> {
+    /// Pins the job that waits, for a build that keeps its floating tags where nothing changed.
+    async fn pin_to_skip(&self, unchanged_by: Sameness) {
+        let job = self.store.unpinned(self.now, 1).await.unwrap().pop().unwrap();
+        let complete = |nvr: Option<&_>| {
+            let mut spec = spec(&job, nvr);
+            if let StepAction::LayeredBuild(build) = &mut spec.steps[0].action {
+                build.rebuild.skip_unchanged = true;
+                build.rebuild.unchanged_by = unchanged_by;
+            }
+            spec
+        };
+        self.store.record_pins(&job, Some(&request()), &[], complete, self.now).await.unwrap();
+    }
+
+    /// Builds and publishes what waits in the queue; the answer is the tags.
+    async fn publish(&self, request: &str, built: char, found: BuildEvidence) -> Vec<String> {
         let lease = self.lease(request).await.unwrap();
         let image = BuiltImage { reference: reference(), digest: digest(built), size_bytes: 1 };
         let report = JobReport {
             image: Some(image),
-            evidence: Some(evidence(layer)),
+            evidence: Some(found),
             ..report(lease.fence, Outcome::Success, None)
         };
         self.store.finish(RUNNER, lease.job, &report, self.now).await.unwrap();
@@ -72,7 +105,7 @@ impl Story {
     }
 
     async fn skip_newest(&self, reason: &str) {
-        let undone = self.store.events_due(self.now, 10).await.unwrap().pop().unwrap();
+        let undone = self.store.events_due(self.now, 10, &[]).await.unwrap().pop().unwrap();
         let skip = Decision::Skip(reason.to_owned());
         self.store.record_decision(undone.id, "forge", &skip, self.now).await.unwrap();
         assert_eq!(self.store.settle_rebuilds(self.now).await.unwrap(), 1);
@@ -116,7 +149,7 @@ async fn a_push_that_waits_keeps_rebuilds_of_its_branch_from_beginning() {
     story.push('a', &[draft("build", &[])]).await;
     assert!(!story.begin_rebuild('1').await);
     story.pin_all().await;
-    story.publish("one", '1', '1').await;
+    story.publish("one", '1', evidence('1')).await;
     assert!(story.begin_rebuild('1').await);
     let nodes = story.store.nodes().await.unwrap();
     assert_eq!(nodes[0].built.names[0].candidate.to_string(), "registry.example/f43/httpd:latest");
@@ -131,16 +164,31 @@ async fn a_rebuild_with_the_same_layers_moves_no_floating_tag() {
         ('c', '2', &["2.4-1", "latest"]),
     ] {
         story.push(after, &[draft("build", &[])]).await;
-        let job = story.store.unpinned(story.now, 1).await.unwrap().pop().unwrap();
-        let complete = |nvr: Option<&_>| {
-            let mut spec = spec(&job, nvr);
-            if let StepAction::LayeredBuild(build) = &mut spec.steps[0].action {
-                build.rebuild.skip_unchanged = true;
-            }
-            spec
-        };
-        story.store.record_pins(&job, Some(&request()), &[], complete, story.now).await.unwrap();
-        assert_eq!(story.publish(&after.to_string(), after, layer).await, expected, "{after}");
+        story.pin_to_skip(Sameness::Layers).await;
+        let tags = story.publish(&after.to_string(), after, evidence(layer)).await;
+        assert_eq!(tags, expected, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_packages_are_the_same_content_on_one_commit_only() {
+    let story = Story::begin().await;
+    for (event, commit, version, expected) in [
+        ('a', 'a', "5", &["2.4-1", "latest"][..]),
+        ('b', 'a', "5", &["2.4-1"]),
+        // What the packager changed is in no package.
+        ('c', 'b', "5", &["2.4-1", "latest"]),
+        ('d', 'b', "6", &["2.4-1", "latest"]),
+        ('e', 'b', "6", &["2.4-1"]),
+        // Of an image without packages nobody knows whether it is the same.
+        ('f', 'b', "", &["2.4-1", "latest"]),
+        ('9', 'b', "", &["2.4-1", "latest"]),
+    ] {
+        story.run_of(event, commit, one_run(&[draft("build", &[])])).await;
+        story.pin_to_skip(Sameness::Packages).await;
+        let evidence = BuildEvidence { packages: packages(version), ..evidence(event) };
+        let tags = story.publish(&event.to_string(), event, evidence).await;
+        assert_eq!(tags, expected, "{event}");
     }
 }
 
@@ -216,7 +264,7 @@ async fn images_of_before_are_in_the_graph_and_never_compared() {
 }
 
 /// Two builds of one job, an old one and a newer one.
-const OLD_IMAGES: &str = "
+pub(super) const OLD_IMAGES: &str = "
     INSERT INTO events (id, forge, kind, event, created_at)
     SELECT value, 'g', 'push', '{}', 0 FROM json_each('[1, 2]');
     INSERT INTO runs (id, event_id, forge, repository, ref_name, commit_id, fetch_ref, release,
@@ -233,5 +281,5 @@ const OLD_IMAGES: &str = "
     INSERT INTO images SELECT value, value, 'f43', 'r', 'registry.example', 'f43/httpd', 'd', 1,
         'release', NULL, value FROM json_each('[1, 2]');
     INSERT INTO image_tags SELECT value, 'floating', 'latest', value FROM json_each('[1, 2]');
-    INSERT INTO image_tags VALUES (2, 'primary', '1.0-2', 1);
+    INSERT INTO image_tags (image_id, class, tag, put_at) VALUES (2, 'primary', '1.0-2', 1);
 ";

@@ -1,11 +1,10 @@
 //! Which build gets which number.
 
-use workflows::ids::JobId;
-use workflows::plan::JobDraft;
-
 use super::super::jobs::Ending;
-use super::super::pinning::{NvrRequest, ReserveError};
-use super::{Story, draft, request, spec};
+use super::super::pinning::{Claim, NvrRequest, ReserveError};
+use sqlx::Connection as _;
+
+use super::*;
 
 #[tokio::test]
 async fn releases_count_up_and_a_given_one_is_used_once() {
@@ -81,4 +80,81 @@ async fn isolated_builds_stand_beside_the_count_and_a_failed_one_is_free_again()
     story.store.end_job(third, &failed, story.now).await.unwrap();
     let fourth = reserve('d', None).await;
     assert_eq!(release_of(fourth).await, "2.fc43", "the failed one is free again");
+}
+
+#[tokio::test]
+async fn a_number_whose_tag_may_be_in_the_registry_is_used_up() {
+    let story = Story::begin().await;
+    for after in ['a', 'b'] {
+        story.push(after, &[draft("build", &[])]).await;
+        story.pin_all().await;
+    }
+    let [with_tag, without] = [JobId(1), JobId(2)];
+    story.store.primary_begun(with_tag).await.unwrap();
+    for job in [with_tag, without] {
+        let lost = Ending::error(Fault::Registry, "gone");
+        story.store.end_job(job, &lost, story.now).await.unwrap();
+    }
+    let states = story.text("SELECT release || ' ' || state FROM nvrs ORDER BY job_id").await;
+    assert_eq!(states, ["1.fc43 spent", "2.fc43 free"]);
+    story.push('c', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    let next = story.text("SELECT release FROM nvrs WHERE job_id = 3").await;
+    assert_eq!(next, ["2.fc43"], "1.fc43 would meet its own tag for ever");
+}
+
+#[tokio::test]
+async fn a_component_and_its_place_are_those_of_the_repository_that_built_them_first() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    story.push('b', &[draft("build", &[])]).await;
+    let mut tx = story.store.write().await.unwrap();
+    let other = "UPDATE runs SET repository = 'forks/ada' WHERE id = 2";
+    sqlx::query(other).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let job = story.store.unpinned(story.now, 1).await.unwrap().remove(0);
+    let ask = async |name: &str, image: &str, assigned: Option<&str>| {
+        let assigned = assigned.map(|name| RepositoryName::parse(name).unwrap());
+        let target = Reference { repository: image.to_owned(), ..build(None).target };
+        let claim = Some(Claim { target, assigned });
+        let wanted = NvrRequest { name: name.to_owned(), claim, ..request() };
+        let complete = |nvr: Option<&_>| spec(&job, nvr);
+        let asked = story.store.record_pins(&job, Some(&wanted), &[], complete, story.now).await;
+        asked.map_err(|error| error.to_string())
+    };
+    for (name, image, assigned, what, whose) in [
+        ("httpd-container", "f43/mine", None, "component `httpd-container`", "containers/httpd"),
+        ("mine", "f43/httpd", None, "registry.example/f43/httpd", "containers/httpd"),
+        ("mine", "f43/mine", Some("containers/mine"), "`mine` for", "containers/mine"),
+    ] {
+        let why = ask(name, image, assigned).await.unwrap_err();
+        let told = why.starts_with(what) && why.contains(&format!("repository {whose} and"));
+        assert!(told, "{why}");
+    }
+    ask("httpd-container", "f43/httpd", Some("forks/ada")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_places_of_what_was_built_before_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("strata.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut old = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    let held = "DELETE FROM image_tags; DELETE FROM images WHERE id = 2; \
+                INSERT INTO nvrs (job_id, name, version, release, state) VALUES \
+                (1, 'n', '1', '1', 'complete'), (2, 'n', '1', '2', 'reserved')";
+    for sql in [
+        include_str!("../../../migrations/0001_first.sql"),
+        super::graph::OLD_IMAGES,
+        held,
+        include_str!("../../../migrations/0100_targets.sql"),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut old).await.unwrap();
+    }
+    let targets: Vec<String> = sqlx::query_scalar("SELECT target FROM nvrs ORDER BY job_id")
+        .fetch_all(&mut old)
+        .await
+        .unwrap();
+    assert_eq!(targets, ["registry.example/f43/httpd", ""]);
 }

@@ -31,6 +31,9 @@ fn evidence() -> BuildEvidence {
         packages: Vec::new(),
         sources: Vec::new(),
         tools: vec![Tool { name: "docker".to_owned(), version: "27".to_owned() }],
+        kept_steps: Vec::new(),
+        labels: Default::default(),
+        has_help: false,
     }
 }
 
@@ -73,6 +76,28 @@ impl Story {
 }
 
 #[tokio::test]
+async fn what_a_failing_build_pushed_is_in_its_record_and_gets_no_tag() {
+    let story = Story::begin().await;
+    let lease = story.leased_build('a').await;
+    let failed = JobReport {
+        image: Some(BuiltImage { reference: reference(), digest: digest("d"), size_bytes: 1 }),
+        evidence: Some(evidence()),
+        ..report(lease.fence, Outcome::Failure, None)
+    };
+    story.store.finish(RUNNER, lease.job, &failed, story.now).await.unwrap();
+    let record = story.text("SELECT record FROM build_records").await;
+    let record: workflows::record::BuildRecord = serde_json::from_str(&record[0]).unwrap();
+    assert_eq!(
+        (record.image.as_ref(), record.evidence.as_ref()),
+        (failed.image.as_ref(), failed.evidence.as_ref())
+    );
+    let why = record.built().unwrap_err().to_string();
+    assert!(why.contains("its outcome is failure, it left an image for nobody"), "{why}");
+    assert_eq!(story.text("SELECT tag FROM image_tags").await, Vec::<String>::new());
+    assert_eq!(story.text("SELECT state FROM nvrs").await, ["free"]);
+}
+
+#[tokio::test]
 async fn a_build_that_ends_well_leaves_one_record_with_all_that_is_known() {
     let story = Story::begin().await;
     let lease = story.leased_build('a').await;
@@ -80,7 +105,7 @@ async fn a_build_that_ends_well_leaves_one_record_with_all_that_is_known() {
     assert!(matches!(early, Found::UnderWay(run) if run == lease.run), "{early:?}");
     story.build_well(&lease).await;
 
-    let BuildDetail { record, events, attachments } = story.build(NVR).await;
+    let BuildDetail { record, events, attachments, promotions } = story.build(NVR).await;
     assert_eq!((record.run, record.job, record.attempt), (lease.run, lease.job, 1));
     assert_eq!(record.outcome, Outcome::Success);
     assert_eq!(record.trust, Trust::Trusted);
@@ -97,6 +122,7 @@ async fn a_build_that_ends_well_leaves_one_record_with_all_that_is_known() {
     assert_eq!(told, [("tag_put", "unique"), ("tag_put", "2.4-1"), ("tag_put", "latest")]);
     let forms: Vec<_> = attachments.iter().map(|one| one.form).collect();
     assert_eq!(forms, [ExportForm::Sbom, ExportForm::Provenance]);
+    assert!(promotions.is_empty(), "nobody has promoted it");
     assert_eq!(story.build(&lease.run.to_string()).await.record, record);
 }
 

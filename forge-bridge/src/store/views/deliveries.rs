@@ -14,7 +14,7 @@ use crate::views::{
 /// Most runs of one event that a list names; an event has a run for each workflow that fires.
 const SHOWN_RUNS: usize = 50;
 
-const SUMMARY: &str = "SELECT d.id, d.forge, d.delivery, d.event_name, d.received_at, \
+const SUMMARY: &str = "SELECT d.id, d.forge, d.delivery, d.event_name, d.received_at, d.source, \
          length(d.body) AS size_bytes, \
          iif(e.id IS NULL, 'waiting', 'decoded') AS state, e.id AS event_id, e.kind, e.repository, \
          e.state AS event_state, e.reason, \
@@ -35,6 +35,9 @@ impl Store {
         }
         if let Some(state) = &filter.state {
             query.push(" AND coalesce(e.state, 'waiting') = ").push_bind(state);
+        }
+        if let Some(source) = &filter.source {
+            query.push(" AND d.source = ").push_bind(source);
         }
         if let Some(before) = filter.before {
             query.push(" AND d.id < ").push_bind(before);
@@ -115,6 +118,7 @@ fn summary(row: &SqliteRow) -> Result<DeliverySummary, StoreError> {
         forge: row.try_get("forge")?,
         delivery: row.try_get("delivery")?,
         event_name: row.try_get("event_name")?,
+        source: row.try_get("source")?,
         received_at: time(row, "received_at")?,
         size_bytes: unsigned(row, "size_bytes")?,
         state: row.try_get("state")?,

@@ -85,6 +85,7 @@ pub(super) async fn tags_where(
             class: row.try_get("class")?,
             tag: row.try_get("tag")?,
             put_at: time_option(&row, "put_at")?,
+            removed_at: time_option(&row, "removed_at")?,
         });
     }
     Ok(found)

@@ -6,11 +6,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use workflows::ids::{DeliveryId, EventId, JobId, RunId};
 use workflows::image::Nvr;
+use workflows::names::RepositoryName;
 use workflows::state::JobState;
 
 use super::images::{image, tags_where};
 use super::runs::{SUMMARY_COLUMNS, summary};
 use super::{json, time, time_option, unsigned, word, word_option};
+use crate::store::row::parsed;
 use crate::store::{Store, StoreError};
 use crate::views::{Image, Job, Pin, RunDetail, SkippedWorkflow, Status, Step};
 
@@ -33,7 +35,9 @@ impl Store {
         let mut tx = self.reader.begin().await?;
         let sql = format!(
             "SELECT {SUMMARY_COLUMNS}, r.event_id, e.delivery_id, r.workflow_path, \
-             r.workflow_origin, r.workflow_blob \
+             r.workflow_origin, r.workflow_blob, r.rerun_of, (SELECT min(later.id) FROM runs later \
+             WHERE later.event_id = r.event_id AND later.workflow_origin = r.workflow_origin \
+             AND later.workflow_path = r.workflow_path AND later.attempt > r.attempt) AS rerun_as \
              FROM runs r JOIN events e ON e.id = r.event_id WHERE r.id = $1"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(id.0);
@@ -45,6 +49,8 @@ impl Store {
             run: summary(&row)?,
             event,
             delivery: row.try_get::<Option<i64>, _>("delivery_id")?.map(DeliveryId),
+            rerun_of: row.try_get::<Option<i64>, _>("rerun_of")?.map(RunId),
+            rerun_as: row.try_get::<Option<i64>, _>("rerun_as")?.map(RunId),
             workflow_path: row.try_get("workflow_path")?,
             workflow_origin: row.try_get("workflow_origin")?,
             workflow_blob: row.try_get("workflow_blob")?,
@@ -54,6 +60,18 @@ impl Store {
         }))
     }
 
+    /// The repository of a run; `None` when there is no such run.
+    pub(crate) async fn repository_of_run(
+        &self,
+        run: RunId,
+    ) -> Result<Option<RepositoryName>, StoreError> {
+        let row = sqlx::query("SELECT repository FROM runs WHERE id = $1")
+            .bind(run.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| parsed(&row, "repository")).transpose()
+    }
+
     /// Where the log of a job is; `None` when the run has no such job.
     pub(crate) async fn log_target(
         &self,
@@ -61,9 +79,10 @@ impl Store {
         job: &str,
     ) -> Result<Option<LogTarget>, StoreError> {
         let row = sqlx::query(
-            "SELECT j.id, j.attempt, j.state, j.state || ' ' || j.attempt || ' ' || \
+            "SELECT COALESCE(j.kept_from, j.id) AS id, j.attempt, j.state, j.state || ' ' || j.attempt || ' ' || \
                  (SELECT count(*) || ' ' || count(finished_at) FROM steps s \
-                  WHERE s.job_id = j.id AND s.attempt = j.attempt) AS revision \
+                  WHERE s.job_id = COALESCE(j.kept_from, j.id) AND s.attempt = j.attempt) \
+                 AS revision \
              FROM jobs j WHERE j.run_id = $1 AND j.name = $2",
         )
         .bind(run.0)
@@ -86,7 +105,8 @@ async fn jobs(tx: &mut SqliteConnection, run: RunId) -> Result<Vec<Job>, StoreEr
     let rows = sqlx::query(
         "SELECT j.id, j.name, j.needs, j.draft ->> '$.runs_on' AS runs_on, j.state, j.outcome, \
              j.fault, j.message, j.attempt, n.name AS runner, j.cancel, j.created_at, \
-             j.queued_at, j.started_at, j.finished_at \
+             j.queued_at, j.started_at, j.finished_at, j.summary, j.annotations, \
+             (SELECT origin.run_id FROM jobs origin WHERE origin.id = j.kept_from) AS kept_from \
          FROM jobs j LEFT JOIN runners n ON n.id = j.runner_id \
          WHERE j.run_id = $1 ORDER BY j.id",
     )
@@ -120,6 +140,7 @@ fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         message: row.try_get("message")?,
         attempt: unsigned(row, "attempt")?,
         runner: row.try_get("runner")?,
+        kept_from: row.try_get::<Option<i64>, _>("kept_from")?.map(RunId),
         cancel: row.try_get("cancel")?,
         created_at: time(row, "created_at")?,
         queued_at: time_option(row, "queued_at")?,
@@ -129,6 +150,8 @@ fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         pins: Vec::new(),
         nvr: None,
         image: None,
+        summary: row.try_get("summary")?,
+        annotations: json(row, "annotations")?,
     })
 }
 
@@ -139,7 +162,7 @@ fn by_job<T>(
 ) -> Result<HashMap<JobId, Vec<T>>, StoreError> {
     let mut found: HashMap<JobId, Vec<T>> = HashMap::new();
     for row in rows {
-        found.entry(JobId(row.try_get("job_id")?)).or_default().push(read(row)?);
+        found.entry(JobId(row.try_get("owner")?)).or_default().push(read(row)?);
     }
     Ok(found)
 }
@@ -149,8 +172,9 @@ async fn steps(
     run: RunId,
 ) -> Result<HashMap<JobId, Vec<Step>>, StoreError> {
     let rows = sqlx::query(
-        "SELECT s.* FROM steps s JOIN jobs j ON j.id = s.job_id AND j.attempt = s.attempt \
-         WHERE j.run_id = $1 ORDER BY s.job_id, s.position",
+        "SELECT s.*, j.id AS owner FROM steps s JOIN jobs j \
+         ON COALESCE(j.kept_from, j.id) = s.job_id AND j.attempt = s.attempt \
+         WHERE j.run_id = $1 ORDER BY j.id, s.position",
     )
     .bind(run.0)
     .fetch_all(tx)
@@ -172,8 +196,8 @@ async fn pins(
     run: RunId,
 ) -> Result<HashMap<JobId, Vec<Pin>>, StoreError> {
     let rows = sqlx::query(
-        "SELECT p.* FROM pins p JOIN jobs j ON j.id = p.job_id \
-         WHERE j.run_id = $1 ORDER BY p.job_id, p.position",
+        "SELECT p.*, j.id AS owner FROM pins p JOIN jobs j ON COALESCE(j.kept_from, j.id) = p.job_id \
+         WHERE j.run_id = $1 ORDER BY j.id, p.position",
     )
     .bind(run.0)
     .fetch_all(tx)
@@ -189,8 +213,8 @@ async fn pins(
 
 async fn nvrs(tx: &mut SqliteConnection, run: RunId) -> Result<HashMap<JobId, String>, StoreError> {
     let rows = sqlx::query(
-        "SELECT n.job_id, n.name, n.version, n.release FROM nvrs n \
-         JOIN jobs j ON j.id = n.job_id WHERE j.run_id = $1 AND n.state <> 'free'",
+        "SELECT j.id AS owner, n.name, n.version, n.release FROM nvrs n \
+         JOIN jobs j ON COALESCE(j.kept_from, j.id) = n.job_id WHERE j.run_id = $1 AND n.state <> 'free'",
     )
     .bind(run.0)
     .fetch_all(tx)
@@ -202,7 +226,7 @@ async fn nvrs(tx: &mut SqliteConnection, run: RunId) -> Result<HashMap<JobId, St
                 version: row.try_get("version")?,
                 release: row.try_get("release")?,
             };
-            Ok((JobId(row.try_get("job_id")?), nvr.to_string()))
+            Ok((JobId(row.try_get("owner")?), nvr.to_string()))
         })
         .collect()
 }
@@ -212,8 +236,9 @@ async fn images(
     run: RunId,
 ) -> Result<HashMap<JobId, Image>, StoreError> {
     let rows = sqlx::query(
-        "SELECT i.*, j.run_id, j.name AS job FROM images i JOIN jobs j ON j.id = i.job_id \
-         WHERE j.run_id = $1 ORDER BY i.id",
+        "SELECT i.*, j.id AS owner, origin.run_id, origin.name AS job FROM images i \
+         JOIN jobs j ON COALESCE(j.kept_from, j.id) = i.job_id \
+         JOIN jobs origin ON origin.id = i.job_id WHERE j.run_id = $1 ORDER BY i.id",
     )
     .bind(run.0)
     .fetch_all(&mut *tx)
@@ -224,7 +249,7 @@ async fn images(
     let mut images = HashMap::new();
     for (row, mut image) in rows.iter().zip(built) {
         image.tags = tags.remove(&image.id).unwrap_or_default();
-        images.insert(JobId(row.try_get("job_id")?), image);
+        images.insert(JobId(row.try_get("owner")?), image);
     }
     Ok(images)
 }

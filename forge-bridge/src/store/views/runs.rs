@@ -4,14 +4,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 use workflows::ids::RunId;
 
-use super::{cut_page, time, time_option, word, word_option};
+use super::{cut_page, time, time_option, unsigned, word, word_option};
 use crate::store::{Store, StoreError};
 use crate::views::{RunFilter, RunSummary, Runs, Standing, page_rows};
 
 /// Every column of `runs` that a [`RunSummary`] is made of.
 pub(super) const SUMMARY_COLUMNS: &str = "r.id, r.forge, r.repository, r.ref_name, r.commit_id, \
-     r.release, r.cause, r.trust, r.workflow, r.state, r.outcome, r.message, r.created_at, \
-     r.started_at, r.finished_at";
+     r.release, r.cause, r.trust, r.workflow, r.run_name, r.state, r.outcome, r.message, \
+     r.created_at, r.started_at, r.finished_at, r.number, r.attempt";
 
 impl Store {
     /// A page of runs, newest first.
@@ -70,9 +70,12 @@ pub(super) fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
         ref_name: row.try_get("ref_name")?,
         commit: row.try_get("commit_id")?,
         release: row.try_get("release")?,
+        number: unsigned(row, "number")?,
+        attempt: unsigned(row, "attempt")?,
         cause: row.try_get("cause")?,
         trust: row.try_get("trust")?,
         workflow: row.try_get("workflow")?,
+        run_name: row.try_get("run_name")?,
         state: word(row, "state")?,
         outcome: word_option(row, "outcome")?,
         message: row.try_get("message")?,

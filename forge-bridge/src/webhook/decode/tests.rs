@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [ForgeKind; 6] = [
+/// Every kind of forge.
+pub(in crate::webhook) const KINDS: [ForgeKind; 6] = [
     ForgeKind::Github,
     ForgeKind::Forgejo,
     ForgeKind::Gitea,
@@ -13,7 +14,9 @@ const KINDS: [ForgeKind; 6] = [
     ForgeKind::Pagure,
     ForgeKind::Git,
 ];
-const EVENTS: [&str; 6] = ["push", "create", "delete", "ping", "pull_request", "issue_comment"];
+/// Events that forges name in a header.
+pub(in crate::webhook) const EVENTS: [&str; 6] =
+    ["push", "create", "delete", "ping", "pull_request", "issue_comment"];
 
 /// Samples that are kept outside the repository, where they are at hand.
 pub(in crate::webhook) fn shared(below: &str) -> Option<PathBuf> {
@@ -31,6 +34,7 @@ fn documented(stem: &str) -> &'static str {
         "pull_request.opened" | "pull_request.synchronize" | "pull_request.reopened" => {
             "pull_request"
         }
+        closed if closed.starts_with("pull_request.closed") => "pull_request_closed",
         "push" => match stem {
             "push.1" => "tag_created",
             "push.5" | "push.6" => "push",

@@ -70,7 +70,7 @@ fn only_an_update_with_oldrev_has_a_new_head() {
     assert_eq!(pull(json!({"action": "reopen"})).action, PullRequestAction::Reopened);
     let moved = pull(json!({"action": "update", "oldrev": ONE}));
     assert_eq!((moved.action, moved.head.as_str()), (PullRequestAction::Synchronized, TWO));
-    for action in ["update", "close", "merge", "approved", "approval", "unapproved", "unapproval"] {
+    for action in ["update", "approved", "approval", "unapproved", "unapproval"] {
         assert_eq!(merge(json!({"action": action})).kind(), "ignored", "{action}");
     }
     // The sample that "Test" sends.

@@ -43,10 +43,7 @@ impl Secrets {
             }
             Self::OfProjects(keys) => keys.clone(),
         };
-        let project = headers
-            .get(PROJECT_HEADER)
-            .and_then(|name| RepositoryName::parse(name.to_str().ok()?).ok())
-            .ok_or(Refusal::NoProject)?;
+        let project = named_project(headers).ok_or(Refusal::NoProject)?;
         let of_project = project.clone();
         let found = tokio::task::spawn_blocking(move || keys.of(&of_project)).await;
         let secrets = found.map_err(|_| Refusal::Unchecked)?.map_err(Refusal::Keys)?;
@@ -55,6 +52,11 @@ impl Secrets {
         }
         Ok(Signers { secrets: secrets.into(), project: Some(project) })
     }
+}
+
+/// The project that a delivery claims to be of.
+pub(super) fn named_project(headers: &HeaderMap) -> Option<RepositoryName> {
+    RepositoryName::parse(headers.get(PROJECT_HEADER)?.to_str().ok()?).ok()
 }
 
 impl Signers {

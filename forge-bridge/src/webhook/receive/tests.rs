@@ -255,8 +255,14 @@ fn secrets_are_read_one_a_line() {
         clone_url: "/srv/git/{repository}".into(),
         token_file: None,
         clone_token_file: None,
+        app: None,
+        allow_private: false,
+        repositories: Vec::new(),
         max_body_bytes: 1,
+        bots: Vec::new(),
     };
-    let source = Source::load(&config).unwrap();
+    let text = "state_dir = \"/unused\"\npublic_url = \"https://s.example\"";
+    let bridge: Config = toml::from_str(text).unwrap();
+    let source = Source::load(&bridge, &config).unwrap();
     assert!(matches!(source.secrets, Secrets::OfForge(secrets) if secrets.len() == 2));
 }

@@ -62,6 +62,29 @@ fn digest(text: &str) -> Option<[u8; DIGEST_BYTES]> {
     BASE64_STANDARD.decode(text).ok()?.try_into().ok()
 }
 
+/// Whether a secret signs, and is not shown.
+pub(super) fn is_signing_token(secret: &SecretString) -> bool {
+    secret.expose_secret().starts_with(KEY_PREFIX)
+}
+
+/// The headers of a delivery that is signed with this token.
+pub(super) fn sign(
+    id: &str,
+    secret: &SecretString,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Option<Vec<(&'static str, String)>> {
+    let timestamp = now.timestamp().to_string();
+    let (id_bytes, time_bytes) = (id.as_bytes().to_vec(), timestamp.as_bytes().to_vec());
+    let signed = Signed { id: id_bytes, timestamp: time_bytes, digests: Vec::new() };
+    let digest = BASE64_STANDARD.encode(signed.mac(secret, body)?.finalize().into_bytes());
+    Some(vec![
+        (ID_HEADER, id.to_owned()),
+        (TIME_HEADER, timestamp),
+        (SIGNATURE_HEADER, format!("v1,{digest}")),
+    ])
+}
+
 impl Signed {
     /// Whether one of the signatures was made with this signing token. Other secrets sign nothing.
     pub(super) fn is_by(&self, secret: &SecretString, body: &[u8]) -> bool {

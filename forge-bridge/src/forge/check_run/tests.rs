@@ -1,0 +1,203 @@
+//! Against a small GitHub that keeps check runs and wants an installation's token.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use axum::{Json, Router};
+use chrono::{TimeDelta, Utc};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use workflows::log_commands::LogCommand;
+
+use super::*;
+use crate::config::ForgeConfig;
+use crate::forge::Forge;
+use crate::forge::tests::serve;
+
+/// A key that was made for this test and opens nothing.
+const KEY: &str = include_str!("../../../tests/data/app-key.pem");
+
+#[derive(Default)]
+struct Model {
+    runs: Vec<Value>,
+    tokens: usize,
+    lookups: usize,
+}
+
+type Shared = Arc<Mutex<Model>>;
+
+fn bearer(headers: &HeaderMap) -> String {
+    let value = headers["authorization"].to_str().unwrap();
+    value.strip_prefix("Bearer ").unwrap().to_owned()
+}
+
+/// Only the App itself, with its signed word, may ask for these two.
+async fn installation(State(model): State<Shared>, headers: HeaderMap) -> Response {
+    if bearer(&headers).split('.').count() != 3 {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    model.lock().unwrap().lookups += 1;
+    Json(json!({
+        "id": 77, "account": account(), "access_tokens_url": null, "repositories_url": null,
+        "html_url": "https://github.example/i", "app_id": 5, "target_id": 1,
+        "target_type": "Organization", "permissions": {}, "events": [],
+        "single_file_name": null, "repository_selection": "all",
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    }))
+    .into_response()
+}
+
+fn account() -> Value {
+    let url = "https://github.example/x";
+    json!({
+        "login": "containers", "id": 1, "node_id": "x", "avatar_url": url, "gravatar_id": "",
+        "url": url, "html_url": url, "followers_url": url, "following_url": url,
+        "gists_url": url, "starred_url": url, "subscriptions_url": url,
+        "organizations_url": url, "repos_url": url, "events_url": url,
+        "received_events_url": url, "type": "Organization", "site_admin": false,
+    })
+}
+
+async fn token(State(model): State<Shared>, headers: HeaderMap) -> Response {
+    if bearer(&headers).split('.').count() != 3 {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut model = model.lock().unwrap();
+    model.tokens += 1;
+    // The first ends within the time of renewal, the next ones as GitHub's do.
+    let minutes = if model.tokens == 1 { 4 } else { 60 };
+    let end = (Utc::now() + TimeDelta::minutes(minutes)).to_rfc3339();
+    let body = json!({"token": format!("ghs_{}", model.tokens), "expires_at": end,
+        "permissions": {}, "repositories": null});
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+async fn create(
+    State(model): State<Shared>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    let mut model = model.lock().unwrap();
+    if bearer(&headers) != format!("ghs_{}", model.tokens) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut run = body;
+    run["id"] = json!(100 + model.runs.len());
+    model.runs.push(run.clone());
+    (StatusCode::CREATED, Json(run)).into_response()
+}
+
+async fn update(
+    State(model): State<Shared>,
+    Path((.., id)): Path<(String, String, usize)>,
+    Json(body): Json<Value>,
+) -> Json<Value> {
+    let run = &mut model.lock().unwrap().runs[id - 100];
+    *run = body;
+    run["id"] = json!(id);
+    Json(run.clone())
+}
+
+async fn list(
+    State(model): State<Shared>,
+    Query(query): Query<std::collections::HashMap<String, String>>,
+) -> Json<Value> {
+    let runs = &model.lock().unwrap().runs;
+    let named: Vec<&Value> = runs.iter().filter(|run| run["name"] == query["check_name"]).collect();
+    Json(json!({"total_count": named.len(), "check_runs": named}))
+}
+
+async fn start() -> (Shared, String, tokio::task::JoinHandle<()>) {
+    let model = Shared::default();
+    let router = Router::new()
+        .route("/repos/{owner}/{repo}/installation", get(installation))
+        .route("/app/installations/77/access_tokens", post(token))
+        .route("/repos/{owner}/{repo}/check-runs", post(create))
+        .route("/repos/{owner}/{repo}/check-runs/{id}", patch(update))
+        .route("/repos/{owner}/{repo}/commits/{sha}/check-runs", get(list))
+        .with_state(Arc::clone(&model));
+    let (address, server) = serve(router).await;
+    (model, format!("http://{address}"), server)
+}
+
+fn forge(url: &str, directory: &std::path::Path) -> Forge {
+    let key = directory.join("key.pem");
+    std::fs::write(&key, KEY).unwrap();
+    let config: ForgeConfig = toml::from_str(&format!(
+        "name = \"hub\"\nkind = \"github\"\napi_url = \"{url}\"\n\
+         clone_url = \"{url}/{{repository}}.git\"\nwebhook_secret_file = \"/s\"\n\
+         app = {{ id = 5, private_key_file = \"{}\" }}\n",
+        key.display()
+    ))
+    .unwrap();
+    Forge::open(&config).unwrap()
+}
+
+fn post_of(state: StatusState, description: &str) -> StatusPost {
+    StatusPost {
+        context: "image / build".to_owned(),
+        state,
+        description: description.to_owned(),
+        target_url: "https://strata.example/runs/7".to_owned(),
+        annotations: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_app_keeps_one_check_run_for_each_context_and_renews_its_token_in_time() {
+    let (model, url, _server) = start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let repository = RepositoryName::parse("containers/httpd").unwrap();
+    let commit = CommitId::parse(&"1a".repeat(20)).unwrap();
+    let first = forge(&url, directory.path());
+    let pending = post_of(StatusState::Pending, "Running");
+    first.post_status(&repository, &commit, &pending).await.unwrap();
+    first.post_status(&repository, &commit, &pending).await.unwrap();
+    // A bridge that was restarted goes on with the same.
+    let second = forge(&url, directory.path());
+    let mut failed = post_of(StatusState::Failure, "Dockerfile:3:1: unknown instruction");
+    failed.annotations = [
+        "::warning file=a.c,line=7::look",
+        "::error::nowhere",
+        "::error file=a.c,line=7::",
+        "::error file= ,line=7::blank",
+    ]
+    .into_iter()
+    .filter_map(LogCommand::parse)
+    .filter_map(|command| match command {
+        LogCommand::Annotation(annotation) => Some(annotation),
+        _ => None,
+    })
+    .collect();
+    second.post_status(&repository, &commit, &failed).await.unwrap();
+
+    let model = model.lock().unwrap();
+    assert_eq!(model.runs.len(), 1, "{:#?}", model.runs);
+    let run = &model.runs[0];
+    assert_eq!((&run["status"], &run["conclusion"]), (&json!("completed"), &json!("failure")));
+    assert_eq!(run["output"]["annotations"][0]["path"], "Dockerfile");
+    assert_eq!(run["output"]["annotations"][0]["start_line"], 3);
+    let said = &run["output"]["annotations"][1];
+    assert_eq!((&said["path"], &said["annotation_level"]), (&json!("a.c"), &json!("warning")));
+    assert_eq!(run["output"]["annotations"].as_array().map(Vec::len), Some(2));
+    assert_eq!(run["details_url"], "https://strata.example/runs/7");
+    // The token with four minutes left is used by nobody; each client keeps the next one.
+    assert_eq!((model.tokens, model.lookups), (3, 2));
+}
+
+#[test]
+fn a_place_in_a_sentence_becomes_an_annotation() {
+    let place = |text| annotation(text).map(|found| (found.path, found.start_line, found.message));
+    assert_eq!(place("Dockerfile:3:1: no"), Some(("Dockerfile", 3, "no")));
+    assert_eq!(
+        place(".strata/workflows/a.yml:12: x: y"),
+        Some((".strata/workflows/a.yml", 12, "x: y"))
+    );
+    for none in
+        ["Built", "step: failed", "a:0: x", "a:b: x", "/etc/passwd:1: x", "a b:1: x", "a:1:2:3: x"]
+    {
+        assert_eq!(place(none), None, "{none}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Against small forges that know their members and keep comments.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::ForgeKind;
+use crate::forge::tests::{TOKEN, serve};
+
+/// Path and text of each comment.
+type Comments = Arc<Mutex<Vec<(String, String)>>>;
+
+/// Answers by path what the real ones answer, in their shapes.
+fn known(path: &str, query: &str) -> Option<Value> {
+    let level = |name: &str, level: u32| json!({"id": 1, "username": name, "access_level": level});
+    Some(match path {
+        "/repos/containers/httpd/collaborators/alice/permission" => {
+            json!({"permission": "admin", "role_name": "admin", "user": {"login": "alice"}})
+        }
+        "/repos/containers/httpd/collaborators/bob/permission" => {
+            json!({"permission": "write", "role_name": "maintain", "user": {"login": "bob"}})
+        }
+        "/repos/containers/httpd/collaborators/carol/permission" => {
+            json!({"permission": "read", "role_name": "read", "user": {"login": "carol"}})
+        }
+        "/repos/containers/httpd/collaborators/dependabot%5Bbot%5D/permission" => {
+            json!({"permission": "none"})
+        }
+        "/projects/containers%2Fhttpd/members/all" => match query {
+            q if q.contains("query=alice") => json!([level("alice", 50)]),
+            q if q.contains("query=bob") => json!([level("bobby", 50), level("bob", 30)]),
+            q if q.contains("query=carol") => json!([level("carol", 20)]),
+            _ => json!([]),
+        },
+        "/containers/httpd" => json!({
+            "fullname": "containers/httpd",
+            "access_users": {"owner": ["alice"], "admin": [], "commit": [], "collaborator": ["eve"],
+                "ticket": ["carol"]},
+            "access_groups": {"admin": [], "commit": ["container-sig"], "collaborator": [],
+                "ticket": []},
+        }),
+        "/group/container-sig" => json!({"name": "container-sig", "members": ["bob"]}),
+        _ => return None,
+    })
+}
+
+async fn answer(
+    State(comments): State<Comments>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let token = value("private-token").or(value("authorization")).unwrap_or_default();
+    if !token.ends_with(TOKEN) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if method == Method::POST {
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let of_json = json.and_then(|json| Some(json.get("body")?.as_str()?.to_owned()));
+        let of_form = || {
+            let mut fields = form_urlencoded::parse(&body);
+            fields.find(|(name, _)| name == "comment").map(|(_, text)| text.into_owned())
+        };
+        let Some(text) = of_json.or_else(of_form) else {
+            return StatusCode::BAD_REQUEST.into_response();
+        };
+        comments.lock().unwrap().push((uri.path().to_owned(), text));
+        return (StatusCode::CREATED, axum::Json(json!({"id": 1}))).into_response();
+    }
+    match known(uri.path(), uri.query().unwrap_or_default()) {
+        Some(found) => axum::Json(found).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn start(kind: ForgeKind) -> (Forge, Comments, tokio::task::JoinHandle<()>) {
+    let comments = Comments::default();
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&comments));
+    let (address, server) = serve(router).await;
+    let api = Api::of(kind, &format!("http://{address}"), TOKEN);
+    let forge = match kind {
+        ForgeKind::Github => Forge::Github(github::Github::new(api)),
+        ForgeKind::Gitlab => Forge::Gitlab(gitlab::Gitlab::new(api)),
+        ForgeKind::Pagure => Forge::Pagure(pagure::Pagure { api }),
+        _ => Forge::Forgejo(crate::forge::forgejo::Forgejo { api }),
+    };
+    (forge, comments, server)
+}
+
+fn httpd() -> RepositoryName {
+    RepositoryName::parse("containers/httpd").unwrap()
+}
+
+#[tokio::test]
+async fn who_may_write_is_the_forges_word() {
+    for kind in [ForgeKind::Github, ForgeKind::Forgejo, ForgeKind::Gitlab, ForgeKind::Pagure] {
+        let (forge, ..) = start(kind).await;
+        let is = async |user: &str| forge.permission(&httpd(), user).await.unwrap();
+        assert_eq!(is("alice").await, Permission::Admin, "{kind:?}");
+        assert_eq!(is("bob").await, Permission::Write, "{kind:?}");
+        assert!(is("carol").await < Permission::Write, "{kind:?}");
+        for nobody in ["mallory", "eve", "dependabot[bot]"] {
+            assert_eq!(is(nobody).await, Permission::None, "{kind:?} {nobody}");
+        }
+        for hostile in ["", "..", "alice/../bob", "alice?x", "alice%2f", "a\nb", &"x".repeat(300)] {
+            assert_eq!(is(hostile).await, Permission::None, "{kind:?} {hostile:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_comment_arrives_under_its_pull_request() {
+    for (kind, path) in [
+        (ForgeKind::Github, "/repos/containers/httpd/issues/7/comments"),
+        (ForgeKind::Gitea, "/repos/containers/httpd/issues/7/comments"),
+        (ForgeKind::Gitlab, "/projects/containers%2Fhttpd/merge_requests/7/notes"),
+        (ForgeKind::Pagure, "/containers/httpd/pull-request/7/comment"),
+    ] {
+        let (forge, comments, _server) = start(kind).await;
+        forge.comment(&httpd(), 7, "Built & <pushed>").await.unwrap();
+        forge.comment(&httpd(), 7, &"ü".repeat(100_000)).await.unwrap();
+        let comments = comments.lock().unwrap();
+        assert_eq!(comments[0], (path.to_owned(), "Built & <pushed>".to_owned()), "{kind:?}");
+        assert_eq!(comments[1].1.chars().count(), MAX_COMMENT_CHARS, "{kind:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Webhooks as the forges keep them: whether ours is there, and making it.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use workflows::names::RepositoryName;
+
+use super::answer::Deed;
+use super::request::{Api, Call};
+use super::{Forge, ForgeError, github, gitlab, pagure};
+use crate::config::ForgeKind;
+
+/// The events that a run can come from, by the name that GitHub, Forgejo and Gitea share.
+const EVENTS: [&str; 5] = ["push", "create", "delete", "pull_request", "issue_comment"];
+/// The same of GitLab.
+const GITLAB_EVENTS: [&str; 4] =
+    ["push_events", "tag_push_events", "merge_requests_events", "note_events"];
+/// Where Pagure keeps the addresses of webhooks, one a line.
+const PAGURE_HOOKS: &str = "Web-hooks";
+
+/// What a forge has at the address of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// It is there and tells all that counts.
+    There,
+    /// It is there, and something of it is not as it must be.
+    Wrong(String),
+    /// None of the repository's webhooks goes to our address.
+    Absent,
+    /// The forge cannot be asked for it; the sentence says where to look.
+    Untold(String),
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    active: bool,
+    #[serde(default)]
+    events: Vec<String>,
+    config: ShownConfig,
+}
+
+#[derive(Deserialize)]
+struct ShownConfig {
+    #[serde(default)]
+    url: String,
+    #[serde(default)]
+    content_type: String,
+}
+
+#[derive(Deserialize)]
+struct PagureOptions {
+    settings: BTreeMap<String, Value>,
+}
+
+impl Forge {
+    /// Looks for the webhook of a repository that goes to `url`.
+    ///
+    /// # Errors
+    /// [`ForgeError::Denied`] when the token may not see webhooks, which statuses do not need.
+    pub(crate) async fn hook(
+        &self,
+        repository: &RepositoryName,
+        url: &str,
+    ) -> Result<Hook, ForgeError> {
+        match self {
+            Self::Github(github) if github.api.app().is_some() => of_app(&github.api, url).await,
+            Self::Github(github) => {
+                github::check(repository)?;
+                of_events(&github.api, repository, url).await
+            }
+            Self::Forgejo(forgejo) => of_events(&forgejo.api, repository, url).await,
+            Self::Gitlab(gitlab) => of_gitlab(&gitlab.api, repository, url).await,
+            Self::Pagure(pagure) => {
+                let settings = settings(&pagure.api, repository).await?;
+                let is_there = addresses(&settings).any(|known| known == url);
+                Ok(if is_there { Hook::There } else { Hook::Absent })
+            }
+            Self::Git(_) => Ok(Hook::Untold(
+                "plain git: `strata hook` belongs into hooks/post-receive of each repository"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Makes the webhook of a repository, to `url`, proved by `secret` where the forge takes one.
+    ///
+    /// # Errors
+    /// [`ForgeError`] says why it cannot be made, and what to do.
+    pub(crate) async fn create_hook(
+        &self,
+        kind: ForgeKind,
+        repository: &RepositoryName,
+        url: &str,
+        secret: Option<&SecretString>,
+    ) -> Result<(), ForgeError> {
+        let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
+        let (api, call) = match self {
+            Self::Github(github) if github.api.app().is_some() => {
+                return Err(ForgeError::refused(format!(
+                    "an App has one webhook for all repositories; set its address to {url} in \
+                     the App's settings"
+                )));
+            }
+            Self::Github(github) => (&github.api, of_kind("web", repository, url, secret)),
+            Self::Forgejo(forgejo) => {
+                let word = if kind == ForgeKind::Gitea { "gitea" } else { "forgejo" };
+                (&forgejo.api, of_kind(word, repository, url, secret))
+            }
+            Self::Gitlab(gitlab) => {
+                let mut body = json!({"url": url, "token": secret});
+                for event in GITLAB_EVENTS {
+                    body[event] = true.into();
+                }
+                let path = format!("{}/hooks", gitlab::project(repository));
+                (&gitlab.api, Call::post(Deed::Webhooks, path).of(repository).json(&body))
+            }
+            Self::Pagure(pagure) => {
+                // What is not sent goes back to its default, so that all of it is.
+                let mut settings = settings(&pagure.api, repository).await?;
+                let all: Vec<&str> = addresses(&settings).chain([url]).collect();
+                let all = all.join("\n");
+                settings.insert(PAGURE_HOOKS.to_owned(), all.into());
+                let path = format!("/{}/options/update", pagure::api_path(repository));
+                let call = Call::post(Deed::Webhooks, path).of(repository);
+                (&pagure.api, call.form(form(&settings)))
+            }
+            Self::Git(_) => {
+                return Err(ForgeError::refused(
+                    "a hook of plain git is a file; put `strata hook` into hooks/post-receive",
+                ));
+            }
+        };
+        api.ask(call).await.map(drop)
+    }
+}
+
+/// The body that GitHub, Forgejo and Gitea take alike; `kind` goes by two names.
+fn of_kind<'a>(kind: &str, repository: &'a RepositoryName, url: &str, secret: &str) -> Call<'a> {
+    let body = json!({
+        "name": "web", "type": kind, "active": true, "events": EVENTS,
+        "config": {"url": url, "content_type": "json", "secret": secret},
+    });
+    Call::post(Deed::Webhooks, format!("/repos/{repository}/hooks")).of(repository).json(&body)
+}
+
+async fn of_app(api: &Api, url: &str) -> Result<Hook, ForgeError> {
+    let call = Call::get(Deed::Webhooks, "/app/hook/config".to_owned()).of_app();
+    let shown: ShownConfig = api.read(call).await?;
+    Ok(if shown.url == url {
+        Hook::There
+    } else {
+        Hook::Wrong(format!("the App's webhook goes to `{}`; set it to {url}", shown.url))
+    })
+}
+
+async fn of_events(api: &Api, repository: &RepositoryName, url: &str) -> Result<Hook, ForgeError> {
+    let call = Call::get(Deed::Webhooks, format!("/repos/{repository}/hooks")).of(repository);
+    let hooks: Vec<Shown> = api.read(call.query("per_page", 100).query("limit", 50)).await?;
+    let ours = hooks.into_iter().find(|hook| hook.config.url == url);
+    Ok(ours.map_or(Hook::Absent, Shown::judged))
+}
+
+impl Shown {
+    fn judged(self) -> Hook {
+        if !self.active {
+            return Hook::Wrong("the webhook is switched off; make it active".to_owned());
+        }
+        if self.config.content_type != "json" {
+            return Hook::Wrong("the webhook sends forms; set its content type to JSON".to_owned());
+        }
+        let told = |event: &str| self.events.iter().any(|one| one == event || one == "*");
+        // Gitea and Forgejo tell comments on pull requests apart from those on issues.
+        let is_told =
+            |event: &str| told(event) || (event == "issue_comment" && told("pull_request_comment"));
+        let missing: Vec<&str> = EVENTS.into_iter().filter(|event| !is_told(event)).collect();
+        missing_events(&missing)
+    }
+}
+
+async fn of_gitlab(api: &Api, repository: &RepositoryName, url: &str) -> Result<Hook, ForgeError> {
+    let path = format!("{}/hooks", gitlab::project(repository));
+    let call = Call::get(Deed::Webhooks, path).of(repository).query("per_page", 100);
+    let hooks: Vec<Value> = api.read(call).await?;
+    let Some(ours) = hooks.iter().find(|hook| hook["url"] == url) else {
+        return Ok(Hook::Absent);
+    };
+    if ours["alert_status"].as_str().is_some_and(|status| status != "executable") {
+        let why = "GitLab has switched the webhook off because deliveries failed; send a test";
+        return Ok(Hook::Wrong(why.to_owned()));
+    }
+    let missing: Vec<&str> =
+        GITLAB_EVENTS.into_iter().filter(|&event| ours[event] != true).collect();
+    Ok(missing_events(&missing))
+}
+
+fn missing_events(missing: &[&str]) -> Hook {
+    if missing.is_empty() {
+        return Hook::There;
+    }
+    Hook::Wrong(format!("the webhook does not tell of {}; add that", missing.join(", ")))
+}
+
+async fn settings(
+    api: &Api,
+    repository: &RepositoryName,
+) -> Result<BTreeMap<String, Value>, ForgeError> {
+    let path = format!("/{}/options", pagure::api_path(repository));
+    let options: PagureOptions = api.read(Call::get(Deed::Webhooks, path).of(repository)).await?;
+    Ok(options.settings)
+}
+
+fn addresses(settings: &BTreeMap<String, Value>) -> impl Iterator<Item = &str> {
+    let text = settings.get(PAGURE_HOOKS).and_then(Value::as_str).unwrap_or_default();
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn form(settings: &BTreeMap<String, Value>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in settings {
+        match value {
+            Value::Null => {}
+            Value::String(text) => drop(form.append_pair(name, text)),
+            other => drop(form.append_pair(name, &other.to_string())),
+        }
+    }
+    form.finish()
+}
+
+#[cfg(test)]
+mod tests;

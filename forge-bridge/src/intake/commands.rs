@@ -1,0 +1,203 @@
+//! Comments that ask for something.
+//!
+//! What is done here is done twice after a crash in between, and must not show: approvals and
+//! cancellations are facts, an answer is stored once for each comment, and runs are planned
+//! together with the end of the event.
+
+use chrono::{DateTime, Utc};
+use workflows::command::{self, Command, Permission, Speaker, answer};
+use workflows::event::{PullRequestAction, PullRequestCommented};
+
+use super::pulls::Request;
+use super::{Intake, PlanError};
+use crate::store::cancel::Cancelled;
+use crate::store::planning::{Decision, UndoneEvent};
+use crate::store::pulls::{KnownPull, PullKey, Way};
+
+/// What a command comes to.
+enum Doing {
+    /// Said to who asked, and kept with the event.
+    Answer(String),
+    /// Runs.
+    Plan(Decision),
+}
+
+impl Intake {
+    /// Does what a comment asks for, if its author may ask.
+    pub(super) async fn obey(
+        &self,
+        undone: &UndoneEvent,
+        said: &PullRequestCommented,
+        now: DateTime<Utc>,
+    ) -> Result<Decision, PlanError> {
+        let key = PullKey {
+            forge: undone.forge.clone(),
+            repository: said.repository.clone(),
+            number: said.number,
+        };
+        let Some(permission) = self.permission_of_speaker(&key, said).await? else {
+            let why = format!("{} is a bot that the forge's `bots` does not list", said.author);
+            return Ok(Decision::Skip(why));
+        };
+        let known = self.store.known_pull(&key).await?;
+        let doing = match (command::parse(&said.line), known) {
+            (Err(hint), known) => {
+                let is_author = known.is_some_and(|known| is_author(&known, said));
+                if !is_author && permission < Permission::Write {
+                    return Ok(Decision::Skip("a stranger's comment with no command".to_owned()));
+                }
+                Doing::Answer(hint)
+            }
+            (Ok(_), None) => Doing::Answer(answer::unknown_pull_request()),
+            (Ok(command), Some(known)) => {
+                self.perform(undone, said, &command, permission, &key, &known, now).await?
+            }
+        };
+        match doing {
+            Doing::Plan(decision) => Ok(decision),
+            Doing::Answer(text) => {
+                self.store.reply(&key, undone.id, &answer::to(&said.author, &text)).await?;
+                self.wakes.speaker.notify_one();
+                Ok(Decision::Skip(format!("`{}`: {text}", said.line)))
+            }
+        }
+    }
+
+    /// What who speaks may do; `None` for a bot that nobody has listed.
+    async fn permission_of_speaker(
+        &self,
+        key: &PullKey,
+        said: &PullRequestCommented,
+    ) -> Result<Option<Permission>, PlanError> {
+        let forge = self.planner.config.forge(&key.forge);
+        if forge.is_some_and(|forge| forge.bots.contains(&said.author)) {
+            return Ok(Some(Permission::Write));
+        }
+        if said.is_bot {
+            return Ok(None);
+        }
+        self.permission(&key.forge, &key.repository, &said.author).await.map(Some)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what was said, by whom, about what")]
+    async fn perform(
+        &self,
+        undone: &UndoneEvent,
+        said: &PullRequestCommented,
+        command: &Command,
+        permission: Permission,
+        key: &PullKey,
+        known: &KnownPull,
+        now: DateTime<Utc>,
+    ) -> Result<Doing, PlanError> {
+        let speaker = Speaker { is_author: is_author(known, said), permission };
+        let runs_freely = known.is_approved || !self.waits(&key.forge, &known.pull).await?;
+        if let Err(why) = command::may(command, speaker, runs_freely) {
+            return Ok(Doing::Answer(why));
+        }
+        if !known.is_open && *command != Command::Cancel {
+            return Ok(Doing::Answer(answer::is_closed()));
+        }
+        match command {
+            Command::OkToTest(named) => {
+                self.approve(undone, said, named.as_deref(), key, known, now).await
+            }
+            Command::Cancel => {
+                let why = format!("Cancelled by {}", said.author);
+                let mut stopped = 0;
+                for run in self.store.unfinished_of_pull(key).await? {
+                    let cancelled = self.store.cancel_run(run, &why, now).await?;
+                    stopped += usize::from(cancelled == Cancelled::Yes);
+                }
+                Ok(Doing::Answer(answer::cancelled(stopped)))
+            }
+            Command::Retest(named) => self.retest(said, named.as_deref(), key, known, now).await,
+            Command::Build(release) => self.build(said, release, key, known, now).await,
+        }
+    }
+
+    /// Approves the head that was there when the comment was written, and no other.
+    async fn approve(
+        &self,
+        undone: &UndoneEvent,
+        said: &PullRequestCommented,
+        named: Option<&str>,
+        key: &PullKey,
+        known: &KnownPull,
+        now: DateTime<Utc>,
+    ) -> Result<Doing, PlanError> {
+        let head = &known.pull.head;
+        if known.head_event > undone.id {
+            return Ok(Doing::Answer(answer::pushed_since(head)));
+        }
+        if let Some(named) = named.filter(|named| !head.as_str().starts_with(*named)) {
+            return Ok(Doing::Answer(answer::not_that_head(head, named)));
+        }
+        self.store.approve(key, head, &said.author, Way::Comment, now).await?;
+        Ok(Doing::Answer(answer::approved(head)))
+    }
+
+    async fn retest(
+        &self,
+        said: &PullRequestCommented,
+        named: Option<&str>,
+        key: &PullKey,
+        known: &KnownPull,
+        now: DateTime<Utc>,
+    ) -> Result<Doing, PlanError> {
+        let only = match named {
+            None => None,
+            Some(named) => {
+                let ran = self.store.workflows_of_pull(key).await?;
+                let is_named = |name: &str, path: &str| name == named || path == named;
+                let (wanted, others): (Vec<_>, Vec<_>) =
+                    ran.into_iter().partition(|one| is_named(&one.name, &one.file.path));
+                if wanted.is_empty() {
+                    let names: Vec<String> = others.into_iter().map(|one| one.name).collect();
+                    return Ok(Doing::Answer(answer::no_such_workflow(named, &names)));
+                }
+                Some(wanted.into_iter().map(|one| one.file).collect())
+            }
+        };
+        let request = Request { only, release: None, cause: Some(asked(said, "retest")) };
+        self.again(known, key, &request, now).await
+    }
+
+    async fn build(
+        &self,
+        said: &PullRequestCommented,
+        release: &str,
+        key: &PullKey,
+        known: &KnownPull,
+        now: DateTime<Utc>,
+    ) -> Result<Doing, PlanError> {
+        let releases = &self.planner.config.releases;
+        if !releases.iter().any(|known| known.name == release) {
+            let names: Vec<&str> = releases.iter().map(|known| known.name.as_str()).collect();
+            return Ok(Doing::Answer(answer::no_such_release(release, &names)));
+        }
+        let cause = Some(asked(said, &format!("build for {release}")));
+        let request = Request { only: None, release: Some(release.to_owned()), cause };
+        self.again(known, key, &request, now).await
+    }
+
+    async fn again(
+        &self,
+        known: &KnownPull,
+        key: &PullKey,
+        request: &Request,
+        now: DateTime<Utc>,
+    ) -> Result<Doing, PlanError> {
+        let mut pull = known.pull.clone();
+        pull.action = PullRequestAction::Synchronized;
+        self.plan_head(&key.forge, &pull, request, now).await.map(Doing::Plan)
+    }
+}
+
+fn is_author(known: &KnownPull, said: &PullRequestCommented) -> bool {
+    known.pull.author.as_ref() == Some(&said.author)
+}
+
+fn asked(said: &PullRequestCommented, what: &str) -> String {
+    format!("{what} of pull request {} asked by {}", said.number, said.author)
+}

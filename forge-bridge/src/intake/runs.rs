@@ -1,0 +1,86 @@
+//! What is written of an event that fires: its runs, each with its jobs and their statuses.
+
+use workflows::asked::BuildAsked;
+use workflows::facts::Facts;
+use workflows::image::BuildMode;
+use workflows::release::ReleasePolicy;
+use workflows::selection::{Fired, Selection};
+use workflows::status;
+
+use super::target::Target;
+use crate::store::planning::{PlannedJob, PlannedRun, Planning, Subject};
+use crate::store::schedules::ScheduleEntry;
+
+/// The runs of the workflows that fire, on what `target` names.
+pub(super) fn planning(
+    forge: &str,
+    target: &Target,
+    release: &ReleasePolicy,
+    selection: Selection,
+    schedules: Option<Vec<ScheduleEntry>>,
+    facts: &Facts,
+) -> Planning {
+    let subject = Subject {
+        forge: forge.to_owned(),
+        repository: target.repository.clone(),
+        ref_name: target.ref_name.clone(),
+        commit: target.commit.clone(),
+        fetch_ref: target.fetch_ref.clone(),
+        release: release.name.clone(),
+        cause: target.cause.clone(),
+        trust: target.trust,
+        priority: target.priority,
+        pull: target.pull.clone(),
+    };
+    // Forges tell no difference between small and capital letters.
+    let names: Vec<String> =
+        selection.fired.iter().map(|fired| fired.name.to_lowercase()).collect();
+    let unique = |fired: &Fired| {
+        names.iter().filter(|name| **name == fired.name.to_lowercase()).count() == 1
+    };
+    let runs = selection
+        .fired
+        .iter()
+        .map(|fired| {
+            let label = if unique(fired) { &fired.name } else { &fired.file.path };
+            match &target.other_release {
+                None => planned_run(fired, label, target.asked.as_ref(), facts),
+                Some(release) => planned_run(fired, &format!("{label} for {release}"), None, facts),
+            }
+        })
+        .collect();
+    Planning { subject, runs, skipped: selection.skipped, schedules }
+}
+
+/// Two workflows of one name would overwrite each other's statuses; `label` tells them apart.
+fn planned_run(
+    fired: &Fired,
+    label: &str,
+    asked: Option<&BuildAsked>,
+    facts: &Facts,
+) -> PlannedRun {
+    let mode = asked.map_or(BuildMode::Release, |asked| asked.mode);
+    let jobs = fired.jobs.clone().map(|mut drafts| {
+        if let Some(asked) = asked {
+            asked.narrow(&mut drafts);
+        }
+        let context = |title: &str| status::context_of(label, title, mode);
+        drafts
+            .into_iter()
+            .map(|draft| PlannedJob { context: context(&draft.title), draft })
+            .collect()
+    });
+    PlannedRun {
+        workflow: fired.name.clone(),
+        run_name: fired.run_name.clone(),
+        texts: fired.texts.clone(),
+        facts: facts.clone(),
+        label: label.to_owned(),
+        warnings: fired.warnings.clone(),
+        path: fired.file.path.clone(),
+        origin: fired.file.origin,
+        blob: fired.file.blob.clone(),
+        text: fired.file.text.clone().unwrap_or_default(),
+        jobs,
+    }
+}

@@ -1,0 +1,287 @@
+//! What the actions of a job's steps stand on: repositories, each at one commit, and images.
+//!
+//! Action files are read here to find what they use in turn; what they say is done by the runner,
+//! which reads them again at exactly the same commits.
+
+use std::collections::BTreeSet;
+
+use strata_git::{GitError, Mirror};
+use workflows::action::{
+    self, Action, ActionImage, ActionKind, DOCKERFILE, FILE_NAMES, MAX_ACTIONS, MAX_DEPTH,
+    MAX_FILE_BYTES,
+};
+use workflows::diagnostic::{Diagnostic, Severity};
+use workflows::dockerfile::{self, MAX_DOCKERFILE_BYTES};
+use workflows::event::Trust;
+use workflows::gate::Content;
+use workflows::image::Reference;
+use workflows::job::{ActionPins, ActionSource, RepositoryPin};
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::plan::DraftAction;
+use workflows::release::ReleasePolicy;
+
+use super::files::content;
+use super::{Pinner, Unpinnable, source_registry};
+use crate::sources::{Fetched, SourceError};
+use crate::store::pinning::UnpinnedJob;
+
+/// A tree that an action is part of.
+struct Tree {
+    forge: String,
+    repository: RepositoryName,
+    commit: CommitId,
+    fetch_ref: Option<String>,
+}
+
+/// What a directory says.
+struct Found {
+    /// `None` when it is no action as far as git knows; a step may still make one of it.
+    action: Option<Result<Action, Vec<Diagnostic>>>,
+    /// Path and text of the Dockerfile that its image is built from.
+    dockerfile: Option<(String, String)>,
+}
+
+impl Pinner {
+    /// Finds out what the actions of a job stand on.
+    pub(super) async fn action_pins(
+        &self,
+        job: &UnpinnedJob,
+        release: &ReleasePolicy,
+    ) -> Result<ActionPins, Unpinnable> {
+        let mut pins = ActionPins::default();
+        let mut open: Vec<(ActionSource, usize)> = used(job).map(|source| (source, 1)).collect();
+        let mut seen = BTreeSet::new();
+        while let Some((source, depth)) = open.pop() {
+            if !seen.insert(source.clone()) {
+                continue;
+            }
+            if seen.len() > MAX_ACTIONS || depth > MAX_DEPTH {
+                return Err(Unpinnable::failure(format!(
+                    "the job's actions use more than {MAX_ACTIONS} others, or each other more than \
+                     {MAX_DEPTH} deep"
+                )));
+            }
+            let Some((tree, path)) = self.tree_of(job, &source, &mut pins).await? else {
+                if let ActionSource::Image { image } = &source {
+                    self.pin_image(&mut pins, image, release, &source.to_string()).await?;
+                }
+                continue;
+            };
+            let found = self.found_at(&tree, path).await.map_err(|error| told(&source, error))?;
+            let action = match found.action {
+                None => continue,
+                Some(Ok(action)) => action,
+                Some(Err(wrong)) => return Err(refused(&source, &wrong)),
+            };
+            if let ActionKind::Docker(docker) = &action.kind {
+                if let ActionImage::Named(image) = &docker.image {
+                    self.pin_image(&mut pins, image, release, &source.to_string()).await?;
+                }
+                if let Some((path, text)) = &found.dockerfile {
+                    self.pin_parents(&mut pins, &format!("{source}: {path}"), text, release)
+                        .await?;
+                }
+            }
+            open.extend(action.uses().map(|inner| (inner.clone(), depth + 1)));
+        }
+        if !pins.is_empty() {
+            source_registry(release).clone_into(&mut pins.source_registry);
+        }
+        Ok(pins)
+    }
+
+    /// The tree and the path that an action is at; nothing for an image. A repository is pinned.
+    async fn tree_of(
+        &self,
+        job: &UnpinnedJob,
+        source: &ActionSource,
+        pins: &mut ActionPins,
+    ) -> Result<Option<(Tree, String)>, Unpinnable> {
+        match source {
+            ActionSource::Image { .. } => Ok(None),
+            ActionSource::Local { path } => {
+                let tree = Tree {
+                    forge: job.forge.clone(),
+                    repository: job.repository.clone(),
+                    commit: job.commit.clone(),
+                    fetch_ref: Some(job.fetch_ref.clone()),
+                };
+                Ok(Some((tree, path.clone())))
+            }
+            ActionSource::Remote { host, repository, path, reference } => {
+                let forge = self.config.forge_of_action(host.as_deref(), &job.forge);
+                let Some(forge) = forge else {
+                    return Err(Unpinnable::failure(format!(
+                        "action `{source}`: actions come only from the forges that the bridge is \
+                         configured for, and this is none of them"
+                    )));
+                };
+                let name = RepositoryName::parse(repository)
+                    .map_err(|error| Unpinnable::failure(format!("action `{source}`: {error}")))?;
+                let (commit, fetch_ref) = match pins.repository(source) {
+                    Some((_, pin)) => (pin.commit.clone(), pin.fetch_ref.clone()),
+                    None => {
+                        if job.trust == Trust::Untrusted {
+                            // Our token reads more than a stranger may hear of.
+                            let open = self.sources.need_open(&forge.name, &name).await;
+                            open.map_err(|error| told(source, error))?;
+                        }
+                        let found = self.commit_of(&forge.name, &name, reference, source).await?;
+                        pins.repositories.push(RepositoryPin {
+                            host: host.clone(),
+                            repository: repository.clone(),
+                            reference: reference.clone(),
+                            clone_url: forge.clone_url_of(&name),
+                            fetch_ref: found.1.clone(),
+                            commit: found.0.clone(),
+                            is_on_own_forge: forge.name == job.forge,
+                        });
+                        found
+                    }
+                };
+                let tree = Tree { forge: forge.name.clone(), repository: name, commit, fetch_ref };
+                Ok(Some((tree, path.clone())))
+            }
+        }
+    }
+
+    /// The commit that an action's ref names now, and the full ref.
+    async fn commit_of(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+        reference: &str,
+        source: &ActionSource,
+    ) -> Result<(CommitId, Option<String>), Unpinnable> {
+        if let Ok(commit) = CommitId::parse(reference) {
+            return Ok((commit, None));
+        }
+        if self.config.actions.require_commit {
+            return Err(Unpinnable::failure(format!(
+                "action `{source}` must be named by its whole commit, as in `{repository}@0123…`: \
+                 a branch or a tag may be another one tomorrow"
+            )));
+        }
+        for directory in ["refs/tags", "refs/heads"] {
+            let Ok(name) = RefName::parse(&format!("{directory}/{reference}")) else { continue };
+            let head = self.sources.head_of(forge, repository, &name).await;
+            if let Some(commit) = head.map_err(|error| told(source, error))? {
+                return Ok((commit, Some(name.to_string())));
+            }
+        }
+        Err(Unpinnable::failure(format!(
+            "action `{source}`: {repository} has no tag and no branch `{reference}`"
+        )))
+    }
+
+    async fn found_at(&self, tree: &Tree, path: String) -> Result<Found, SourceError> {
+        let commit = tree.commit.to_string();
+        let read = move |fetched: &Fetched| found(&fetched.mirror, &commit, &path);
+        let fetch_ref = tree.fetch_ref.as_deref();
+        self.sources.at_commit(&tree.forge, &tree.repository, &tree.commit, fetch_ref, read).await
+    }
+
+    /// Pins every image that a Dockerfile names.
+    async fn pin_parents(
+        &self,
+        pins: &mut ActionPins,
+        place: &str,
+        text: &str,
+        release: &ReleasePolicy,
+    ) -> Result<(), Unpinnable> {
+        let named = dockerfile::parse(text)
+            .and_then(|file| dockerfile::images_named(&file, &Default::default()));
+        let named = named.map_err(|error| {
+            Unpinnable::failure(format!("{place}:{}: {}", error.line, error.message))
+        })?;
+        for image in named {
+            let at = format!("{place}:{}", image.line);
+            // What is no name at all is told when it is resolved.
+            let meant = Reference::parse(&image.expanded, source_registry(release));
+            let is_pinned = meant.map_or(Ok(false), |meant| pins.has(&image.written, &meant));
+            if is_pinned.map_err(|why| Unpinnable::failure(format!("{at}: {why}")))? {
+                continue;
+            }
+            let (pin, _) = self.resolve(&image.written, &image.expanded, release, &at).await?;
+            pins.images.push(pin);
+        }
+        Ok(())
+    }
+
+    async fn pin_image(
+        &self,
+        pins: &mut ActionPins,
+        image: &str,
+        release: &ReleasePolicy,
+        place: &str,
+    ) -> Result<(), Unpinnable> {
+        if pins.image(image).is_none() {
+            let (pin, _) = self.resolve(image, image, release, place).await?;
+            pins.images.push(pin);
+        }
+        Ok(())
+    }
+}
+
+/// The actions that the job's own steps use.
+fn used(job: &UnpinnedJob) -> impl Iterator<Item = ActionSource> {
+    job.draft.steps.iter().filter_map(|step| match &step.action {
+        DraftAction::Action { source, .. } => Some(source.clone()),
+        _ => None,
+    })
+}
+
+fn found(mirror: &Mirror, commit: &str, path: &str) -> Result<Found, GitError> {
+    let below = |name: &str| match path {
+        "" => name.to_owned(),
+        path => format!("{path}/{name}"),
+    };
+    let text = |path: &str, max_bytes: usize| match content(mirror, commit, path, max_bytes)? {
+        Content::Text(text) => Ok(Some(text)),
+        _ => Ok::<_, GitError>(None),
+    };
+    let mut action = None;
+    for name in FILE_NAMES {
+        let path = below(name);
+        if let Some(text) = text(&path, MAX_FILE_BYTES)? {
+            action = Some(action::read(&path, &text));
+            break;
+        }
+    }
+    let mut dockerfile = None;
+    let file = match &action {
+        None => Some(below(DOCKERFILE)),
+        Some(Ok(Action { kind: ActionKind::Docker(docker), .. })) => match &docker.image {
+            ActionImage::Dockerfile(file) => Some(below(file.trim_start_matches("./"))),
+            ActionImage::Named(_) => None,
+        },
+        Some(_) => None,
+    };
+    if let Some(path) = file
+        && let Some(text) = text(&path, MAX_DOCKERFILE_BYTES)?
+    {
+        dockerfile = Some((path, text));
+        action.get_or_insert_with(|| Ok(Action::of_dockerfile()));
+    }
+    Ok(Found { action, dockerfile })
+}
+
+/// An action that is not there is the mistake of the one who wrote the step.
+fn told(source: &ActionSource, error: SourceError) -> Unpinnable {
+    match error {
+        SourceError::Git(
+            error @ (GitError::NotFound(_)
+            | GitError::Auth(_)
+            | GitError::CommitGone { .. }
+            | GitError::Invalid(_)
+            | GitError::TooLarge(_)),
+        ) => Unpinnable::failure(format!("action `{source}`: {error}")),
+        error => error.into(),
+    }
+}
+
+fn refused(source: &ActionSource, wrong: &[Diagnostic]) -> Unpinnable {
+    let first = wrong.iter().find(|one| one.severity == Severity::Error).or(wrong.first());
+    let first = first.map(ToString::to_string).unwrap_or_default();
+    Unpinnable::failure(format!("action `{source}` cannot be used: {first}"))
+}

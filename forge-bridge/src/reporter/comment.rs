@@ -1,0 +1,46 @@
+//! The way that is left when the token may not set a pull request's status: a comment.
+
+use chrono::{DateTime, Utc};
+use workflows::status::StatusState;
+
+use super::{Desk, Told};
+use crate::forge::{ForgeError, StatusPost};
+use crate::store::StoreError;
+use crate::store::statuses::StatusBehind;
+
+impl Desk {
+    /// Says in a comment how it ended, once for each run; what is pending is not worth one. The
+    /// status stays refused, so that somebody sees that the token lacks a right.
+    pub(super) async fn comment_instead(
+        &self,
+        status: &StatusBehind,
+        post: &StatusPost,
+        why: String,
+        now: DateTime<Utc>,
+    ) -> Result<Told, StoreError> {
+        let Some(number) = status.pull.filter(|_| status.state != StatusState::Pending) else {
+            return self.give_up(status, &why).await;
+        };
+        if !self.store.status_comment_begun(status).await? {
+            return self.give_up(status, &why).await;
+        }
+        let told = self.forge.comment(&status.repository, number, &text(status, post)).await;
+        let why = match told {
+            Ok(()) => format!("{why}; said in a comment on pull request {number} instead"),
+            Err(error) => {
+                let _named = self.forge.heard(&error, now);
+                if matches!(error, ForgeError::Retry { .. }) {
+                    self.store.status_comment_failed(status).await?;
+                }
+                format!("{why}; nor can it be said in a comment: {error}")
+            }
+        };
+        self.give_up(status, &why).await
+    }
+}
+
+fn text(status: &StatusBehind, post: &StatusPost) -> String {
+    let StatusPost { context, state, description, target_url, .. } = post;
+    let (state, commit) = (state.as_str(), status.commit.short());
+    format!("`{context}` on {commit}: **{state}**. {description}\n\n{target_url}")
+}

@@ -1,0 +1,161 @@
+//! Hours of bad weather, as many as the clock of a test wants.
+
+use super::*;
+use crate::forge::tests::Weather;
+
+/// What an idle loop waits between two looks.
+const TICK: TimeDelta = TimeDelta::seconds(2);
+const COMMITS: usize = 40;
+
+/// The newest state of each context, as the forge shows it.
+fn shown(scene: &Scene) -> HashMap<String, String> {
+    let posted = scene.fake.posted().into_iter();
+    posted
+        .map(|post| {
+            (text(&post.status["context"]).to_owned(), text(&post.status["state"]).to_owned())
+        })
+        .collect()
+}
+
+/// Jobs that begin and end at their own times within the hour.
+async fn work_goes_on(scene: &Scene, minute: usize, now: DateTime<Utc>) {
+    let end = status::finished(Outcome::Success, None, "Done");
+    if minute < COMMITS {
+        let context = format!("w / job {minute}");
+        say(&scene.store, &context, &status::accepted(), now).await;
+        say(&scene.store, &context, &status::queued(), now).await;
+    }
+    if (5..COMMITS + 5).contains(&minute) {
+        say(&scene.store, &format!("w / job {}", minute - 5), &status::running(1), now).await;
+    }
+    if (10..COMMITS + 10).contains(&minute) {
+        say(&scene.store, &format!("w / job {}", minute - 10), &end, now).await;
+    }
+}
+
+/// An hour in which work goes on and the reporter looks again and again.
+async fn an_hour_passes(scene: &Scene, reporter: &Reporter, now: &mut DateTime<Utc>) {
+    for minute in 0..60 {
+        work_goes_on(scene, minute, *now).await;
+        for _ in 0..30 {
+            settle(reporter, *now).await;
+            *now += TICK;
+        }
+    }
+}
+
+/// The longest pause of one status.
+async fn the_longest_pause_passes(reporter: &Reporter, now: &mut DateTime<Utc>) {
+    for _ in 0..60 * 8 / 2 {
+        settle(reporter, *now).await;
+        *now += TICK;
+    }
+}
+
+#[tokio::test]
+async fn after_an_hour_of_outage_each_status_is_told_once_and_as_it_is() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let mut now = Utc::now();
+    scene.fake.weather(Weather::Away);
+    an_hour_passes(&scene, &reporter, &mut now).await;
+    let asked = scene.fake.requests();
+    assert!(asked > 0 && asked <= 60 * 60 / 16 * BATCH as usize, "{asked} questions in an hour");
+    assert_eq!(scene.told(), [""; 0]);
+
+    scene.fake.weather(Weather::Fair);
+    the_longest_pause_passes(&reporter, &mut now).await;
+    let shown = shown(&scene);
+    assert_eq!(shown.len(), COMMITS);
+    assert!(shown.values().all(|state| state == "success"), "{shown:?}");
+    assert_eq!(scene.fake.requests() - asked, COMMITS, "one call for each, and no other");
+}
+
+#[tokio::test]
+async fn a_storm_of_bad_gateways_delays_and_loses_nothing() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let mut now = Utc::now();
+    scene.fake.weather(Weather::Storm);
+    an_hour_passes(&scene, &reporter, &mut now).await;
+    the_longest_pause_passes(&reporter, &mut now).await;
+    let shown = shown(&scene);
+    assert_eq!(shown.len(), COMMITS);
+    assert!(shown.values().all(|state| state == "success"), "{shown:?}");
+    // Accepted, running and ended are three words at most, and two of three calls are lost.
+    assert!(scene.fake.posted().len() <= 3 * COMMITS, "{}", scene.fake.posted().len());
+    assert!(scene.fake.requests() <= 9 * COMMITS + BATCH as usize, "{}", scene.fake.requests());
+    let mut last: HashMap<String, String> = HashMap::new();
+    for told in scene.fake.posted() {
+        let context = text(&told.status["context"]).to_owned();
+        let before = last.insert(context, text(&told.status["state"]).to_owned());
+        assert_ne!(before.as_deref(), Some("success"), "an older state came after a newer one");
+    }
+}
+
+#[tokio::test]
+async fn limits_in_a_row_are_each_waited_for_to_their_end() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let begin = Utc::now();
+    let mut now = begin;
+    say(&scene.store, "w / a", &status::queued(), now).await;
+    for _ in 0..3 {
+        scene.fake.answer_next(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "600")]);
+    }
+    for _ in 0..40 * 60 / 2 {
+        settle(&reporter, now).await;
+        now += TICK;
+    }
+    assert_eq!(scene.fake.requests(), 4, "three limits and the one that was taken");
+    assert_eq!(scene.told(), ["w / a pending"]);
+}
+
+#[tokio::test]
+async fn a_limit_that_somebody_else_met_holds_for_statuses_too() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let now = Utc::now();
+    say(&scene.store, "w / a", &status::queued(), now).await;
+    let limit =
+        ForgeError::Retry { after: Some(Duration::from_secs(90)), why: "comments".to_owned() };
+    reporter.desks[0].forge.heard(&limit, now);
+    settle(&reporter, now + TimeDelta::seconds(80)).await;
+    assert_eq!(scene.fake.requests(), 0);
+    settle(&reporter, now + TimeDelta::seconds(91)).await;
+    assert_eq!(scene.told(), ["w / a pending"]);
+}
+
+#[tokio::test]
+async fn an_end_that_the_token_may_not_set_is_said_in_a_comment_once() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let now = Utc::now();
+    say(&scene.store, "w / a", &status::running(1), now).await;
+    let mut tx = scene.store.write().await.unwrap();
+    sqlx::query("UPDATE runs SET pull_number = 3").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    scene.fake.answer_next(StatusCode::FORBIDDEN, &[]);
+    settle(&reporter, now).await;
+    assert_eq!(scene.fake.comments(), [""; 0], "what is pending is not worth a comment");
+
+    say(&scene.store, "w / a", &status::finished(Outcome::Failure, None, "Broken"), now).await;
+    scene.fake.answer_next(StatusCode::NOT_FOUND, &[]);
+    settle(&reporter, now).await;
+    let comments = scene.fake.comments();
+    assert_eq!(comments.len(), 1);
+    assert!(comments[0].starts_with("`w / a` on 1a1a1a1a"), "{comments:?}");
+    assert!(comments[0].contains("**failure**. Broken"), "{comments:?}");
+    assert!(comments[0].contains("https://strata.example/runs/7"), "{comments:?}");
+
+    let refused = scene.store.refused_statuses(None).await.unwrap();
+    scene.store.retry_statuses(&[refused[0].0]).await.unwrap();
+    scene.fake.answer_next(StatusCode::FORBIDDEN, &[]);
+    settle(&reporter, now).await;
+    assert_eq!(scene.fake.comments().len(), 1, "the same end is not said twice");
+    let filter =
+        crate::views::StatusFilter { state: Some("refused".to_owned()), ..Default::default() };
+    let listed = scene.store.list_statuses(&filter).await.unwrap().statuses;
+    assert_eq!((listed.len(), listed[0].standing.as_str()), (1, "refused"));
+    assert!(listed[0].refusal.as_ref().unwrap().contains("right to write commit statuses"));
+}

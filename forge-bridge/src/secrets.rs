@@ -1,0 +1,99 @@
+//! Which secrets a job is given, when a runner leases it and at no other time.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use workflows::event::Trust;
+use workflows::job::Source;
+use workflows::named_value::{self, MAX_GIVEN_BYTES, Place, Scope, Scoped};
+
+use crate::store::leases::Leased;
+use crate::store::{Store, StoreError};
+use crate::vault::{Vault, VaultError};
+
+/// Says that `::debug::` lines are shown; a job has it without naming it, as on GitHub.
+const DEBUG: &str = "ACTIONS_STEP_DEBUG";
+
+/// Why a job is not given its secrets.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GivingError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("secret {name} {error}")]
+    Vault { name: String, error: VaultError },
+    #[error("its secrets have more than {MAX_GIVEN_BYTES} bytes together")]
+    TooLarge,
+}
+
+/// What a secret is sealed for.
+pub(crate) fn place(scope: &Scope, name: &str) -> String {
+    // No part has a line's end in it.
+    format!("{}\n{}\n{}\n{name}", scope.kind(), scope.forge(), scope.path())
+}
+
+/// The secrets that a job names and may have, by name. A stranger's change has none; what is kept
+/// for some branches is for runs of these branches, not for pull requests into them.
+pub(crate) async fn given(
+    store: &Store,
+    vault: &Vault,
+    leased: &Leased,
+) -> Result<BTreeMap<String, SecretString>, GivingError> {
+    let Leased { run, spec, secrets: names, .. } = leased;
+    if spec.trust != Trust::Trusted {
+        return Ok(BTreeMap::new());
+    }
+    let source = &spec.source;
+    // Its repository may have another name by now than when the job was pinned.
+    let now = store.repository_of_run(*run).await?;
+    let repository = now.as_ref().unwrap_or(&source.repository);
+    let mut kept = store.secrets_of(&source.forge, repository).await?;
+    kept.retain(|secret| names.has(&secret.name) || secret.name == DEBUG);
+    let with_place = kept.into_iter().map(|Scoped { name, scope, branches, value }| {
+        let place = place(&scope, &name);
+        Scoped { name, scope, branches, value: (place, value) }
+    });
+    let place = Place { forge: &source.forge, repository, branch: branch_of(source) };
+    let mut given = BTreeMap::new();
+    let mut bytes = 0;
+    for (name, (place, sealed)) in named_value::nearest(with_place.collect(), &place) {
+        let secret = match vault.unseal(&place, &sealed) {
+            Ok(secret) => secret,
+            Err(error) => return Err(GivingError::Vault { name, error }),
+        };
+        bytes += secret.expose_secret().len();
+        if bytes > MAX_GIVEN_BYTES {
+            return Err(GivingError::TooLarge);
+        }
+        given.insert(name, secret);
+    }
+    Ok(given)
+}
+
+/// The branch whose head is checked out; none where that is a pull request, whose author need not
+/// be one of those who may write to the branch that it would go into.
+fn branch_of(source: &Source) -> Option<&str> {
+    (source.fetch_ref == source.ref_name.as_str()).then(|| source.ref_name.short())
+}
+
+#[cfg(test)]
+mod tests {
+    use workflows::names::{CommitId, RefName, RepositoryName};
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_fetched_from_a_branch_stands_on_it() {
+        let source = |fetch_ref: &str| Source {
+            forge: "hub".to_owned(),
+            repository: RepositoryName::parse("containers/httpd").unwrap(),
+            clone_url: "https://hub.example/containers/httpd.git".to_owned(),
+            ref_name: RefName::branch("f43").unwrap(),
+            fetch_ref: fetch_ref.to_owned(),
+            commit: CommitId::parse(&"1a".repeat(20)).unwrap(),
+        };
+        assert_eq!(branch_of(&source("refs/heads/f43")), Some("f43"));
+        for of_others in ["refs/pull/7/head", "refs/merge-requests/7/merge", "refs/heads/f44", ""] {
+            assert_eq!(branch_of(&source(of_others)), None, "{of_others}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Refusals, and what becomes of them.
+
+use chrono::TimeDelta;
+use workflows::state::Outcome;
+
+use super::super::tests::say;
+use super::*;
+
+async fn open() -> (Store, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    (Store::open(&directory.path().join("strata.db")).await.unwrap(), directory)
+}
+
+async fn due(store: &Store, now: DateTime<Utc>) -> Vec<StatusBehind> {
+    store.statuses_behind("forge", now, 10).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_end_that_was_refused_is_told_again_where_the_forge_shows_pending() {
+    let (store, _directory) = open().await;
+    let now = Utc::now();
+    let end = status::finished(Outcome::Success, None, "Done");
+    say(&store, "told", &status::queued(), now).await;
+    say(&store, "never told", &end, now).await;
+    for one in due(&store, now).await {
+        if one.context == "told" {
+            store.status_reported(&one, now).await.unwrap();
+        } else {
+            store.refuse_status(&one, "no").await.unwrap();
+        }
+    }
+    say(&store, "told", &end, now).await;
+    store.refuse_status(&due(&store, now).await[0], "no").await.unwrap();
+    assert_eq!(store.close_statuses(now + TimeDelta::days(1), now).await.unwrap(), 0, "too old");
+    assert_eq!(store.close_statuses(now - TimeDelta::days(1), now).await.unwrap(), 1);
+    let again = due(&store, now).await;
+    assert_eq!(again.iter().map(|one| one.context.as_str()).collect::<Vec<_>>(), ["told"]);
+    assert_eq!(again[0].attempts, 0);
+}
+
+#[tokio::test]
+async fn refusals_are_retried_by_run_and_a_comment_is_begun_once() {
+    let (store, _directory) = open().await;
+    let now = Utc::now();
+    say(&store, "a", &status::finished(Outcome::Failure, None, "Broken"), now).await;
+    let one = due(&store, now).await.remove(0);
+    assert!(store.status_comment_begun(&one).await.unwrap());
+    assert!(!store.status_comment_begun(&one).await.unwrap());
+    store.status_comment_failed(&one).await.unwrap();
+    assert!(store.status_comment_begun(&one).await.unwrap());
+    store.refuse_status(&one, "no").await.unwrap();
+    assert_eq!(store.refused_statuses(Some(RunId(8))).await.unwrap().len(), 0);
+    let refused = store.refused_statuses(Some(RunId(7))).await.unwrap();
+    assert_eq!(refused[0].1.as_str(), "containers/httpd");
+    assert_eq!(store.refused_statuses(None).await.unwrap(), refused);
+    assert_eq!(store.retry_statuses(&[refused[0].0]).await.unwrap(), 1);
+    assert_eq!(store.retry_statuses(&[refused[0].0]).await.unwrap(), 0, "not refused any more");
+    assert_eq!(due(&store, now).await.len(), 1);
+}

@@ -1,0 +1,181 @@
+//! The life of a stranger's pull request in the store.
+
+use workflows::event::{Event, PullRequest, PullRequestAction, Trust};
+use workflows::facts::Facts;
+use workflows::ids::EventId;
+use workflows::plan::JobDraft;
+use workflows::plan::RunTexts;
+use workflows::selection::Origin;
+
+use super::super::planning::{
+    Decision, PlannedJob, PlannedRun, Planning, Priority, PullSubject, Subject,
+};
+use super::super::pulls::{PullKey, Way};
+use super::{RUNNER, Story, branch, commit, draft, repository};
+
+fn key() -> PullKey {
+    PullKey { forge: "forge".to_owned(), repository: repository(), number: 4 }
+}
+
+fn pull(head: char) -> PullRequest {
+    PullRequest {
+        repository: repository(),
+        number: 4,
+        action: PullRequestAction::Synchronized,
+        head: commit(head),
+        head_branch: "fix".to_owned(),
+        head_repository: None,
+        head_ref: None,
+        base_ref: branch(),
+        base: None,
+        author: Some("mallory".to_owned()),
+    }
+}
+
+/// A plan whose jobs wait for approval, of the forge's merge of that head.
+fn waiting(head: char, jobs: &[JobDraft]) -> Decision {
+    let planned = jobs
+        .iter()
+        .map(|draft| PlannedJob { draft: draft.clone(), context: format!("w / {}", draft.title) });
+    Decision::Plan(Box::new(Planning {
+        subject: Subject {
+            forge: "forge".to_owned(),
+            repository: repository(),
+            ref_name: branch(),
+            commit: commit('f'),
+            fetch_ref: "refs/pull/4/merge".to_owned(),
+            release: "f43".to_owned(),
+            cause: "pull request 4 into f43".to_owned(),
+            trust: Trust::Untrusted,
+            priority: Priority::PullRequest,
+            pull: Some(PullSubject { number: 4, head: commit(head), waits: true }),
+        },
+        runs: vec![PlannedRun {
+            run_name: None,
+            texts: RunTexts::default(),
+            facts: Facts::default(),
+            label: "w".to_owned(),
+            warnings: Vec::new(),
+            workflow: "w".to_owned(),
+            path: "w.yml".to_owned(),
+            origin: Origin::Operator,
+            blob: "b".to_owned(),
+            text: String::new(),
+            jobs: Ok(planned.collect()),
+        }],
+        skipped: Vec::new(),
+        schedules: None,
+    }))
+}
+
+impl Story {
+    /// A head is told and planned.
+    async fn propose(&self, head: char, jobs: &[JobDraft]) -> EventId {
+        let event = self.told(head).await;
+        assert!(self.store.note_pull("forge", &pull(head), event, self.now).await.unwrap());
+        let plan = waiting(head, jobs);
+        self.store.record_decision(event, "forge", &plan, self.now).await.unwrap();
+        event
+    }
+
+    async fn told(&self, head: char) -> EventId {
+        self.deliver(&format!("pull-{head}"), Event::PullRequest(pull(head))).await;
+        self.store.events_due(self.now, 10, &[]).await.unwrap().last().unwrap().id
+    }
+
+    async fn approve(&self, head: char) -> usize {
+        self.store.approve(&key(), &commit(head), "rose", Way::Comment, self.now).await.unwrap()
+    }
+
+    async fn statuses(&self) -> Vec<String> {
+        self.text("SELECT substr(commit_id, 1, 1) || ' ' || description FROM statuses ORDER BY id")
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_change_waits_visibly_and_runs_once_its_head_is_approved() {
+    let story = Story::begin().await;
+    story.propose('a', &[draft("build", &[])]).await;
+    assert_eq!(story.jobs().await, ["build held -"]);
+    assert_eq!(
+        story.statuses().await,
+        ["a Waiting for approval by somebody with write access"],
+        "on the head and not on the merge"
+    );
+    assert!(story.store.unpinned(story.now, 10).await.unwrap().is_empty());
+    assert_eq!(story.approve('b').await, 0, "another head");
+    assert_eq!(story.approve('a').await, 1);
+    assert_eq!(story.approve('a').await, 0, "to approve twice changes nothing");
+    assert!(story.store.known_pull(&key()).await.unwrap().unwrap().is_approved);
+    story.pin_all().await;
+    let lease = story.lease("one").await.unwrap();
+    assert_eq!(lease.spec.source.commit, commit('f'), "the merge is built");
+    let domain = "untrusted/forge/containers/httpd/refs/pull/4/merge";
+    assert_eq!(lease.spec.cache_domain(), domain);
+    assert_eq!(story.statuses().await, ["a Running"]);
+}
+
+#[tokio::test]
+async fn a_push_voids_the_approval_and_supersedes_what_ran() {
+    let story = Story::begin().await;
+    story.propose('a', &[draft("build", &[]), draft("test", &["build"])]).await;
+    story.approve('a').await;
+    story.propose('b', &[draft("build", &[])]).await;
+    assert_eq!(
+        story.jobs().await,
+        ["build finished superseded", "test finished superseded", "build held -"]
+    );
+    assert!(!story.store.known_pull(&key()).await.unwrap().unwrap().is_approved);
+}
+
+#[tokio::test]
+async fn an_older_head_that_is_told_late_changes_nothing() {
+    let story = Story::begin().await;
+    let older = story.told('a').await;
+    story.propose('b', &[draft("build", &[])]).await;
+    assert!(!story.store.note_pull("forge", &pull('a'), older, story.now).await.unwrap());
+    let plan = waiting('a', &[draft("build", &[])]);
+    assert!(
+        story.store.record_decision(older, "forge", &plan, story.now).await.unwrap().is_empty()
+    );
+    assert_eq!(story.jobs().await, ["build held -"], "that of the newer head");
+}
+
+#[tokio::test]
+async fn a_closed_pull_request_runs_no_more_and_its_runner_is_told() {
+    let story = Story::begin().await;
+    story.propose('a', &[draft("build", &[]), draft("test", &["build"])]).await;
+    story.approve('a').await;
+    story.pin_all().await;
+    let lease = story.lease("one").await.unwrap();
+    let end = EventId(99);
+    assert_eq!(story.store.close_pull(&key(), false, end, story.now).await.unwrap(), 1);
+    assert_eq!(story.jobs().await, ["build leased -", "test finished cancelled"]);
+    let heartbeat = story.store.heartbeat(RUNNER, lease.job, lease.fence, story.now).await;
+    let (expires_at, cancel) = heartbeat.unwrap();
+    assert!(cancel, "with the next heartbeat");
+    let later = expires_at + chrono::TimeDelta::seconds(1);
+    story.store.reap_expired(later).await.unwrap();
+    assert_eq!(
+        story.jobs().await,
+        ["build finished cancelled", "test finished cancelled"],
+        "a lost runner gets no second attempt at what nobody wants"
+    );
+    assert!(!story.store.known_pull(&key()).await.unwrap().unwrap().is_open);
+}
+
+#[tokio::test]
+async fn an_answer_is_stored_once_for_each_comment() {
+    let story = Story::begin().await;
+    let event = story.propose('a', &[draft("build", &[])]).await;
+    for body in ["first", "second"] {
+        story.store.reply(&key(), event, body).await.unwrap();
+    }
+    let due = story.store.replies_due(story.now, 10).await.unwrap();
+    assert_eq!((due.len(), due[0].body.as_str(), due[0].number), (1, "first", 4));
+    story.store.reply_begun(&due[0]).await.unwrap();
+    assert!(story.store.replies_due(story.now, 10).await.unwrap().is_empty(), "never twice");
+    story.store.defer_reply(&due[0], story.now, "503").await.unwrap();
+    assert_eq!(story.store.replies_due(story.now, 10).await.unwrap()[0].tries, 1);
+}

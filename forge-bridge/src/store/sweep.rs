@@ -1,0 +1,333 @@
+//! Repositories that are watched, and what sweeps left of their branches.
+
+mod rename;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use uuid::Uuid;
+use workflows::event::Event;
+use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::sweep::{Found, Known, Told};
+
+use super::row::{column, json, parsed, parsed_option, to_json};
+use super::{Store, StoreError, at, seconds};
+
+/// The word in `deliveries.source`, and the name of the event there.
+const SWEEP: &str = "sweep";
+/// Events of a repository that are compared at most, the newest: far more than a branch gets
+/// between two sweeps.
+const MAX_TOLD: u32 = 20_000;
+
+/// A repository whose branches are to be looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct WatchedRepository {
+    pub(crate) forge: String,
+    pub(crate) repository: RepositoryName,
+    pub(crate) forge_id: Option<String>,
+    pub(crate) tries: u32,
+    pub(crate) redelivered_at: DateTime<Utc>,
+}
+
+/// What a sweep compares the branches with.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) known: BTreeMap<RefName, Known>,
+    pub(crate) told: Told,
+    pub(crate) is_first: bool,
+    /// The newest event in `told`.
+    pub(crate) events_up_to: i64,
+}
+
+/// Watches the repositories of new events, a JSON list of rows; one that is watched stays as it
+/// is.
+pub(super) async fn watch(
+    transaction: &mut Transaction<'static, Sqlite>,
+    rows: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO watched_repositories (forge, repository)
+         SELECT DISTINCT value ->> 'forge', value ->> 'repository' FROM json_each(?)
+         WHERE value ->> 'repository' IS NOT NULL
+           AND value ->> 'kind' IN ('push', 'branch_created', 'pull_request')
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(rows)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Repositories of these forges that are due to be looked at, the longest waiting first.
+    pub(crate) async fn sweeps_due(
+        &self,
+        forges: &[String],
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<WatchedRepository>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT forge, repository, forge_id, tries, redelivered_at FROM watched_repositories
+             WHERE due_at <= ? AND forge IN (SELECT value FROM json_each(?))
+             ORDER BY due_at LIMIT ?",
+        )
+        .bind(seconds(now))
+        .bind(to_json(&forges)?)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        let read = |row| {
+            Ok(WatchedRepository {
+                forge: column(row, "forge")?,
+                repository: parsed(row, "repository")?,
+                forge_id: column(row, "forge_id")?,
+                tries: column(row, "tries")?,
+                redelivered_at: at(column(row, "redelivered_at")?),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// A repository of a forge that is watched, one that could be read before others.
+    pub(crate) async fn some_watched(
+        &self,
+        forge: &str,
+    ) -> Result<Option<RepositoryName>, StoreError> {
+        let row = sqlx::query(
+            "SELECT repository FROM watched_repositories WHERE forge = ?
+             ORDER BY tries, swept_at DESC, repository LIMIT 1",
+        )
+        .bind(forge)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(|row| parsed(row, "repository")).transpose()
+    }
+
+    /// All branches of a repository that nobody has looked at yet are news.
+    pub(crate) async fn welcome_repository(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE watched_repositories SET swept_at = 0
+             WHERE forge = ? AND repository = ? AND swept_at IS NULL",
+        )
+        .bind(forge)
+        .bind(repository.as_str())
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// How many repositories are watched, and how many of them could not be looked at.
+    pub(crate) async fn watched_count(&self) -> Result<(i64, i64), StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE tries > 0) FROM watched_repositories",
+        )
+        .fetch_one(&self.reader)
+        .await?)
+    }
+
+    /// Makes every repository due within that many seconds, so that what was missed while nobody
+    /// looked is found soon.
+    pub(crate) async fn sweep_soon(
+        &self,
+        now: DateTime<Utc>,
+        spread_seconds: i64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE watched_repositories SET due_at = min(due_at, $1 + rowid % $2)")
+            .bind(seconds(now))
+            .bind(spread_seconds.max(1))
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What is known of a repository's branches. To be read after they were listed, so that a
+    /// push in between looks told and not missed.
+    pub(crate) async fn remembered(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<Remembered, StoreError> {
+        let mut tx = self.reader.begin().await?;
+        let row = sqlx::query(
+            "SELECT swept_at, events_up_to FROM watched_repositories
+             WHERE forge = ? AND repository = ?",
+        )
+        .bind(forge)
+        .bind(repository.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        let swept_at: Option<i64> = column(&row, "swept_at")?;
+        let since: i64 = column(&row, "events_up_to")?;
+        let known = known(&mut tx, forge, repository).await?;
+        let (told, events_up_to) = told(&mut tx, forge, repository, since).await?;
+        Ok(Remembered { known, told, is_first: swept_at.is_none(), events_up_to })
+    }
+
+    /// Writes what a sweep found, with the deliveries that it makes up, in one transaction.
+    pub(crate) async fn record_sweep(
+        &self,
+        swept: &WatchedRepository,
+        found: &Found,
+        events_up_to: i64,
+        due_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let (forge, repository) = (&swept.forge, swept.repository.as_str());
+        sqlx::query("DELETE FROM watched_branches WHERE forge = ? AND repository = ?")
+            .bind(forge)
+            .bind(repository)
+            .execute(&mut *tx)
+            .await?;
+        for (name, known) in &found.known {
+            let missed = known.missed.as_ref().map(to_json).transpose()?;
+            sqlx::query(
+                "INSERT INTO watched_branches (forge, repository, ref_name, head, missed)
+                 VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(forge)
+            .bind(repository)
+            .bind(name.as_str())
+            .bind(known.head.as_ref().map(CommitId::as_str))
+            .bind(missed)
+            .execute(&mut *tx)
+            .await?;
+        }
+        for event in &found.events {
+            make_up(&mut tx, forge, event, now).await?;
+        }
+        sqlx::query(
+            "UPDATE watched_repositories SET swept_at = $3, events_up_to = $4, due_at = $5,
+             tries = 0, reason = '' WHERE forge = $1 AND repository = $2",
+        )
+        .bind(forge)
+        .bind(repository)
+        .bind(seconds(now))
+        .bind(events_up_to)
+        .bind(seconds(due_at))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A look failed; the next one is due then.
+    pub(crate) async fn defer_sweep(
+        &self,
+        swept: &WatchedRepository,
+        why: &str,
+        due_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE watched_repositories SET tries = tries + 1, reason = $3, due_at = $4
+             WHERE forge = $1 AND repository = $2",
+        )
+        .bind(&swept.forge)
+        .bind(swept.repository.as_str())
+        .bind(why)
+        .bind(seconds(due_at))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The forge was asked which of its deliveries of a repository failed.
+    pub(crate) async fn record_redelivery(
+        &self,
+        swept: &WatchedRepository,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE watched_repositories SET redelivered_at = $3
+             WHERE forge = $1 AND repository = $2",
+        )
+        .bind(&swept.forge)
+        .bind(swept.repository.as_str())
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn known(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+) -> Result<BTreeMap<RefName, Known>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT ref_name, head, coalesce(missed, 'null') AS missed FROM watched_branches
+         WHERE forge = ? AND repository = ?",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .fetch_all(tx)
+    .await?;
+    let read = |row| {
+        let known = Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? };
+        Ok((parsed(row, "ref_name")?, known))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What events newer than `since` say of branches, and the number of the newest of them.
+async fn told(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+    since: i64,
+) -> Result<(Told, i64), StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM (
+             SELECT id, event ->> 'ref' AS ref_name, event ->> 'after' AS head, kind FROM events
+             WHERE forge = ? AND repository = ? AND id > ?
+               AND kind IN ('push', 'branch_created', 'branch_deleted')
+             ORDER BY id DESC LIMIT ?)
+         WHERE head IS NOT NULL OR kind = 'branch_deleted' ORDER BY id",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .bind(since)
+    .bind(MAX_TOLD)
+    .fetch_all(tx)
+    .await?;
+    let (mut told, mut newest) = (Told::new(), since);
+    for row in &rows {
+        let heads: &mut Vec<_> = told.entry(parsed(row, "ref_name")?).or_default();
+        heads.push(parsed_option(row, "head")?);
+        newest = newest.max(column(row, "id")?);
+    }
+    Ok((told, newest))
+}
+
+/// Stores an event as a delivery that nobody sent; the decoder takes it from there.
+async fn make_up(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    event: &Event,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO deliveries (forge, delivery, event_name, headers, body, received_at, source)
+         VALUES ($1, $2, $3, '{}', $4, $5, $3)",
+    )
+    .bind(forge)
+    .bind(format!("{SWEEP}-{}", Uuid::new_v4()))
+    .bind(SWEEP)
+    .bind(to_json(event)?.into_bytes())
+    .bind(seconds(now))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! With a real store and real repositories on this machine.
+
+mod thousand;
+
+use std::path::Path;
+use std::process::Command;
+
+use workflows::names::RepositoryName;
+
+use super::*;
+use crate::config::ForgeKind;
+use crate::views::DeliveryFilter;
+use crate::webhook::decoder::Decoder;
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", directory)
+        .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.org")])
+        .envs([("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@example.org")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+struct Scene {
+    directory: tempfile::TempDir,
+    store: Store,
+    sweeper: Arc<Sweeper>,
+    now: DateTime<Utc>,
+}
+
+/// A sweeper with this configuration, whose forge is `git`, and its store.
+async fn sweeper(text: &str, directory: &Path) -> (Store, Arc<Sweeper>) {
+    let config: Arc<Config> = Arc::new(toml::from_str(text).unwrap());
+    let store = Store::open(&directory.join("strata.db")).await.unwrap();
+    let forge = Forge::open(&config.forges[0]).unwrap();
+    let sources = Arc::new(Sources::new(Arc::clone(&config), Arc::default()));
+    let forges = Arc::new(HashMap::from([("git".to_owned(), forge)]));
+    let keys = KeyKeeper::new(Arc::clone(&config), Arc::clone(&forges), Arc::default());
+    let (keys, wakes) = (Arc::new(keys), Wakes::default());
+    let vault = Arc::new(Vault::open(&directory.join("secrets.key"), 0).unwrap());
+    let sweeper = Sweeper { config, store: store.clone(), sources, forges, keys, vault, wakes };
+    (store, Arc::new(sweeper))
+}
+
+impl Scene {
+    async fn begin() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path().display();
+        let text = format!(
+            "state_dir = \"{dir}/state\"\npublic_url = \"https://s.example\"\n\
+             [[forge]]\nname = \"git\"\nkind = \"git\"\nwebhook_secret_file = \"/unused\"\n\
+             clone_url = \"{dir}/git/{{repository}}.git\"\nrepositories = [\"containers/httpd\"]\n\
+             [[release]]\nname = \"f43\"\nbranches = [\"f43\"]\nregistry = \"r.example\"\n\
+             namespace = \"f43\"\ndist_tag = \"fc43\"\n"
+        );
+        let (store, sweeper) = sweeper(&text, directory.path()).await;
+        let scene = Self { directory, store, sweeper, now: Utc::now() };
+        scene.repository("httpd");
+        scene
+    }
+
+    fn repository(&self, name: &str) -> std::path::PathBuf {
+        let path = self.directory.path().join(format!("git/containers/{name}.git"));
+        std::fs::create_dir_all(&path).unwrap();
+        git(&path, &["init", "-q", "--bare", "."]);
+        path
+    }
+
+    /// A commit on a branch that nobody is told of.
+    fn push(&self, branch: &str, message: &str) -> String {
+        let path = self.directory.path().join("git/containers/httpd.git");
+        let tree = git(&path, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let commit = git(&path, &["commit-tree", &tree, "-m", message]);
+        git(&path, &["update-ref", &format!("refs/heads/{branch}"), &commit]);
+        commit
+    }
+
+    /// Sweeps as if that many seconds had passed.
+    async fn sweep_after(&mut self, seconds: i64) {
+        self.now += TimeDelta::seconds(seconds);
+        while Arc::clone(&self.sweeper).turn(self.now).await.unwrap() == Turn::Busy {}
+        let kinds = [("git".to_owned(), ForgeKind::Git)];
+        let decoder = Decoder::new(self.store.clone(), kinds, Arc::default(), Arc::default());
+        while decoder.decode_waiting().await.unwrap() > 0 {}
+    }
+
+    /// `source kind state` of every delivery, oldest first.
+    async fn deliveries(&self) -> Vec<String> {
+        let page = self.store.view_deliveries(&DeliveryFilter::default()).await.unwrap();
+        let words = page.deliveries.iter().rev().map(|delivery| {
+            let event = delivery.event.as_ref().unwrap();
+            format!("{} {} {}", delivery.source, event.kind, event.state)
+        });
+        words.collect()
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_nobody_told_becomes_an_event_once() {
+    let mut scene = Scene::begin().await;
+    scene.push("f43", "First");
+    scene.push("private", "Of no release");
+    let forge = scene.sweeper.config.forges[0].clone();
+    assert_eq!(scene.sweeper.discover_on(&forge, scene.now).await.unwrap(), 1);
+    scene.sweep_after(0).await;
+    assert_eq!(scene.deliveries().await, [""; 0], "what was there before is no news");
+
+    scene.push("f43", "Second");
+    scene.push("private", "Again");
+    scene.sweep_after(900).await;
+    assert_eq!(scene.deliveries().await, [""; 0], "its delivery may be on the way");
+    scene.sweep_after(60).await;
+    scene.sweep_after(900).await;
+    scene.sweep_after(900).await;
+    assert_eq!(scene.deliveries().await, ["sweep push new"]);
+    assert_eq!(scene.store.watched_count().await.unwrap(), (1, 0));
+}
+
+#[tokio::test]
+async fn what_a_new_repository_has_is_news() {
+    let mut scene = Scene::begin().await;
+    scene.push("f43", "First");
+    let name = RepositoryName::parse("containers/httpd").unwrap();
+    let vault = &scene.sweeper.vault;
+    scene.store.meet_repository(vault, "git", &name, None, scene.now).await.unwrap();
+    scene.store.welcome_repository("git", &name).await.unwrap();
+    scene.sweep_after(0).await;
+    assert_eq!(scene.deliveries().await, [""; 0], "its delivery may be on the way");
+    scene.sweep_after(60).await;
+    assert_eq!(scene.deliveries().await, ["sweep push new"]);
+    scene.store.welcome_repository("git", &name).await.unwrap();
+    scene.sweep_after(900).await;
+    assert_eq!(scene.deliveries().await, ["sweep push new"], "once");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_gone_holds_up_no_other() {
+    let mut scene = Scene::begin().await;
+    scene.push("f43", "First");
+    for name in ["containers/gone", "containers/httpd"] {
+        let name = RepositoryName::parse(name).unwrap();
+        let vault = &scene.sweeper.vault;
+        scene.store.meet_repository(vault, "git", &name, None, scene.now).await.unwrap();
+    }
+    scene.sweep_after(0).await;
+    assert_eq!(scene.store.watched_count().await.unwrap(), (2, 1));
+    scene.push("f43", "Second");
+    scene.sweep_after(900).await;
+    scene.sweep_after(60).await;
+    assert_eq!(scene.deliveries().await, ["sweep push new"]);
+}

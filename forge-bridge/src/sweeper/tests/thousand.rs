@@ -1,0 +1,133 @@
+//! A thousand repositories on one forge.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::*;
+use crate::forge::tests::serve;
+
+const REPOSITORIES: usize = 1_000;
+
+#[derive(Default)]
+struct Model {
+    /// Lists of branches, by repository.
+    lists: Mutex<BTreeMap<String, usize>>,
+    /// Repositories whose branch has moved, with its new head.
+    moved: Mutex<BTreeMap<String, String>>,
+}
+
+/// What `git upload-pack` says first.
+async fn advertise(
+    State(model): State<Arc<Model>>,
+    UrlPath(name): UrlPath<String>,
+) -> impl IntoResponse {
+    *model.lists.lock().unwrap().entry(name.clone()).or_default() += 1;
+    let kind = [("content-type", "application/x-git-upload-pack-advertisement")];
+    let head = model.moved.lock().unwrap().get(&name).cloned().unwrap_or_else(|| "1".repeat(40));
+    let line = |text: String| format!("{:04x}{text}", text.len() + 4);
+    let service = line("# service=git-upload-pack\n".to_owned());
+    let branch = line(format!("{head} refs/heads/f43\0 agent=git/2.39\n"));
+    (kind, format!("{service}0000{branch}0000"))
+}
+
+struct Thousand {
+    model: Arc<Model>,
+    store: Store,
+    sweeper: Arc<Sweeper>,
+    now: DateTime<Utc>,
+    _server: tokio::task::JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+impl Thousand {
+    async fn begin() -> Self {
+        let model = Arc::new(Model::default());
+        let router = Router::new()
+            .route("/containers/{name}/info/refs", get(advertise))
+            .with_state(Arc::clone(&model));
+        let (address, server) = serve(router).await;
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path().display();
+        let text = format!(
+            "state_dir = \"{dir}/state\"\npublic_url = \"https://s.example\"\n\
+             [[forge]]\nname = \"git\"\nkind = \"git\"\nwebhook_secret_file = \"/unused\"\n\
+             clone_url = \"http://{address}/{{repository}}\"\n\
+             [sweep]\ninterval_seconds = 3600\n\
+             [[release]]\nname = \"f43\"\nbranches = [\"f43\"]\nregistry = \"r.example\"\n\
+             namespace = \"f43\"\ndist_tag = \"fc43\"\n"
+        );
+        let (store, sweeper) = sweeper(&text, directory.path()).await;
+        let now = Utc::now();
+        for number in 0..REPOSITORIES {
+            let name = RepositoryName::parse(&format!("containers/p{number}")).unwrap();
+            store.meet_repository(&sweeper.vault, "git", &name, None, now).await.unwrap();
+        }
+        Self { model, store, sweeper, now, _server: server, _directory: directory }
+    }
+
+    /// Sweeps for as many seconds, looking as often as the idle loop does.
+    async fn sweep_for(&mut self, seconds: i64) {
+        let end = self.now + TimeDelta::seconds(seconds);
+        while self.now < end {
+            while Arc::clone(&self.sweeper).turn(self.now).await.unwrap() == Turn::Busy {}
+            self.now += TimeDelta::seconds(20);
+        }
+        let kinds = [("git".to_owned(), ForgeKind::Git)];
+        let decoder = Decoder::new(self.store.clone(), kinds, Arc::default(), Arc::default());
+        while decoder.decode_waiting().await.unwrap() > 0 {}
+    }
+
+    /// How often the branches were listed since the last time, of all repositories together.
+    fn lists(&self) -> usize {
+        let lists = std::mem::take(&mut *self.model.lists.lock().unwrap());
+        assert!(lists.values().all(|count| *count <= 2), "{lists:?}");
+        lists.values().sum()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_repositories_are_looked_at_once_each_and_what_was_missed_is_found() {
+    let mut all = Thousand::begin().await;
+    all.sweep_for(20).await;
+    assert_eq!(all.lists(), REPOSITORIES);
+    assert_eq!(all.store.watched_count().await.unwrap(), (1_000, 0));
+
+    // The last quarter of the interval is for spreading.
+    let forges = ["git".to_owned()];
+    for (seconds, least, most) in [(2_690, 0, 0), (3_150, 350, 650), (3_630, 1_000, 1_000)] {
+        let at = all.now + TimeDelta::seconds(seconds - 20);
+        let due = all.store.sweeps_due(&forges, at, 10_000).await.unwrap().len();
+        assert!((least..=most).contains(&due), "{due} are due after {seconds} s");
+    }
+    all.sweep_for(2_000).await;
+    assert_eq!(all.lists(), 0, "nobody is asked before their time");
+
+    for number in 0..5 {
+        let name = format!("p{}", number * 7);
+        all.model.moved.lock().unwrap().insert(name.clone(), "2".repeat(40));
+        let mut tx = all.store.write().await.unwrap();
+        sqlx::query("UPDATE watched_repositories SET due_at = 0 WHERE repository = ?")
+            .bind(format!("containers/{name}"))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+    // Looked at twice before they count as missed, and not a third time.
+    all.sweep_for(120).await;
+    assert_eq!(all.lists(), 10);
+    let page = all.store.view_deliveries(&DeliveryFilter::default()).await.unwrap();
+    let mut found: Vec<String> = page
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.event.as_ref().unwrap().repository.clone().unwrap())
+        .collect();
+    found.sort();
+    let expected = ["p0", "p14", "p21", "p28", "p7"].map(|name| format!("containers/{name}"));
+    assert_eq!(found, expected);
+}

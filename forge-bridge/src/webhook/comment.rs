@@ -1,0 +1,159 @@
+//! Comments on pull requests. Of each, only the line that asks for something is kept.
+
+use serde::Deserialize;
+use workflows::command;
+use workflows::event::{Event, PullRequestCommented};
+use workflows::names::RepositoryName;
+
+use super::decode::{Undecoded, quoted};
+use super::refs::{Account, Repository, actor};
+
+/// A comment, however its forge writes it.
+pub(super) struct Comment<'a> {
+    pub(super) repository: RepositoryName,
+    pub(super) number: u64,
+    pub(super) comment: u64,
+    pub(super) author: Option<String>,
+    pub(super) is_bot: bool,
+    pub(super) text: &'a str,
+}
+
+impl Comment<'_> {
+    pub(super) fn event(self) -> Event {
+        let ignored = |repository, why: &str| Event::ignored(Some(repository), why);
+        let Some(line) = command::line_of(self.text) else {
+            return ignored(self.repository, "a comment without a command");
+        };
+        let Some(author) = self.author else {
+            return ignored(self.repository, "nobody is named who wrote the comment");
+        };
+        Event::PullRequestCommented(PullRequestCommented {
+            repository: self.repository,
+            number: self.number,
+            comment: self.comment,
+            author,
+            is_bot: self.is_bot,
+            line: line.to_owned(),
+        })
+    }
+}
+
+/// `issue_comment`, which GitHub, Forgejo and Gitea write almost alike: a pull request is an issue.
+#[derive(Deserialize)]
+struct IssueComment {
+    action: String,
+    issue: Issue,
+    comment: Written,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct Issue {
+    number: u64,
+    // `null` or absent on an issue that is no pull request.
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    id: u64,
+    // `null` when it is empty on GitHub.
+    body: Option<String>,
+    user: Option<Writer>,
+}
+
+#[derive(Deserialize)]
+struct Writer {
+    #[serde(flatten)]
+    account: Account,
+    /// GitHub's; the others do not tell a program from a person.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// Decodes `issue_comment`. An edited comment asks for nothing: who approved must not find that
+/// their words have become others.
+pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
+    let sent: IssueComment = serde_json::from_slice(body)?;
+    let repository = sent.repository.name()?;
+    if sent.issue.pull_request.is_none() {
+        return Ok(Event::ignored(Some(repository), "a comment on an issue, not a pull request"));
+    }
+    if sent.action != "created" {
+        let reason = format!("comment action {} asks for nothing", quoted(&sent.action));
+        return Ok(Event::ignored(Some(repository), reason));
+    }
+    let is_bot = sent.comment.user.as_ref().is_some_and(|user| user.kind.as_deref() == Some("Bot"));
+    let comment = Comment {
+        repository,
+        number: sent.issue.number,
+        comment: sent.comment.id,
+        author: sent.comment.user.and_then(|user| user.account.shown_name()),
+        is_bot,
+        text: sent.comment.body.as_deref().unwrap_or_default(),
+    };
+    Ok(comment.event())
+}
+
+/// GitLab's `note`, which may be on many things.
+#[derive(Deserialize)]
+pub(super) struct Note {
+    user: Option<NoteUser>,
+    object_attributes: NoteAttributes,
+    merge_request: Option<MergeRequest>,
+}
+
+#[derive(Deserialize)]
+struct NoteUser {
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct NoteAttributes {
+    id: u64,
+    #[serde(default)]
+    note: String,
+    // Old versions have none and send no edits.
+    action: Option<String>,
+    /// Written by GitLab itself, such as "added 1 commit".
+    #[serde(default)]
+    system: bool,
+}
+
+#[derive(Deserialize)]
+struct MergeRequest {
+    iid: u64,
+}
+
+impl Note {
+    pub(super) fn event(self, repository: RepositoryName) -> Event {
+        let ignored = |why: &str| Event::ignored(Some(repository.clone()), why);
+        let Some(merge) = self.merge_request else {
+            return ignored("a note that is on no merge request");
+        };
+        let attributes = self.object_attributes;
+        if attributes.system || attributes.action.is_some_and(|action| action != "create") {
+            return ignored("the note is edited, or GitLab's own");
+        }
+        let author = self.user.and_then(|user| actor(user.username));
+        let comment = Comment {
+            number: merge.iid,
+            comment: attributes.id,
+            is_bot: author.as_deref().is_some_and(is_gitlab_bot),
+            author,
+            text: &attributes.note,
+            repository,
+        };
+        comment.event()
+    }
+}
+
+/// The account of an access token of a project or group: `project_17_bot_1a2b`.
+fn is_gitlab_bot(username: &str) -> bool {
+    let rest = username.strip_prefix("project_").or_else(|| username.strip_prefix("group_"));
+    let after = rest.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    after.is_some_and(|after| after == "_bot" || after.starts_with("_bot_"))
+}
+
+#[cfg(test)]
+mod tests;
