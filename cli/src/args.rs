@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::{
-    bench, branches, build, build_image, decode, deliveries, eval, explain, hook, images, lint,
-    local, logging, logs, lookaside, rebuild, roles, runs, settings, show, stale, status, verrel,
-    wait, watch,
+    approve, bench, branches, build, build_image, cancel, decode, deliveries, dispatch, eval,
+    explain, forge, hook, images, lint, local, logging, logs, lookaside, named_values, promote,
+    rebuild, rerun, roles, run_workflow, runs, settings, show, stale, status, store, verrel, wait,
+    watch,
 };
 
 const EXAMPLES: &str = "\
@@ -17,7 +18,12 @@ Examples:
   strata runs --repository containers/httpd --state failure
   strata status 42                       one run: jobs, steps, image, what did not fire and why
   strata show httpd-container-2.4-1.fc43 --sbom  a build's record, or its packages as SPDX
+  strata promote httpd-container-2.4-1.fc43  from here on the stable tags name it
+  strata status retry 42                 post the statuses that the forge refused again
   strata logs 42 --follow                until it ends; exits with 1 when it does not end well
+  strata dispatch nightly.yml --repository containers/httpd --ref f43 -i level=full
+  strata cancel 42                       stop it; `always()` steps still run
+  strata rerun 42 --failed               as a new run, with the results of what went well
   strata clone containers/httpd          then, inside of the clone, by branch and commit:
   strata switch-branch f43
   strata lint                            every file that the bridge will look at
@@ -25,10 +31,17 @@ Examples:
   strata verrel                          the NVR that the next build gets
   strata build                           build what is pushed, and watch it
   strata scratch-build --nowait          a test build; `strata watch` finds it again
+  strata approve containers/httpd#7      let a stranger's pull request run, at its head of now
+  strata secret set TOKEN --repository containers/httpd --branch f43  value on standard input
+  strata variable set MIRROR https://mirror.example --namespace containers
   strata build --isolated --release 2.1  a fix beside the line
   strata lint .strata/workflows/*.yml    before the push
+  strata run .strata/workflows/ci.yml --job test  on this machine, without a bridge
   strata eval github.ref_name --context run.json  one expression, as JSON
   strata build-image -t r.example/httpd:1 --push .   a Dockerfile to a registry, in one pass
+  strata forge check pagure --create-hook  prove a forge's configuration, and make the webhook
+  strata status list --refused           statuses that a forge refused, and why
+  strata store prune --max-bytes 10g     what no build used for longest goes
   strata deliveries list --state skipped  what came in and caused nothing, and why
   strata deliveries replay 17 --token-file token
 
@@ -71,6 +84,8 @@ pub(crate) enum Command {
     Images(images::ImagesArgs),
     /// Show the record of one build: what went in, what was done, what came out.
     Show(show::ShowArgs),
+    /// Give a build the stable tags of its release, by its digest; what stands on them is rebuilt.
+    Promote(promote::PromoteArgs),
     /// Tell what happens until nothing is under way.
     Wait(wait::WaitArgs),
     /// Print the log of a run's jobs.
@@ -78,6 +93,9 @@ pub(crate) enum Command {
     /// What forges sent, and what became of it.
     #[command(subcommand)]
     Deliveries(deliveries::DeliveriesCommand),
+    /// Whether a forge's configuration works.
+    #[command(subcommand)]
+    Forge(forge::ForgeCommand),
     /// Say which workflows an event would run on a local repository, and why the others not.
     Explain(explain::ExplainArgs),
     /// Show the images that stand on a parent that moved, and since when.
@@ -87,6 +105,9 @@ pub(crate) enum Command {
     Rebuild(rebuild::RebuildCommand),
     /// Build an image of a Dockerfile, in one pass and without a daemon.
     BuildImage(Box<build_image::BuildImageArgs>),
+    /// What builds on this machine keep for later ones.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Clone a dist-git repository.
     Clone(branches::CloneRepositoryArgs),
     /// Switch the clone to another branch, of the origin where it is not here yet.
@@ -95,6 +116,20 @@ pub(crate) enum Command {
     Build(build::BuildArgs),
     /// Build it as a test: one tag that nobody uses, no release kept.
     ScratchBuild(build::ScratchBuildArgs),
+    /// Let the change of a stranger run: exactly its head as it is now.
+    Approve(approve::ApproveArgs),
+    /// Run a workflow on the head of a branch, with inputs.
+    Dispatch(dispatch::DispatchArgs),
+    /// Stop a run.
+    Cancel(cancel::CancelArgs),
+    /// Run a run again, or what of it failed.
+    Rerun(rerun::RerunArgs),
+    /// Secrets that jobs are given when they begin.
+    #[command(subcommand)]
+    Secret(named_values::SecretCommand),
+    /// Variables of workflows, which everybody may know.
+    #[command(subcommand)]
+    Variable(named_values::VariableCommand),
     /// Build the working tree on this machine; nothing is pushed.
     Local(Box<local::LocalArgs>),
     /// Print the NVR that the next build of this branch gets.
@@ -105,6 +140,8 @@ pub(crate) enum Command {
     Lint(lint::LintArgs),
     /// Print what an expression of a workflow gives.
     Eval(eval::EvalArgs),
+    /// Run a workflow of the working tree on this machine, in Docker, without a bridge.
+    Run(Box<run_workflow::RunArgs>),
     /// Bring the files that `sources` lists into the working tree.
     Sources(lookaside::sources::SourcesArgs),
     /// Upload files to the lookaside cache and list them, and no others, in `sources`.

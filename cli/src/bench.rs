@@ -4,6 +4,7 @@
 //! engine and registry, and a forge that is an honest HTTP server. `scripts/bench` brings the
 //! parts and runs all of them.
 
+mod build;
 mod client;
 mod deliveries;
 mod figures;
@@ -14,10 +15,12 @@ mod limits;
 mod memory;
 mod observe;
 mod push;
+mod replay;
 mod run;
 mod site;
 mod stage;
 mod status;
+mod steps;
 mod whole;
 
 use clap::Subcommand;
@@ -31,6 +34,8 @@ use crate::output::Output;
 pub(crate) enum BenchCommand {
     /// Deliveries that a bridge takes in a second.
     Deliveries(deliveries::Args),
+    /// A replay of recorded deliveries with duplicates, twice: the second time nothing happens.
+    Replay(replay::Args),
     /// What this machine could do at best: signatures, and writes that are safe on the disk.
     Limits(Shown),
     /// Time from a delivery to the pending status at the forge.
@@ -43,20 +48,29 @@ pub(crate) enum BenchCommand {
     Lease(lease::Args),
     /// Time from `git push` to the final status, and of the same build by hand.
     Run(run::Args),
-    /// All of it.
+    /// Time of a step of a job, and of a bare `docker exec`.
+    Steps(steps::Args),
+    /// Images by Strata's own builder and by the other engines of this machine, side by side.
+    Build(build::Args),
+    /// All of it but `build` and `steps`.
     All(whole::Args),
 }
 
 /// Measures and prints.
 pub(crate) async fn run(command: BenchCommand) -> Result<(), Failure> {
     let (shown, figures) = match command {
+        BenchCommand::Build(args) => return build::run(args).await,
         BenchCommand::Deliveries(args) => (args.shown, deliveries::measure(&args).await?),
+        BenchCommand::Replay(args) => (args.shown, replay::measure(&args).await?),
         BenchCommand::Limits(shown) => (shown, limits::measure().await?),
         BenchCommand::Status(args) => (args.shown, status::measure(args.pushes).await?),
         BenchCommand::Memory(shown) => (shown, memory::measure().await?),
-        BenchCommand::Observe(args) => (args.shown, observe::measure(args.references).await?),
+        BenchCommand::Observe(args) => {
+            (args.shown, observe::measure(args.references, args.registry).await?)
+        }
         BenchCommand::Lease(args) => (args.shown, lease::measure(&args.registry, args.jobs).await?),
         BenchCommand::Run(args) => (args.shown, run::measure(&args.registry, args.rounds).await?),
+        BenchCommand::Steps(args) => (args.shown, steps::measure(&args).await?),
         BenchCommand::All(args) => (args.shown, whole::measure(&args).await?),
     };
     figures::print(&figures, &Output::new(shown))

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use clap::Args;
-use forge_bridge::views::{BuildRequest, EventSummary};
+use forge_bridge::views::{BuildRequest, EventSummary, NextNvr, NvrQuery};
+use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
+use workflows::gate::Asked;
 use workflows::ids::RunId;
 use workflows::image::BuildMode;
-use workflows::names::RequestId;
+use workflows::names::{RefName, RequestId};
 
 use crate::args::{Asking, Operator};
 use crate::client::Bridge;
-use crate::dist_git::CloneArgs;
+use crate::dist_git::{Clone, CloneArgs, Rules, asked};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{settings, watch};
@@ -77,41 +79,90 @@ pub(crate) async fn scratch(args: ScratchBuildArgs) -> Result<(), Failure> {
 }
 
 async fn ask(args: AskedArgs, mode: BuildMode, release: Option<String>) -> Result<(), Failure> {
-    let output = Output::new(args.asking.shown);
     let clone = args.clone.open()?;
     let repository = clone.repository()?;
     let submission = clone.submission()?;
-    let forge = match args.forge {
-        Some(forge) => Some(forge),
-        None => settings::get()?.forge.clone(),
-    };
-    let key = match args.key {
-        Some(key) => key,
-        None => RequestId::parse(&Uuid::now_v7().to_string())
-            .map_err(|error| Failure::Broken(error.into()))?,
-    };
+    // Asked again with a key, it may be the build that has the release.
+    if let (Some(release), None) = (&release, &args.key) {
+        let bridge = Bridge::at(&args.asking.bridge)?;
+        refuse_taken(&bridge, &clone, &submission.ref_name, mode, release).await?;
+    }
     let request = BuildRequest {
-        id: key,
-        forge,
+        id: key(args.key)?,
+        forge: forge(args.forge)?,
         repository,
         ref_name: submission.ref_name,
         commit: submission.commit,
         mode,
         release,
     };
-    let bridge = Bridge::at(&args.asking.bridge)?;
-    let event = hand_over(&bridge, &args.operator, &request).await?;
+    follow(&args.asking, &args.operator, &["builds"], &request, args.nowait).await
+}
+
+/// Hands a request over and tells what becomes of it.
+pub(crate) async fn follow(
+    asking: &Asking,
+    operator: &Operator,
+    path: &[&str],
+    request: &impl Serialize,
+    nowait: bool,
+) -> Result<(), Failure> {
+    let output = Output::new(asking.shown);
+    let bridge = Bridge::at(&asking.bridge)?;
+    let event = hand_over(&bridge, operator, path, request).await?;
     let event = planned(&bridge, event).await?;
     if event.runs.is_empty() {
         let reason = event.reason.unwrap_or_else(|| "it is not planned yet".to_owned());
         let id = event.id;
         return Err(Failure::Negative(match event.state.as_str() {
             "new" => format!("accepted as event {id}: {reason}; `strata watch` will find the run"),
-            _ => format!("nothing is built: {reason}"),
+            _ => format!("nothing runs: {reason}"),
         }));
     }
-    tell(&args.asking, &event, &output)?;
-    if args.nowait { Ok(()) } else { watch::to_the_end(&bridge, &output, &event.runs).await }
+    tell(asking, &event, &output)?;
+    if nowait { Ok(()) } else { watch::to_the_end(&bridge, &output, &event.runs).await }
+}
+
+/// A key of one's own, or a new one.
+pub(crate) fn key(given: Option<RequestId>) -> Result<RequestId, Failure> {
+    match given {
+        Some(key) => Ok(key),
+        None => RequestId::parse(&Uuid::now_v7().to_string())
+            .map_err(|error| Failure::Broken(error.into())),
+    }
+}
+
+/// The forge that was named, or that of the settings.
+pub(crate) fn forge(given: Option<String>) -> Result<Option<String>, Failure> {
+    match given {
+        Some(forge) => Ok(Some(forge)),
+        None => Ok(settings::get()?.forge.clone()),
+    }
+}
+
+/// Nobody should wait for a run to hear that a release is taken. What cannot be told from here,
+/// such as what a parent hands down in a registry that only the bridge reaches, the run tells.
+async fn refuse_taken(
+    bridge: &Bridge,
+    clone: &Clone,
+    ref_name: &RefName,
+    mode: BuildMode,
+    release: &str,
+) -> Result<(), Failure> {
+    let rules = Rules::of(bridge, ref_name).await?;
+    for asked in asked(&clone.root, mode) {
+        let asked = Asked { release: Some(release.to_owned()), ..asked };
+        let Ok(inspected) = rules.inspect(&clone.root, asked).await else { continue };
+        let labels = inspected.gated.labels;
+        let query = NvrQuery {
+            component: labels.component,
+            version: labels.version,
+            release: inspected.gated.release,
+            ref_name: ref_name.clone(),
+        };
+        let _free: NextNvr = bridge.get(&["next-nvr"], &query).await?;
+    }
+    Ok(())
 }
 
 fn tell(asking: &Asking, event: &EventSummary, output: &Output) -> Result<(), Failure> {
@@ -127,12 +178,13 @@ fn tell(asking: &Asking, event: &EventSummary, output: &Output) -> Result<(), Fa
 async fn hand_over(
     bridge: &Bridge,
     operator: &Operator,
-    request: &BuildRequest,
+    path: &[&str],
+    request: &impl Serialize,
 ) -> Result<EventSummary, Failure> {
     let token_file = operator.token_file()?;
     let mut tries = 1;
     loop {
-        match bridge.post_json(&["builds"], &token_file, request).await {
+        match bridge.post_json(path, &token_file, request).await {
             Err(Failure::Unreachable(_)) if tries < MAX_TRIES => {
                 tries += 1;
                 tokio::time::sleep(RETRY_INTERVAL).await;

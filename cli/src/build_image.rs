@@ -1,5 +1,12 @@
 //! `strata build-image`: a Dockerfile to an image, in one pass and without a daemon.
 
+mod cached;
+mod context;
+mod interrupt;
+mod lent;
+mod rootless;
+mod values;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -8,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use builder::{
-    BuildError, BuildRequest, BuiltImage, Limits, Network, Output as Files, Progress, Registries,
-    RegistryAccess, Store,
+    BuildError, BuildRequest, BuiltImage, Given, Limits, Network, Output as Files, Progress, Reach,
+    Registries, RegistryAccess, Remotes, Rlimit, Store, StoreBounds,
 };
 use clap::{Args, ValueEnum};
 use forge_bridge::logs::clean;
@@ -18,6 +25,13 @@ use serde_json::json;
 use workflows::dockerfile::MAX_DOCKERFILE_BYTES;
 use workflows::image::{DOCKER_HUB, Reference};
 
+use self::cached::CacheArgs;
+use self::context::Context;
+use self::interrupt::Interrupt;
+use self::lent::SecretFrom;
+pub(crate) use self::rootless::{default_store, enter};
+pub(crate) use self::values::{bytes, duration};
+use self::values::{pair, platform, processors};
 use crate::args::Shown;
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -25,12 +39,17 @@ use crate::output::{self, Output};
 /// Longest password file that is read, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 4096;
 
+/// Whose caches and steps the builds by hand share.
+const CACHES: &str = "by hand";
+
 /// What to build, and where it goes.
 #[derive(Debug, Args)]
 pub(crate) struct BuildImageArgs {
-    /// The directory that COPY and ADD take from.
-    context: PathBuf,
-    /// The Dockerfile; the one in the context when it is not given.
+    /// What COPY and ADD take from: a directory, a repository as URL#COMMIT:DIRECTORY (https, ssh
+    /// or file), or `-` for a tar archive on standard input.
+    context: String,
+    /// The Dockerfile; the one in the context when it is not given. In a repository or archive
+    /// its path there.
     #[arg(short, long)]
     file: Option<PathBuf>,
     /// The image's name, as registry/repository:tag.
@@ -45,6 +64,21 @@ pub(crate) struct BuildImageArgs {
     /// The stage that becomes the image; the last one when it is not given.
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
+    /// Other platforms than this machine's are refused.
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<String>,
+    /// A secret for `RUN --mount=type=secret`: id=NAME,src=FILE or id=NAME,env=VARIABLE.
+    #[arg(long, value_name = "SECRET", value_parser = SecretFrom::parse)]
+    secret: Vec<SecretFrom>,
+    /// An agent for `RUN --mount=type=ssh`: ID for your own one, or ID=SOCKET.
+    #[arg(long, value_name = "AGENT", value_parser = lent::agent)]
+    ssh: Vec<(String, PathBuf)>,
+    /// What ADD fetches from the network.
+    #[arg(long, value_enum, default_value_t)]
+    remote: RemoteName,
+    /// Make one layer of all that the build makes.
+    #[arg(long)]
+    squash: bool,
     /// Push the image under its name, while it is built.
     #[arg(long, requires = "tag")]
     push: bool,
@@ -54,9 +88,9 @@ pub(crate) struct BuildImageArgs {
     /// File with the user's password.
     #[arg(long, value_name = "FILE", requires = "username")]
     password_file: Option<PathBuf>,
-    /// Write the image to oci:DIR or docker-archive:FILE.
-    #[arg(long, value_name = "WHERE", value_parser = Files::parse)]
-    output: Vec<Files>,
+    /// Write the image to oci:DIR or docker-archive:FILE; `registry` is --push.
+    #[arg(short, long, value_name = "WHERE", value_parser = Where::parse)]
+    output: Vec<Where>,
     /// Write the image's id, which is the digest of its configuration.
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
@@ -66,12 +100,21 @@ pub(crate) struct BuildImageArgs {
     /// What commands reach.
     #[arg(long, value_enum, default_value_t)]
     network: NetworkName,
+    /// A place that the network `egress` reaches, such as mirror.example:80.
+    #[arg(long, value_name = "HOST:PORT")]
+    allow: Vec<workflows::egress::Place>,
     /// Memory of each command, swap included.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<u64>,
     /// Processors of each command, such as 1.5.
     #[arg(long, value_name = "NUMBER", value_parser = processors)]
     cpus: Option<f64>,
+    /// What one command may write, such as 2g; also the most that one file may have.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    disk: Option<u64>,
+    /// A limit of each process, such as nofile=1024:2048.
+    #[arg(long, value_name = "LIMIT", value_parser = Rlimit::parse)]
+    ulimit: Vec<Rlimit>,
     /// How long one command may run, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     step_timeout: Option<u64>,
@@ -79,15 +122,19 @@ pub(crate) struct BuildImageArgs {
     /// then: the same inputs give the same digest.
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     timestamp: Option<i64>,
-    /// Nothing is taken from earlier builds in any case; for those used to writing it.
+    #[command(flatten)]
+    cached: CacheArgs,
+    /// Parents are asked for at their registry in any case; for those used to writing it.
     #[arg(long)]
-    no_cache: bool,
-    /// The OCI runtime; crun or runc, whichever is there, when it is not given.
+    pull: bool,
+    /// The OCI runtime: crun, runc, or runsc, which is gVisor and gives each command a kernel of its
+    /// own. crun or runc, whichever is there, when it is not given.
     #[arg(long, value_name = "PROGRAM")]
     runtime: Option<PathBuf>,
-    /// Where blobs and unpacked layers are kept for all builds of this machine.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/strata/builder")]
-    store: PathBuf,
+    /// Where blobs and unpacked layers are kept for all builds of this machine:
+    /// /var/lib/strata/builder, or below your own data when you are not root.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// Tell nothing but the digest.
     #[arg(short, long)]
     quiet: bool,
@@ -101,55 +148,137 @@ enum NetworkName {
     /// Nothing but their own loopback.
     #[default]
     None,
+    /// What --allow names, and nothing else.
+    Egress,
+    /// All that this machine reaches but its own loopback; needs slirp4netns.
+    Bridge,
     /// All that this machine reaches, its own services included.
     Host,
 }
 
+/// What ADD fetches.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum RemoteName {
+    /// Nothing.
+    None,
+    /// Files with --checksum, repositories by commit.
+    #[default]
+    Checked,
+    /// Everything.
+    Any,
+}
+
+/// Where an image goes.
+#[derive(Debug, Clone)]
+enum Where {
+    Files(Files),
+    Registry,
+}
+
+impl Where {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "registry" => Ok(Self::Registry),
+            text => Files::parse(text).map(Self::Files),
+        }
+    }
+}
+
 pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
-    let file = args.file.clone().unwrap_or_else(|| args.context.join("Dockerfile"));
+    rootless::enter(args.store.as_deref())?;
+    let written = args.context.clone();
+    let opened = tokio::task::spawn_blocking(move || Context::open(&written)).await;
+    let context = opened.map_err(|error| Failure::Broken(error.into()))??;
+    let file = context.dockerfile(args.file.as_deref())?;
     let tag = args.tag.as_deref().map(|tag| Reference::parse(tag, DOCKER_HUB)).transpose();
     let tag = tag.map_err(|error| Failure::Usage(error.to_string()))?;
-    let store = Arc::new(Store::open(&args.store).map_err(failure)?);
+    let place = args.store.clone().unwrap_or_else(rootless::default_store);
+    let store = Arc::new(Store::open(&place).map_err(failure)?);
     let access = access(&args, tag.as_ref())?;
     let registries = Registries::new(access).map_err(|error| failure(error.into()))?;
     let registries = Arc::new(registries);
-    let request = request(&args, &file, tag.as_ref())?;
+    let is_pushed = args.push || args.output.iter().any(|to| matches!(to, Where::Registry));
+    if is_pushed && tag.is_none() {
+        return Err(Failure::Usage("an image that is pushed needs a name: --tag".to_owned()));
+    }
+    let push = tag.as_ref().filter(|_| is_pushed);
+    args.cached.check_outputs(&args.output).map_err(Failure::Usage)?;
+    let request = request(&args, &file, context.directory(), push)?;
     let quiet = args.quiet || args.shown.json;
     let show = move |progress: Progress<'_>| tell(quiet, &progress);
-    let built = builder::build(request, Arc::clone(&store), Arc::clone(&registries), show);
-    let image = built.await.map_err(failure)?;
-    for files in &args.output {
+    let interrupt = Interrupt::listen()?;
+    let (cancel, parts) = (interrupt.cancel.clone(), (Arc::clone(&store), Arc::clone(&registries)));
+    let built = builder::build_unpushed(request, parts.0, parts.1, cancel, show);
+    let built = built.await.map_err(failure)?;
+    interrupt.push(&built, &store, &registries).await.map_err(failure)?;
+    let image = built.image;
+    for to in &args.output {
+        let Where::Files(files) = to else { continue };
         image.write(files, tag.as_ref(), &store, &registries).await.map_err(failure)?;
     }
-    report(&args, &image)
+    report(&args, &image)?;
+    drop(image);
+    if let Err(error) = store.prune_when_due(StoreBounds::default()) {
+        tracing::warn!(%error, "the store was not cleaned up; `strata store prune` does it");
+    }
+    Ok(())
 }
 
 fn request(
     args: &BuildImageArgs,
     file: &Path,
-    tag: Option<&Reference>,
+    context: &Path,
+    push: Option<&Reference>,
 ) -> Result<BuildRequest, Failure> {
-    let mut limits = Limits { memory_bytes: args.memory, cpus: args.cpus, ..Limits::default() };
+    let rlimits = args.ulimit.clone();
+    let mut limits =
+        Limits { memory_bytes: args.memory, cpus: args.cpus, rlimits, ..Limits::default() };
+    limits.disk_bytes = args.disk.or(limits.disk_bytes);
     if let Some(seconds) = args.step_timeout {
         limits.step_timeout = Duration::from_secs(seconds);
     }
     Ok(BuildRequest {
         file: file.display().to_string(),
         dockerfile: read(file, MAX_DOCKERFILE_BYTES as u64)?,
-        context: args.context.clone(),
-        ignore: builder::read_ignore(&args.context, file).map_err(failure)?,
+        context: context.to_owned(),
+        ignore: builder::read_ignore(context, file).map_err(failure)?,
         build_args: args.build_arg.iter().cloned().collect(),
         target: args.target.clone(),
         labels: args.label.iter().cloned().collect::<BTreeMap<_, _>>(),
-        push: tag.filter(|_| args.push).cloned(),
+        push: push.cloned(),
         default_registry: DOCKER_HUB.to_owned(),
+        egress: args.allow.clone(),
         network: match args.network {
             NetworkName::None => Network::None,
+            NetworkName::Egress => Network::Egress,
+            NetworkName::Bridge => Network::Bridge,
             NetworkName::Host => Network::Host,
         },
         limits,
         latest_time: args.timestamp,
+        given: given(args)?,
         runtime: args.runtime.clone(),
+        additions: builder::Additions::default(),
+        cache: args.cached.policy(CACHES, args.timestamp.is_some()),
+        compression: args.cached.compression().map_err(Failure::Usage)?,
+    })
+}
+
+fn given(args: &BuildImageArgs) -> Result<Given, Failure> {
+    let secrets = args.secret.iter().map(|secret| Ok((secret.id.clone(), secret.read()?)));
+    let secrets: Result<BTreeMap<_, _>, String> = secrets.collect();
+    Ok(Given {
+        secrets: secrets.map_err(Failure::Usage)?,
+        agents: args.ssh.iter().cloned().collect(),
+        // The caches of a person's own builds; no stranger's build runs here.
+        caches: Some(CACHES.to_owned()),
+        remotes: match args.remote {
+            RemoteName::None => Remotes::Refused,
+            RemoteName::Checked => Remotes::Checked,
+            RemoteName::Any => Remotes::Any,
+        },
+        reach: Reach::Anywhere,
+        squash: args.squash,
     })
 }
 
@@ -186,6 +315,10 @@ fn tell(quiet: bool, progress: &Progress<'_>) {
             output::tell(&format!("{line}: {}\n", clean(text.as_bytes())))
         }
         Progress::Output(bytes) => output::tell(&clean(bytes)),
+        Progress::Image(_) => {}
+        Progress::Kept { made, .. } => {
+            output::tell(&format!("   kept from an earlier build, {} old\n", cached::age(*made)));
+        }
         Progress::Layer { digest, size, plain_size } => {
             output::tell(&format!("   {digest}: {plain_size} bytes, {size} compressed\n"));
         }
@@ -197,6 +330,9 @@ fn report(args: &BuildImageArgs, image: &BuiltImage) -> Result<(), Failure> {
         "containerimage.digest": image.digest,
         "containerimage.config.digest": image.id,
         "image.name": args.tag,
+        "kept": image.kept.iter().map(|step| json!({
+            "line": step.line, "instruction": step.text, "layer": step.layer, "made": step.made,
+        })).collect::<Vec<_>>(),
     });
     let write = |path: &Path, text: String| {
         std::fs::write(path, text)
@@ -222,60 +358,5 @@ fn failure(error: BuildError) -> Failure {
             Failure::Negative(error.to_string())
         }
         other => Failure::Broken(other.into()),
-    }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
-    }
-}
-
-/// `512m`, `2g` or a number of bytes.
-fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size such as 512m");
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(['b', 'k', 'm', 'g']);
-    let shift = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0).ok_or_else(wrong)
-}
-
-fn processors(text: &str) -> Result<f64, String> {
-    let number: Option<f64> = text.parse().ok();
-    // Less than a hundredth is below what the scheduler counts in.
-    let fits = |number: &f64| (0.01..=4096.0).contains(number);
-    number.filter(fits).ok_or_else(|| format!("`{text}` is no number of processors such as 1.5"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_units_and_bounds() {
-        assert_eq!(bytes("512m"), Ok(512 << 20));
-        assert_eq!(bytes("7"), Ok(7));
-        assert_eq!(processors("1.5"), Ok(1.5));
-        for bad in ["", "m", "0", "1x", "99999999999999999999"] {
-            assert!(bytes(bad).is_err(), "{bad}");
-        }
-        for bad in ["", "0", "-1", "NaN", "inf"] {
-            assert!(processors(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn pairs_have_names() {
-        assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
-        assert!(pair("=b").is_err());
-        assert!(pair("A").is_err());
     }
 }

@@ -68,6 +68,15 @@ impl Bridge {
         self.answered(self.request(Method::GET, path).query(query)).await
     }
 
+    /// Reads something that not everybody may have.
+    pub(crate) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        token_file: &Path,
+    ) -> Result<T, Failure> {
+        self.parsed(authorised(self.request(Method::GET, path), token_file)?).await
+    }
+
     /// Reads bytes that only the operator may have.
     pub(crate) async fn get_bytes(
         &self,

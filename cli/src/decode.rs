@@ -1,4 +1,4 @@
-//! `strata decode`: what a webhook body means, without a bridge.
+//! `strata decode`: what a webhook body means, as JSON, without a bridge.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use forge_bridge::config::{DEFAULT_MAX_BODY_BYTES, ForgeKind};
 use forge_bridge::webhook;
-use workflows::event::Event;
 
 use crate::args::Shown;
 use crate::failure::Failure;
-use crate::output::{Cell, Output};
+use crate::output::Output;
 
 /// Which bytes, and whose.
 #[derive(Debug, Args)]
@@ -65,23 +64,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<(), Failure> {
     let name = args.event.as_deref().unwrap_or_default();
     let event = webhook::decode(args.forge.into(), name, &body)
         .map_err(|error| Failure::Negative(format!("{}: {error}", args.file.display())))?;
-    if output.is_json() {
-        return Ok(output.json(&event)?);
-    }
-    Ok(output.table(&["EVENT", event.kind()], &facts(&event)?)?)
-}
-
-/// The fields of an event that say something, as rows.
-fn facts(event: &Event) -> Result<Vec<Vec<Cell>>, Failure> {
-    let value = serde_json::to_value(event).map_err(|error| Failure::Broken(error.into()))?;
-    let fields = value.as_object().into_iter().flatten();
-    let told = fields.filter(|(name, value)| *name != "event" && !value.is_null());
-    Ok(told
-        .map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            vec![Cell::plain(name), Cell::plain(text)]
-        })
-        .collect())
+    Ok(output.json(&event)?)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

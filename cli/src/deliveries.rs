@@ -33,6 +33,9 @@ pub(crate) struct ListArgs {
     /// new, planned, skipped or duplicate.
     #[arg(long, value_parser = ["waiting", "new", "planned", "skipped", "duplicate"])]
     state: Option<String>,
+    /// forge, or sweep for what no forge delivered.
+    #[arg(long, value_parser = ["forge", "sweep"])]
+    source: Option<String>,
     #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
@@ -73,6 +76,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     let filter = DeliveryFilter {
         repository: args.repository,
         state: args.state,
+        source: args.source,
         before: args.paging.before,
         limit: Some(args.paging.limit),
     };
@@ -85,7 +89,10 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         return Ok(output.line("No delivery matches.")?);
     }
     let rows: Vec<_> = list.deliveries.iter().map(|delivery| row(delivery, &output)).collect();
-    output.table(&["ID", "STATE", "FORGE", "EVENT", "REPOSITORY", "WHEN", "RUNS", "WHY"], &rows)?;
+    output.table(
+        &["ID", "STATE", "FORGE", "SOURCE", "EVENT", "REPOSITORY", "WHEN", "RUNS", "WHY"],
+        &rows,
+    )?;
     if let Some(next) = list.next {
         output.line(&format!("Older ones: --before {next}"))?;
     }
@@ -99,6 +106,7 @@ fn row(delivery: &DeliverySummary, output: &Output) -> Vec<Cell> {
         Cell::plain(delivery.id.to_string()),
         Cell::word(delivery.word()),
         Cell::plain(&delivery.forge),
+        Cell::plain(&delivery.source),
         Cell::plain(&delivery.event_name),
         text(event.and_then(|event| event.repository.as_ref())),
         output.ago(delivery.received_at),

@@ -88,7 +88,7 @@ pub(crate) async fn run(args: ImagesArgs) -> Result<(), Failure> {
 }
 
 fn row(image: &Image, output: &Output) -> Vec<Cell> {
-    let put = image.tags.iter().filter(|tag| tag.put_at.is_some());
+    let put = image.tags.iter().filter(|tag| tag.put_at.is_some() && tag.removed_at.is_none());
     let tags: Vec<&str> = put.map(|tag| tag.tag.as_str()).collect();
     vec![
         Cell::plain(image.nvr.as_deref().unwrap_or(&image.mode)),

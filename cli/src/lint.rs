@@ -59,7 +59,7 @@ pub(crate) fn run(args: &LintArgs) -> Result<(), Failure> {
 fn named(files: &[PathBuf]) -> Result<Found, Failure> {
     let mut diagnostics = Vec::new();
     for path in files {
-        diagnostics.extend(check(&path.display().to_string(), &read(path)?));
+        diagnostics.extend(check_bytes(&path.display().to_string(), &read(path)?));
     }
     Ok(Found { files: files.len(), diagnostics })
 }
@@ -71,21 +71,47 @@ fn whole_clone(clone: &CloneArgs) -> Result<Found, Failure> {
     let workflows = dist_git::workflow_files(&root);
     let mut count = workflows.len();
     for path in &workflows {
-        diagnostics.extend(check(path, &read(&root.join(path))?));
+        diagnostics.extend(check_bytes(path, &read(&root.join(path))?));
     }
     let rules = Rules::unknown()?;
     for asked in dist_git::asked(&root, BuildMode::Release) {
         let files = dist_git::files(&root, &asked);
         let is_there = |content: &&gate::Content| **content != gate::Content::Missing;
         count += files.contents.values().filter(is_there).count();
-        let hosts = rules.hosts(&asked, &files);
-        for found in gate::diagnose(asked, &files, rules.release.clone(), &hosts) {
+        let asked = rules.complete(&root, asked)?;
+        let found = rules
+            .judged(|admission| gate::diagnose(asked, &files, rules.release.clone(), admission));
+        for found in found {
             if !diagnostics.contains(&found) {
                 diagnostics.push(found);
             }
         }
     }
     Ok(Found { files: count, diagnostics })
+}
+
+/// As [`check`]; bytes that are no text are a finding like any other, so that one such file hides
+/// nothing of the others.
+fn check_bytes(path: &str, bytes: &[u8]) -> Vec<Diagnostic> {
+    let is_cut = bytes.len() > workflow::MAX_FILE_BYTES;
+    match std::str::from_utf8(bytes) {
+        Ok(text) => check(path, text),
+        // What is too long may be cut inside a character.
+        Err(_) if is_cut => check(path, &String::from_utf8_lossy(bytes)),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            vec![Diagnostic {
+                file: path.to_owned(),
+                line: u32::try_from(line).unwrap_or(u32::MAX),
+                column: u32::try_from(column).unwrap_or(u32::MAX),
+                severity: Severity::Error,
+                message: "the file is not UTF-8 text".to_owned(),
+                hint: None,
+            }]
+        }
+    }
 }
 
 /// Everything that is wrong, odd or not done yet in one file.
@@ -101,14 +127,14 @@ fn check(path: &str, text: &str) -> Vec<Diagnostic> {
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     // One byte more than is accepted, so that the parser says that it is too much.
     let bound = workflow::MAX_FILE_BYTES as u64 + 1;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(bound).read_to_string(&mut text))
+        .and_then(|file| file.take(bound).read_to_end(&mut bytes))
         .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -122,6 +148,17 @@ mod tests {
         assert!(!found.is_empty());
         let first = found[0].to_string();
         assert!(first.starts_with("w.yml:5:"), "{first}");
+    }
+
+    #[test]
+    fn bytes_are_a_finding_at_their_place() {
+        let found = check_bytes("w.yml", b"on: push\nname: \"a\xff\"\n");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].to_string(), "w.yml:2:9: the file is not UTF-8 text");
+        let long = "é".repeat(workflow::MAX_FILE_BYTES);
+        let cut = &long.as_bytes()[..workflow::MAX_FILE_BYTES + 1];
+        let found = check_bytes("w.yml", cut);
+        assert!(found[0].message.contains("bytes"), "{}", found[0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The files of a working tree that are in the lookaside cache, and where that is.
 
+mod bring;
 pub(crate) mod new_sources;
 pub(crate) mod sources;
 mod upload;
@@ -12,10 +13,13 @@ use std::process::Command;
 use clap::Args;
 use reqwest::Url;
 use workflows::lookaside::{Checksum, HashType, LookasideSpec, MAX_SOURCES_BYTES, Sources};
-use workflows::names::RepositoryName;
+use workflows::names::{RefName, RepositoryName};
 
+use crate::client::Bridge;
+use crate::dist_git::{Rules, git, text};
 use crate::failure::Failure;
 use crate::settings;
+pub(crate) use bring::{bring_artifacts, bring_sources};
 
 /// What the list is called.
 const LIST: &str = "sources";
@@ -28,7 +32,8 @@ pub(crate) struct Place {
     /// Working tree of the dist-git repository.
     #[arg(long, value_name = "DIR", default_value = ".")]
     path: PathBuf,
-    /// Base URL of the lookaside cache; `/lookaside` of the bridge by default.
+    /// Base URL of the lookaside cache; by default that of the branch's release, or `/lookaside` of
+    /// the bridge.
     #[arg(long, value_name = "URL", env = "STRATA_LOOKASIDE")]
     lookaside: Option<String>,
     /// Where the bridge is.
@@ -48,14 +53,33 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The cache.
-    fn spec(&self) -> Result<LookasideSpec, Failure> {
+    /// The cache, with the rules of the branch's release where the bridge knows one.
+    async fn spec(&self) -> Result<LookasideSpec, Failure> {
         let bridge = || format!("{}/lookaside", self.bridge.as_str().trim_end_matches('/'));
-        let url = self.lookaside.clone().unwrap_or_else(bridge);
-        let namespaced = !self.no_namespace;
-        let spec = LookasideSpec { namespaced, ..LookasideSpec::at(url) };
+        let of_branch = match &self.lookaside {
+            Some(url) => Some(LookasideSpec::at(url)),
+            None => self.of_branch().await?,
+        };
+        let mut spec = of_branch.unwrap_or_else(|| LookasideSpec::at(bridge()));
+        spec.namespaced &= !self.no_namespace;
         spec.check().map_err(Failure::Usage)?;
         Ok(spec)
+    }
+
+    /// What the release of the checked-out branch says; `None` where nobody can be asked.
+    async fn of_branch(&self) -> Result<Option<LookasideSpec>, Failure> {
+        let head = git(&self.path, &["symbolic-ref", "-q", "HEAD"])?;
+        let Ok(branch) = RefName::parse(&text(&head)) else { return Ok(None) };
+        match Rules::of(&Bridge::at(&self.bridge)?, &branch).await {
+            Ok(rules) => rules.release.lookaside.map(Some).ok_or_else(|| {
+                let name = rules.release.name;
+                Failure::Negative(format!(
+                    "release {name} has no lookaside cache; name one with --lookaside"
+                ))
+            }),
+            Err(Failure::Unreachable(_) | Failure::Negative(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The repository, as the cache knows it.
@@ -78,22 +102,22 @@ impl Place {
         }
         repository_of(url.trim()).ok_or_else(|| unknown("the URL of `origin` does not name it"))
     }
+}
 
-    /// The list; empty when there is none.
-    fn list(&self) -> Result<Sources, Failure> {
-        let mut text = String::new();
-        // One byte more than is accepted, so that the parser says that it is too much.
-        let bound = MAX_SOURCES_BYTES as u64 + 1;
-        match File::open(self.path.join(LIST)) {
-            Ok(file) => file
-                .take(bound)
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::Usage(format!("cannot read `{LIST}`: {error}")))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(Failure::Usage(format!("cannot read `{LIST}`: {error}"))),
-        };
-        Sources::parse(&text).map_err(|error| Failure::Negative(error.to_string()))
-    }
+/// The list of a working tree; empty when there is none.
+pub(crate) fn list_of(root: &Path) -> Result<Sources, Failure> {
+    let mut text = String::new();
+    // One byte more than is accepted, so that the parser says that it is too much.
+    let bound = MAX_SOURCES_BYTES as u64 + 1;
+    match File::open(root.join(LIST)) {
+        Ok(file) => file
+            .take(bound)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::Usage(format!("cannot read `{LIST}`: {error}")))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(Failure::Usage(format!("cannot read `{LIST}`: {error}"))),
+    };
+    Sources::parse(&text).map_err(|error| Failure::Negative(error.to_string()))
 }
 
 /// The last two parts of a remote's path: `containers/httpd`.

@@ -106,8 +106,8 @@ impl Cell {
     /// A state or an outcome, in its colour.
     pub(crate) fn word(word: &str) -> Self {
         let colour = match word {
-            "success" | "planned" | "online" => "32",
-            "failure" | "timed_out" | "silent" => "31",
+            "success" | "planned" | "online" | "ok" => "32",
+            "failure" | "failed" | "timed_out" | "silent" => "31",
             "error" => "35",
             "running" | "leased" | "publishing" => "36",
             "queued" | "unpinned" | "waiting" | "pending" | "new" => "33",

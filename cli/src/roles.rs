@@ -11,6 +11,7 @@ use runner::RunnerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::allocator;
 use crate::failure::Failure;
 
 pub(crate) use up::up;
@@ -56,11 +57,13 @@ pub(crate) struct UpArgs {
 
 pub(crate) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
     let config = read_bridge(&args.config)?;
+    tokio::spawn(allocator::trim());
     Ok(forge_bridge::serve(config, stop_signal(args.tie)?).await?)
 }
 
 pub(crate) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     let config = read_runner(&args.config)?;
+    tokio::spawn(allocator::trim());
     Ok(runner::run(config, stop_signal(args.tie)?).await?)
 }
 

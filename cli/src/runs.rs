@@ -74,12 +74,20 @@ fn row(run: &RunSummary, output: &Output) -> Vec<Cell> {
         Cell::plain(&run.repository),
         Cell::plain(short_ref(&run.ref_name)),
         Cell::plain(short_commit(&run.commit)),
-        Cell::plain(&run.workflow),
+        Cell::plain(workflow(run)),
         Cell::plain(&run.cause),
         output.ago(run.created_at),
         output.span(run.started_at, run.finished_at),
         Cell::plain(&run.message),
     ]
+}
+
+/// The workflow, and what it calls this run.
+pub(crate) fn workflow(run: &RunSummary) -> String {
+    match &run.run_name {
+        Some(name) => format!("{}: {name}", run.workflow),
+        None => run.workflow.clone(),
+    }
 }
 
 /// A branch by its name, anything else by what tells it from one.

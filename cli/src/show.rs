@@ -1,7 +1,7 @@
 //! `strata show`: the record of one build, for people and for other programs.
 
 use clap::Args;
-use forge_bridge::views::{Attachment, BuildChoice, BuildDetail, times};
+use forge_bridge::views::{Attachment, BuildChoice, BuildDetail, Promoted, times};
 use workflows::evidence::{BuildEvidence, Package};
 use workflows::job::{BuildSpec, JobSpec};
 use workflows::record::{BuildRecord, ExportForm};
@@ -139,6 +139,7 @@ fn limits(spec: &JobSpec) -> String {
     let limits = &spec.limits;
     let network = match spec.network {
         workflows::job::Network::None => "no network",
+        workflows::job::Network::Egress => "listed places",
         workflows::job::Network::Bridge => "network",
     };
     format!(
@@ -180,6 +181,14 @@ fn inputs(
             format!("{} {} ({})", file.algorithm, file.checksum, times::size(file.size_bytes));
         rows.push(row("source", &file.name, value));
     }
+    for step in evidence.into_iter().flat_map(|evidence| &evidence.kept_steps) {
+        let made = step.made.format("%Y-%m-%d %H:%M:%S UTC");
+        rows.push(row(
+            "kept",
+            &format!("line {}", step.line),
+            format!("{}, of {made}", step.instruction),
+        ));
+    }
     rows.extend(build.build_args.iter().map(|(name, value)| row("arg", name, value.clone())));
     rows.extend(build.labels.iter().map(|(name, value)| row("label", name, value.clone())));
     if rows.is_empty() {
@@ -203,6 +212,8 @@ fn beside(detail: &BuildDetail, output: &Output) -> Result<(), Failure> {
             row(&event.kind.replace('_', " "), &event.subject, times::rfc3339(event.at))
         }),
     );
+    let promotions = detail.promotions.iter();
+    rows.extend(promotions.map(|one| row("promotion", one.state.as_str(), promoted(one))));
     let attachments = detail.attachments.iter();
     rows.extend(attachments.map(|one| row("document", one.form.as_str(), standing(one))));
     if rows.is_empty() {
@@ -210,6 +221,12 @@ fn beside(detail: &BuildDetail, output: &Output) -> Result<(), Failure> {
     }
     output.line("")?;
     Ok(output.table(&["CAME OUT", "NAME", "WHAT"], &rows)?)
+}
+
+/// Who asked for a promotion, when and why.
+fn promoted(one: &Promoted) -> String {
+    let why = if one.reason.is_empty() { String::new() } else { format!(": {}", one.reason) };
+    format!("{} by {}{why}", times::rfc3339(one.at), one.by)
 }
 
 fn standing(attachment: &Attachment) -> String {

@@ -1,6 +1,9 @@
 //! `strata status`: the whole bridge, or one run.
 
-use clap::Args;
+mod list;
+mod retry;
+
+use clap::{Args, Subcommand};
 use forge_bridge::views::{Job, Overview, Pin, RunDetail, Runner, Runners};
 use workflows::ids::RunId;
 use workflows::state::Outcome;
@@ -9,18 +12,35 @@ use crate::args::Asking;
 use crate::client::Bridge;
 use crate::failure::Failure;
 use crate::output::{Cell, Output};
-use crate::runs::short_ref;
+use crate::runs::{short_ref, workflow};
 
 /// What to show.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct StatusArgs {
+    #[command(subcommand)]
+    command: Option<StatusCommand>,
     /// This run, instead of the whole; exits with 1 when it did not end well.
     run: Option<RunId>,
     #[command(flatten)]
     asking: Asking,
 }
 
+/// What to do with commit statuses.
+#[derive(Debug, Subcommand)]
+enum StatusCommand {
+    /// List statuses, newest first: those that a forge refused, or has not been told yet.
+    List(list::ListArgs),
+    /// Post again what a forge refused, once its cause is gone.
+    Retry(retry::RetryArgs),
+}
+
 pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
+    match args.command {
+        Some(StatusCommand::List(args)) => return list::run(args).await,
+        Some(StatusCommand::Retry(args)) => return retry::run(args).await,
+        None => {}
+    }
     let output = Output::new(args.asking.shown);
     let bridge = Bridge::at(&args.asking.bridge)?;
     match args.run {
@@ -90,7 +110,7 @@ fn show(detail: &RunDetail, output: &Output) -> Result<(), Failure> {
         fact("state", Cell::word(run.standing().as_str())),
         fact("repository", Cell::plain(format!("{} {}", run.repository, short_ref(&run.ref_name)))),
         fact("commit", Cell::plain(&run.commit)),
-        fact("workflow", Cell::plain(format!("{} ({})", run.workflow, detail.workflow_path))),
+        fact("workflow", Cell::plain(format!("{} ({})", workflow(run), detail.workflow_path))),
         fact("release", Cell::plain(&run.release)),
         fact("cause", Cell::plain(&run.cause)),
         fact("planned", output.ago(run.created_at)),
@@ -145,7 +165,7 @@ fn image_rows(job: &Job) -> Vec<Vec<Cell>> {
     let mut rows: Vec<_> = job.pins.iter().map(pinned).collect();
     if let Some(image) = &job.image {
         rows.push(row("built", &format!("{} {}", image.reference, image.digest)));
-        let put = image.tags.iter().filter(|tag| tag.put_at.is_some());
+        let put = image.tags.iter().filter(|tag| tag.put_at.is_some() && tag.removed_at.is_none());
         rows.extend(put.map(|tag| row("tagged", &tag.tag)));
     }
     rows

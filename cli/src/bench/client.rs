@@ -52,6 +52,15 @@ impl Client {
     /// Signs and sends one delivery; returns the status of the answer and how long it took to
     /// come.
     pub(super) async fn deliver(&mut self, body: &str) -> anyhow::Result<(u16, Duration)> {
+        self.deliver_as(&Uuid::new_v4().to_string(), body).await
+    }
+
+    /// The same, under an id that may have been used before.
+    pub(super) async fn deliver_as(
+        &mut self,
+        id: &str,
+        body: &str,
+    ) -> anyhow::Result<(u16, Duration)> {
         self.request.clear();
         write!(
             self.request,
@@ -60,7 +69,7 @@ impl Client {
              x-hub-signature-256: {}\r\ncontent-length: {}\r\n\r\n{body}",
             self.forge,
             self.host,
-            Uuid::new_v4(),
+            id,
             sign(&self.secret, body.as_bytes()),
             body.len(),
         )?;

@@ -3,7 +3,7 @@
 //! Every body is signed anew, in this process and on the same processors: the generator's share
 //! is part of what is measured.
 
-mod server;
+pub(super) mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ pub(super) async fn measure(args: &Args) -> Result<Vec<Figure>, Failure> {
     let mut figures = limits::measure().await?;
     figures.extend(deliveries::measure_here(args.load, None).await?);
     figures.extend(status::measure(status::DEFAULT_PUSHES).await?);
-    figures.extend(observe::measure(observe::DEFAULT_REFERENCES).await?);
+    figures.extend(observe::measure(observe::DEFAULT_REFERENCES, None).await?);
     figures.extend(lease::measure(&args.registry, lease::DEFAULT_JOBS).await?);
     figures.extend(run::measure(&args.registry, args.rounds).await?);
     figures.extend(memory::measure().await?);

@@ -19,10 +19,12 @@ const MAX_ROOT_NAMES: usize = 10_000;
 
 /// What the gate reads of a working tree.
 pub(crate) fn files(root: &Path, asked: &Asked) -> Files {
-    let entries = fs::read_dir(root).into_iter().flatten().flatten().take(MAX_ROOT_NAMES);
+    let mut entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let looked_at = entries.by_ref().take(MAX_ROOT_NAMES);
     let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        looked_at.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
+    let root_is_cut = entries.next().is_some();
     let contents = gate::wanted(asked)
         .into_iter()
         .map(|(path, max_bytes)| {
@@ -30,7 +32,7 @@ pub(crate) fn files(root: &Path, asked: &Asked) -> Files {
             (path, content)
         })
         .collect();
-    Files { root: names, contents }
+    Files { root: names, root_is_cut, contents }
 }
 
 /// The layered builds that the repository's own workflows ask for, each once; where they ask for

@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use builder::{Registries, RegistryAccess};
 use forge_bridge::views::{BranchRules, RulesQuery};
 use workflows::dockerfile;
-use workflows::gate::{self, Asked, Content, Files, Gated, ParentFacts};
-use workflows::image::{DOCKER_HUB, ParentPin, Reference};
+use workflows::gate::{self, Admission, Asked, Content, Files, Gated, ParentFacts};
+use workflows::image::{DOCKER_HUB, ParentPin};
 use workflows::names::RefName;
 use workflows::release::ReleasePolicy;
 
-use super::files;
+use super::{files, git, text};
 use crate::client::Bridge;
 use crate::failure::Failure;
 
@@ -37,6 +37,10 @@ pub(crate) struct Inspected {
     pub(crate) dockerfile: String,
     /// The registries that were asked.
     pub(crate) registries: Registries,
+    /// Those of the workflow, over those of the release.
+    pub(crate) build_args: BTreeMap<String, String>,
+    /// When the commit was made that is checked out, in seconds since 1970.
+    pub(crate) commit_time: i64,
 }
 
 impl Rules {
@@ -52,7 +56,7 @@ impl Rules {
         Ok(Self { release: rules.release, registries: Some(access.collect()) })
     }
 
-    /// Of a release that nobody configured: every registry is allowed, all else by default.
+    /// Of a release that nobody configured: what it would let in is let in, all else by default.
     pub(crate) fn unknown() -> Result<Self, Failure> {
         let release = serde_json::json!({
             "name": "unknown", "branches": [], "registry": DOCKER_HUB, "namespace": "",
@@ -61,30 +65,35 @@ impl Rules {
         Ok(Self { release, registries: None })
     }
 
-    /// Hosts that images may come from. Where nobody could be asked, those that the file names.
-    pub(crate) fn hosts(&self, asked: &Asked, files: &Files) -> Vec<String> {
-        if let Some(registries) = &self.registries {
-            return registries.iter().map(|registry| registry.host.clone()).collect();
+    /// Whether the rules are those of a release.
+    pub(crate) fn are_known(&self) -> bool {
+        self.registries.is_some()
+    }
+
+    /// Hands what the gate judges by to `look`.
+    pub(crate) fn judged<T>(&self, look: impl FnOnce(Admission<'_>) -> T) -> T {
+        match &self.registries {
+            None => look(Admission::FormOnly),
+            Some(registries) => {
+                let hosts = registries.iter().map(|registry| registry.host.clone());
+                look(Admission::ByRelease(&hosts.collect::<Vec<_>>()))
+            }
         }
-        let Some(Content::Text(text)) = files.contents.get(&asked.dockerfile) else {
-            return Vec::new();
-        };
-        let named = dockerfile::parse(text)
-            .and_then(|file| dockerfile::images_named(&file, &asked.build_args));
-        let source = self.release.source_registry.as_deref().unwrap_or(DOCKER_HUB);
-        let references = named
-            .iter()
-            .flatten()
-            .filter_map(|image| Reference::parse(&image.expanded, source).ok());
-        references.map(|reference| reference.registry).collect()
+    }
+
+    /// A build as the bridge would ask for it: with the arguments that the release gives.
+    pub(crate) fn complete(&self, root: &Path, asked: Asked) -> Result<Asked, Failure> {
+        let build_args = self.release.build_args_with(&asked.build_args, commit_time(root)?);
+        Ok(Asked { build_args, ..asked })
     }
 
     /// Looks at the working tree as the bridge looks at a commit, asking registries from here.
     pub(crate) async fn inspect(&self, root: &Path, asked: Asked) -> Result<Inspected, Failure> {
         let files = files(root, &asked);
-        let hosts = self.hosts(&asked, &files);
-        let path = asked.dockerfile.clone();
-        let mut inspection = gate::inspect(asked, &files, self.release.clone(), &hosts);
+        let asked = self.complete(root, asked)?;
+        let (path, build_args) = (asked.dockerfile.clone(), asked.build_args.clone());
+        let mut inspection =
+            self.judged(|admission| gate::inspect(asked, &files, self.release.clone(), admission));
         let registries = Registries::new(self.registries.clone().unwrap_or_default());
         let registries = registries.map_err(|error| Failure::Broken(error.into()))?;
         let (mut parents, mut pins) = (BTreeMap::new(), Vec::new());
@@ -101,7 +110,11 @@ impl Rules {
                         form: None,
                     };
                     if let Some(stage) = image.stage {
-                        let inherited = ParentFacts { env: facts.env, labels: facts.labels };
+                        let inherited = ParentFacts {
+                            env: facts.env,
+                            labels: facts.labels,
+                            on_build: facts.on_build,
+                        };
                         parents.insert(stage, inherited);
                         stood_on.insert(stage, pin.clone());
                     }
@@ -114,8 +127,15 @@ impl Rules {
         let gated = gated.map_err(|refusal| Failure::Negative(refusal.to_string()))?;
         let dockerfile = pinned(&files, &path, &pins)?;
         let parent = gated.base_stage.and_then(|stage| stood_on.remove(&stage));
-        Ok(Inspected { gated, parent, dockerfile, registries })
+        let commit_time = commit_time(root)?;
+        Ok(Inspected { gated, parent, dockerfile, registries, build_args, commit_time })
     }
+}
+
+/// When the commit was made that is checked out; 1970 before the first one.
+fn commit_time(root: &Path) -> Result<i64, Failure> {
+    let time = git(root, &["log", "-1", "--format=%ct"])?;
+    Ok(text(&time).parse().unwrap_or(0))
 }
 
 /// The text of a Dockerfile with every image by its digest.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use tempfile::NamedTempFile;
-use workflows::lookaside::{HashType, Source, Sources};
+use workflows::lookaside::{HashType, LookasideSpec, Source, Sources};
 
 use super::upload::{Presence, Uploads};
 use super::{LIST, Place, checksum_of};
@@ -30,9 +30,10 @@ pub(crate) struct NewSourcesArgs {
 
 pub(crate) async fn run(args: NewSourcesArgs) -> Result<(), Failure> {
     let output = Output::new(Shown { json: false });
-    let spec = args.place.spec()?;
+    let spec = args.place.spec().await?;
     let repository = args.place.repository()?;
     let listed = listed(&args.files)?;
+    check_sizes(&args.files, &spec)?;
     let uploads = Uploads::to(&spec, &repository, &args.token_file)?;
     for (path, source) in &listed {
         let name = &source.file_name;
@@ -79,6 +80,26 @@ fn listed(files: &[PathBuf]) -> Result<Vec<(&Path, Source)>, Failure> {
         listed.push((path.as_path(), source));
     }
     Ok(listed)
+}
+
+/// Whether builds would take the files: nobody should upload for an hour to hear that they do not.
+fn check_sizes(files: &[PathBuf], spec: &LookasideSpec) -> Result<(), Failure> {
+    let mut left_bytes = spec.max_total_bytes;
+    for path in files {
+        let shown = path.display();
+        let found = std::fs::metadata(path).with_context(|| format!("cannot look at {shown}"))?;
+        let bytes = found.len();
+        if bytes > spec.max_file_bytes {
+            let most = spec.max_file_bytes;
+            let told = format!("{shown} has {bytes} bytes; the release takes at most {most}");
+            return Err(Failure::Negative(told));
+        }
+        left_bytes = left_bytes.checked_sub(bytes).ok_or_else(|| {
+            let most = spec.max_total_bytes;
+            Failure::Negative(format!("the files have more than the {most} bytes of one build"))
+        })?;
+    }
+    Ok(())
 }
 
 /// What `.gitignore` must be so that git takes none of the files; `None` when it is.
@@ -149,6 +170,25 @@ mod tests {
         assert_eq!(after, "*.o\n/a.tar.xz\n/b\\[1].zip\n");
         assert_eq!(ignoring(&after, &wanted), None);
         assert_eq!(ignoring("", &sources(&[])), None);
+    }
+
+    #[test]
+    fn what_no_build_would_take_is_not_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ["a", "b"].map(|name| dir.path().join(name));
+        files.iter().for_each(|path| std::fs::write(path, "abc").unwrap());
+        let spec = |max_file_bytes, max_total_bytes| LookasideSpec {
+            max_file_bytes,
+            max_total_bytes,
+            ..LookasideSpec::at("https://l.example")
+        };
+        assert!(check_sizes(&files, &spec(3, 6)).is_ok());
+        for (file, total, words) in [(2, 6, "at most 2"), (3, 5, "more than the 5 bytes")] {
+            let Err(Failure::Negative(why)) = check_sizes(&files, &spec(file, total)) else {
+                panic!("{words}");
+            };
+            assert!(why.contains(words), "{why}");
+        }
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use forge_bridge::config::{DEFAULT_MAX_BODY_BYTES, ForgeKind};
-use forge_bridge::store::Store;
+use forge_bridge::store::{Standing, Store};
 use forge_bridge::webhook::decoder::Decoder;
 use forge_bridge::webhook::inbox::inbox;
 use forge_bridge::webhook::receive::{Source, router};
@@ -16,12 +17,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+/// How often is looked whether all is decoded.
+const DECODE_INTERVAL: Duration = Duration::from_millis(50);
 /// The name of its only forge.
-pub(super) const FORGE: &str = "bench";
+pub(in crate::bench) const FORGE: &str = "bench";
 
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    pub(super) secret: SecretString,
+pub(in crate::bench) struct Server {
+    pub(in crate::bench) address: SocketAddr,
+    pub(in crate::bench) secret: SecretString,
     store: Store,
     directory: PathBuf,
     tasks: [JoinHandle<()>; 4],
@@ -29,7 +32,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts on a free port, with a fresh database in a directory of its own.
-    pub(super) async fn start(parent: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(in crate::bench) async fn start(parent: Option<PathBuf>) -> anyhow::Result<Self> {
         let parent = parent.unwrap_or_else(std::env::temp_dir);
         let directory = parent.join(format!("strata-bench-{}", Uuid::new_v4().simple()));
         std::fs::create_dir_all(&directory)
@@ -59,8 +62,19 @@ impl Server {
         Ok(Self { address, secret, store, directory, tasks })
     }
 
+    /// What became of all that it took, once nothing is left to decode.
+    pub(in crate::bench) async fn decoded(&self) -> anyhow::Result<Standing> {
+        loop {
+            let standing = self.store.standing().await?;
+            if standing.undecoded == 0 {
+                return Ok(standing);
+            }
+            tokio::time::sleep(DECODE_INTERVAL).await;
+        }
+    }
+
     /// Stops it and removes its database.
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    pub(in crate::bench) async fn stop(self) -> anyhow::Result<()> {
         for task in self.tasks {
             task.abort();
             // Cancelled, which is what was asked for.

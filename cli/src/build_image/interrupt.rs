@@ -1,0 +1,58 @@
+//! SIGINT and SIGTERM while an image is built: the first asks the commands to end, the second kills
+//! them. Nothing of the build is left behind either way.
+
+use anyhow::Context as _;
+use builder::{BuildError, Cancel, Unpushed};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// What signals wish.
+pub(super) struct Interrupt {
+    /// Of the build.
+    pub(super) cancel: Cancel,
+    /// Cancelled by the first signal.
+    asked: CancellationToken,
+}
+
+impl Interrupt {
+    /// Begins to listen.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+        let listening = Self { cancel: Cancel::default(), asked: CancellationToken::new() };
+        let (cancel, asked) = (listening.cancel.clone(), listening.asked.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                if asked.is_cancelled() {
+                    cancel.kill();
+                } else {
+                    output::complain("ending the build; once more to kill its commands");
+                    cancel.ask();
+                    asked.cancel();
+                }
+            }
+        });
+        Ok(listening)
+    }
+
+    /// Pushes unless somebody wishes otherwise; what is sent already is not sent again by the next
+    /// push.
+    pub(super) async fn push(
+        &self,
+        built: &Unpushed,
+        store: &builder::Store,
+        registries: &builder::Registries,
+    ) -> Result<(), BuildError> {
+        tokio::select! {
+            pushed = built.push(store, registries) => pushed,
+            () = self.asked.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Values as people write them.
+
+use std::time::Duration;
+
+/// `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// The platform of this machine, in the names of images.
+pub(super) fn platform(text: &str) -> Result<String, String> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let own = format!("linux/{architecture}");
+    if text == own { Ok(own) } else { Err(format!("this machine builds for {own} only")) }
+}
+
+/// `512m`, `2g` or a number of bytes.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size such as 512m");
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(['b', 'k', 'm', 'g']);
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0).ok_or_else(wrong)
+}
+
+/// A number of processors, such as 1.5.
+pub(super) fn processors(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    // Less than a hundredth is below what the scheduler counts in.
+    let fits = |number: &f64| (0.01..=4096.0).contains(number);
+    number.filter(fits).ok_or_else(|| format!("`{text}` is no number of processors such as 1.5"))
+}
+
+/// `90m`, `12h`, `7d`; a number alone is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no age such as 12h");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_units_and_bounds() {
+        assert_eq!(bytes("512m"), Ok(512 << 20));
+        assert_eq!(bytes("7"), Ok(7));
+        assert_eq!(processors("1.5"), Ok(1.5));
+        for bad in ["", "m", "0", "1x", "99999999999999999999"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "0", "-1", "NaN", "inf"] {
+            assert!(processors(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pairs_have_names() {
+        assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert!(pair("=b").is_err());
+        assert!(pair("A").is_err());
+    }
+
+    #[test]
+    fn ages_have_units() {
+        assert_eq!(duration("90m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for bad in ["", "h", "1w", "-1h", "99999999999999999999d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

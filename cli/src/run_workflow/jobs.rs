@@ -1,0 +1,328 @@
+//! The jobs of a run on this machine, one after the other in the order of their needs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use forge_bridge::logs::clean;
+use runner::local::{Machine, Tree, Wish};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value as Json};
+use tokio_util::sync::CancellationToken;
+use workflows::event::Trust;
+use workflows::facts::Facts;
+use workflows::job::{JobSpec, Limits, Network, Source, StepSpec};
+use workflows::plan::{self, JobDraft};
+use workflows::progress::{self, Decision, Member, Stage};
+use workflows::state::Outcome;
+use workflows::workflow::Workflow;
+
+use super::facts::Place;
+use super::{RunArgs, images};
+use crate::failure::Failure;
+use crate::output::{self, Output};
+
+/// Why jobs stop when the person wants it.
+const CANCELLED: &str = "Cancelled";
+
+/// A job here.
+pub(super) struct Here {
+    pub(super) draft: JobDraft,
+    pub(super) member: Member,
+    /// The context `needs`, once the needed jobs are over.
+    needs: Map<String, Json>,
+    pub(super) message: String,
+    pub(super) summary: Option<String>,
+}
+
+/// A run here.
+pub(super) struct Run<'a> {
+    path: String,
+    workflow: &'a Workflow,
+    facts: Facts,
+    args: &'a RunArgs,
+    pub(super) name: Option<String>,
+    pub(super) jobs: Vec<Here>,
+    /// Jobs whose `if` does not hold, and why.
+    pub(super) skipped: Vec<(String, String)>,
+}
+
+impl Here {
+    fn new(draft: JobDraft) -> Self {
+        let member = Member {
+            name: draft.name.clone(),
+            key: draft.key.clone(),
+            needs: draft.needs.clone(),
+            condition: draft.condition.clone(),
+            continue_on_error: draft.continue_on_error,
+            fail_fast: draft.matrix.as_ref().is_some_and(|place| place.fail_fast),
+            stage: Stage::Waiting,
+            outputs: BTreeMap::new(),
+        };
+        Self { draft, member, needs: Map::new(), message: String::new(), summary: None }
+    }
+
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self.member.stage {
+            Stage::Ended(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, message: impl Into<String>) {
+        self.member.stage = Stage::Ended(outcome);
+        self.message = message.into();
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Decides what runs.
+    pub(super) fn plan(
+        path: &str,
+        workflow: &'a Workflow,
+        facts: Facts,
+        args: &'a RunArgs,
+    ) -> Result<Self, Failure> {
+        let plan = plan::outline(path, workflow, &facts).map_err(|found| {
+            found.iter().for_each(|one| output::complain(&one.to_string()));
+            Failure::No
+        })?;
+        let (name, skipped) = (plan.run_name, plan.skipped);
+        let mut run =
+            Self { path: path.to_owned(), workflow, facts, args, name, jobs: Vec::new(), skipped };
+        let wanted = run.wanted(&plan.jobs)?;
+        let drafts = plan.jobs.into_iter();
+        let drafts = drafts.filter(|draft| wanted.contains(&draft.key) && run.fits(draft));
+        run.jobs = drafts.map(Here::new).collect();
+        Ok(run)
+    }
+
+    /// Keys of the jobs that were asked for, and of those that they need.
+    fn wanted(&self, drafts: &[JobDraft]) -> Result<Vec<String>, Failure> {
+        let keys: Vec<&str> = drafts.iter().map(|draft| draft.key.as_str()).collect();
+        if self.args.job.is_empty() {
+            return Ok(keys.into_iter().map(ToOwned::to_owned).collect());
+        }
+        let mut wanted: Vec<String> = Vec::new();
+        let mut open = self.args.job.clone();
+        while let Some(key) = open.pop() {
+            if !keys.contains(&key.as_str()) {
+                let why = self.skipped.iter().find(|(skipped, _)| *skipped == key);
+                return Err(Failure::Negative(match why {
+                    Some((_, why)) => format!("job `{key}` does not run: {why}"),
+                    None => format!("there is no job `{key}`; there are {}", keys.join(", ")),
+                }));
+            }
+            if !wanted.contains(&key) {
+                let of_key = drafts.iter().filter(|draft| draft.key == key);
+                open.extend(of_key.flat_map(|draft| draft.needs.clone()));
+                wanted.push(key);
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Whether a job of a matrix has the values that were asked for.
+    fn fits(&self, draft: &JobDraft) -> bool {
+        let Some(place) = &draft.matrix else { return true };
+        let shown = |value: &Json| match value {
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.args
+            .matrix
+            .iter()
+            .all(|(key, wanted)| place.values.get(key).is_none_or(|value| shown(value) == *wanted))
+    }
+
+    /// How all jobs together ended.
+    pub(super) fn outcome(&self) -> Outcome {
+        let members: Vec<Member> = self.jobs.iter().map(|job| job.member.clone()).collect();
+        progress::outcome(&members).unwrap_or(Outcome::Cancelled)
+    }
+
+    /// Runs all jobs.
+    pub(super) async fn perform(
+        &mut self,
+        machine: &Machine,
+        tree: &Tree,
+        secrets: &BTreeMap<String, SecretString>,
+        output: &Output,
+        (stop, now): (&CancellationToken, &CancellationToken),
+    ) -> Result<(), Failure> {
+        loop {
+            self.settle(stop.is_cancelled());
+            let next = self.jobs.iter().position(|job| job.member.stage == Stage::Queued);
+            let Some(place) = next else { return Ok(()) };
+            let spec = match self.spec(machine, &tree.root, place).await {
+                Ok(spec) => spec,
+                Err(Failure::Negative(why)) => {
+                    output::complain(&format!("{}: {why}", self.jobs[place].draft.name));
+                    self.jobs[place].end(Outcome::Failure, why);
+                    continue;
+                }
+                Err(other) => return Err(other),
+            };
+            let job = &mut self.jobs[place];
+            job.member.stage = Stage::Running { is_told_to_stop: false };
+            let named = secrets.iter().filter(|(name, _)| job.draft.secrets.has(name));
+            let named = named.map(|(name, value)| {
+                (name.clone(), SecretString::from(value.expose_secret().to_owned()))
+            });
+            let number = i64::try_from(place).unwrap_or(i64::MAX).saturating_add(1);
+            let wish = Wish { spec, number, tree, secrets: named.collect(), stop, now };
+            let mut lines = Lines::new(&job.draft.name, output);
+            let report = machine.run(wish, |bytes| lines.push(bytes)).await?;
+            lines.finish();
+            job.end(report.outcome, report.message);
+            job.member.outputs = report.outputs;
+            job.summary = report.summary;
+        }
+    }
+
+    /// Does whatever follows from how jobs ended, as the bridge would.
+    fn settle(&mut self, is_cancelled: bool) {
+        loop {
+            let members: Vec<Member> = self.jobs.iter().map(|job| job.member.clone()).collect();
+            let cancelled = is_cancelled.then_some(CANCELLED);
+            let title = self.workflow.title();
+            let contexts = |key: &str| self.facts.context_of_condition(title, key);
+            let Some((place, decision)) = progress::next(&members, cancelled, contexts) else {
+                return;
+            };
+            match decision {
+                Decision::Free(needs) => self.free(place, needs),
+                Decision::Skip { why, .. } => self.jobs[place].end(Outcome::Skipped, why),
+                Decision::Refuse(why) => self.jobs[place].end(Outcome::Failure, why),
+                Decision::Stop(why) => self.jobs[place].end(Outcome::Cancelled, why),
+            }
+        }
+    }
+
+    /// A job whose needs are over may begin; one that stands on them is drafted again.
+    fn free(&mut self, place: usize, needs: Map<String, Json>) {
+        let job = &mut self.jobs[place];
+        if !job.draft.is_provisional {
+            job.needs = needs;
+            job.member.stage = Stage::Queued;
+            return;
+        }
+        let key = job.draft.key.clone();
+        match plan::drafts_of_key(&self.path, self.workflow, &self.facts, &key, &needs) {
+            Ok(drafts) => {
+                let drafts: Vec<JobDraft> =
+                    drafts.into_iter().filter(|draft| self.fits(draft)).collect();
+                let new = drafts.into_iter().map(|draft| {
+                    let mut job = Here::new(draft);
+                    job.needs = needs.clone();
+                    job.member.stage = Stage::Queued;
+                    job
+                });
+                let new: Vec<Here> = new.collect();
+                self.jobs.splice(place..=place, new);
+            }
+            Err(found) => {
+                found.iter().for_each(|one| output::complain(&one.to_string()));
+                let why = found.first().map(ToString::to_string).unwrap_or_default();
+                self.jobs[place].end(Outcome::Failure, why);
+            }
+        }
+    }
+
+    /// What a runner would be given.
+    async fn spec(&self, machine: &Machine, root: &Path, place: usize) -> Result<JobSpec, Failure> {
+        let job = &self.jobs[place];
+        let draft = &job.draft;
+        let mut steps: Vec<StepSpec> = Vec::with_capacity(draft.steps.len());
+        for step in &draft.steps {
+            let Some(action) = step.action.plain() else {
+                return Err(Failure::Negative(format!(
+                    "step `{}` builds the image; `strata local` does that on this machine",
+                    step.name
+                )));
+            };
+            steps.push(step.spec(action));
+        }
+        let image = match &draft.image {
+            Some(image) => Some(images::pin(machine, image, image).await?),
+            None => None,
+        };
+        let mut services = Vec::with_capacity(draft.services.len());
+        for service in &draft.services {
+            let pin = images::pin(machine, &service.image, &service.image).await?;
+            services.push(service.spec(pin));
+        }
+        let here = Place::of(root)?;
+        let matrix = draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
+        let (title, key) = (self.workflow.title(), Some(draft.key.as_str()));
+        let mut contexts = self.facts.values(title, key, Some(&matrix), &draft.strategy());
+        contexts.insert("needs".to_owned(), Json::Object(job.needs.clone()));
+        let limits = Limits::default();
+        let timeout_seconds = draft.timeout_seconds.unwrap_or(limits.timeout_seconds);
+        Ok(JobSpec {
+            name: draft.name.clone(),
+            source: Source {
+                forge: "local".to_owned(),
+                repository: here.repository,
+                clone_url: String::new(),
+                fetch_ref: here.ref_name.to_string(),
+                ref_name: here.ref_name,
+                commit: here.commit,
+            },
+            release: "local".to_owned(),
+            trust: Trust::Trusted,
+            image,
+            env: draft.env.clone(),
+            steps,
+            limits: Limits { timeout_seconds, ..limits },
+            network: if self.args.network { Network::Bridge } else { Network::None },
+            egress: Vec::new(),
+            runs_on: draft.runs_on.clone(),
+            contexts,
+            env_templates: draft.env_templates.clone(),
+            outputs: draft.outputs.clone(),
+            services,
+            container: draft.container.clone(),
+            actions: images::of_actions(machine, root, draft).await?,
+        })
+    }
+}
+
+/// The output of a job, line by line with its name before.
+struct Lines<'a> {
+    name: &'a str,
+    output: &'a Output,
+    held: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(name: &'a str, output: &'a Output) -> Self {
+        Self { name, output, held: Vec::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        if let Some(end) = self.held.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.held.split_off(end + 1);
+            let lines = std::mem::replace(&mut self.held, rest);
+            self.print(&lines);
+        }
+    }
+
+    fn finish(mut self) {
+        let rest = std::mem::take(&mut self.held);
+        self.print(&rest);
+    }
+
+    /// Nobody may be there any more to read it.
+    fn print(&self, bytes: &[u8]) {
+        let mut shown = String::new();
+        for line in clean(bytes).lines() {
+            shown.push_str(&format!("[{}] {line}\n", self.name));
+        }
+        if self.output.is_json() {
+            output::tell(&shown);
+        } else {
+            let _ = self.output.text(&shown);
+        }
+    }
+}
