@@ -35,12 +35,74 @@ pub fn digest(bytes: &[u8]) -> String {
 /// When the registry does not take it.
 pub async fn push(registry: &str, repository: &str, tag: &str, mark: &str) -> String {
     static LAYER: OnceLock<Layer> = OnceLock::new();
-    let layer = LAYER.get_or_init(make_layer);
+    push_layer(registry, repository, tag, mark, LAYER.get_or_init(|| make_layer(&[]))).await
+}
+
+/// Puts an image with this machine's own Node into a registry, over the base image.
+///
+/// # Panics
+/// When there is no Node here, or the registry does not take it.
+pub async fn push_node(registry: &str, repository: &str, tag: &str) -> String {
+    static LAYER: OnceLock<Layer> = OnceLock::new();
+    let node = ["/usr/bin/node", "/usr/bin/nodejs"];
+    let node = node.into_iter().find(|path| Path::new(path).is_file());
+    let programs = [(node.expect("nodejs is installed"), "node")];
+    let layer = LAYER.get_or_init(|| make_layer(&programs));
+    push_layer(registry, repository, tag, "node", layer).await
+}
+
+/// Puts an image with a real Redis into a registry: the server and its client as Debian packages
+/// them, with the libraries that they name, over busybox.
+///
+/// # Panics
+/// When the registry does not take it, or redis-tools is not installed.
+pub async fn push_redis(registry: &str, repository: &str, tag: &str) {
+    static LAYER: OnceLock<Layer> = OnceLock::new();
+    let programs =
+        [("/usr/bin/redis-check-rdb", "redis-server"), ("/usr/bin/redis-cli", "redis-cli")];
+    let layer = LAYER.get_or_init(|| make_layer(&programs));
+    push_layer(registry, repository, tag, "redis", layer).await;
+}
+
+async fn push_layer(
+    registry: &str,
+    repository: &str,
+    tag: &str,
+    mark: &str,
+    layer: &Layer,
+) -> String {
+    let config = json!({
+        "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "Labels": {"story": mark},
+    });
+    push_image(registry, (repository, tag), layer, config).await
+}
+
+/// As [`push`], of an archive of a whole root file system.
+///
+/// # Panics
+/// When the registry does not take it.
+pub async fn push_root(registry: &str, repository: &str, tag: &str, archive: &Path) -> String {
+    let sum = succeed(Command::new("sha256sum").arg(archive));
+    let diff_id = format!("sha256:{}", &sum[..64]);
+    let gzipped = Command::new("gzip").args(["-n", "-1", "-c"]).arg(archive).output();
+    let layer = Layer { gzipped: gzipped.expect("gzip").stdout, diff_id };
+    let config = json!({
+        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        "Cmd": ["/bin/sh"],
+    });
+    push_image(registry, (repository, tag), &layer, config).await
+}
+
+async fn push_image(
+    registry: &str,
+    (repository, tag): (&str, &str),
+    layer: &Layer,
+    config: serde_json::Value,
+) -> String {
     let config = json!({
         "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "Labels": {"story": mark}},
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-        "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "busybox"}],
+        "config": config, "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "the stories"}],
     });
     let config = serde_json::to_vec(&config).expect("JSON");
     let descriptor = |media: &str, bytes: &[u8]| {
@@ -77,7 +139,8 @@ async fn put_blob(base: &str, blob: Vec<u8>) {
     assert!(answer.status().is_success(), "blob: {}", answer.status());
 }
 
-fn make_layer() -> Layer {
+/// Busybox, and programs of this machine under other names, with the libraries that they need.
+fn make_layer(programs: &[(&str, &str)]) -> Layer {
     let dir = tempfile::tempdir().expect("a directory");
     let root = dir.path().join("root");
     for place in ["bin", "etc", "tmp", "root", "proc", "sys", "dev"] {
@@ -90,6 +153,15 @@ fn make_layer() -> Layer {
     for applet in APPLETS {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
     }
+    for (program, name) in programs {
+        std::fs::copy(program, root.join("bin").join(name)).expect("the program is installed");
+        let needed = succeed(Command::new("ldd").arg(program));
+        for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
+            let place = root.join(library.trim_start_matches('/'));
+            std::fs::create_dir_all(place.parent().expect("a directory")).expect("a directory");
+            std::fs::copy(library, place).expect("a library");
+        }
+    }
     std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").expect("passwd");
     let tar = dir.path().join("layer.tar");
     succeed(
@@ -101,7 +173,7 @@ fn make_layer() -> Layer {
             .arg("."),
     );
     let diff_id = digest(&std::fs::read(&tar).expect("the layer"));
-    succeed(Command::new("gzip").arg("-n").arg(&tar));
+    succeed(Command::new("gzip").args(["-n", "-1"]).arg(&tar));
     let gzipped = std::fs::read(dir.path().join("layer.tar.gz")).expect("the layer");
     Layer { gzipped, diff_id }
 }

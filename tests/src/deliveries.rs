@@ -144,6 +144,19 @@ pub fn push_body(repository: &str, ref_name: &str, ids: (&str, &str)) -> Value {
     })
 }
 
+/// A comment of somebody on pull request 1, as GitHub and Forgejo write it alike.
+#[must_use]
+pub fn comment_body(repository: &str, author: &str, text: &str) -> Value {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    json!({
+        "action": "created",
+        "issue": {"number": 1, "user": {"login": "stranger"}, "pull_request": {"url": "x"}},
+        "comment": {"id": COUNT.fetch_add(1, Ordering::Relaxed), "user": {"login": author},
+                    "body": text},
+        "repository": {"full_name": repository}, "sender": {"login": author},
+    })
+}
+
 /// A pull request of `head_repository` into a branch of `repository`.
 #[must_use]
 pub fn pull_request_body(

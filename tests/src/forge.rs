@@ -1,6 +1,7 @@
 //! A forge that cannot be run here, as an honest HTTP server: it checks tokens, keeps statuses
 //! and serves git through `git http-backend`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Path, Query, RawQuery, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -47,6 +48,14 @@ struct Shared {
     git_root: PathBuf,
     posted: Mutex<Vec<Posted>>,
     outage: Mutex<bool>,
+    /// Whether the token lacks the right to set statuses.
+    denies: Mutex<bool>,
+    /// Repositories by the forge's id, which a rename keeps.
+    repositories: Mutex<BTreeMap<u64, String>>,
+    /// Accounts that may push to every repository.
+    writers: Mutex<Vec<String>>,
+    /// What was written into conversations.
+    comments: Mutex<Vec<String>>,
 }
 
 /// A running forge.
@@ -71,6 +80,10 @@ impl Forge {
             git_root,
             posted: Mutex::default(),
             outage: Mutex::default(),
+            denies: Mutex::default(),
+            repositories: Mutex::default(),
+            writers: Mutex::default(),
+            comments: Mutex::default(),
         });
         let prefix = match kind {
             Kind::Github => "",
@@ -78,6 +91,18 @@ impl Forge {
         };
         let router = Router::new()
             .route(&format!("{prefix}/repos/{{owner}}/{{repo}}/statuses/{{sha}}"), post(status))
+            .route(
+                &format!("{prefix}/repos/{{owner}}/{{repo}}/issues/{{number}}/comments"),
+                post(comment),
+            )
+            .route(
+                &format!("{prefix}/repos/{{owner}}/{{repo}}/collaborators/{{user}}/permission"),
+                get(permission),
+            )
+            .route(&format!("{prefix}/user/repos"), get(repositories))
+            .route(&format!("{prefix}/users/{{owner}}/repos"), get(repositories))
+            .route(&format!("{prefix}/repos/{{owner}}/{{repo}}"), get(by_name))
+            .route(&format!("{prefix}/repositories/{{id}}"), get(by_id))
             .route("/git/{*path}", any(git))
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
@@ -108,6 +133,28 @@ impl Forge {
         *self.shared.outage.lock().expect("no panic holds it") = on;
     }
 
+    /// From now on, or not any more, the token may not set statuses.
+    pub fn deny(&self, on: bool) {
+        *self.shared.denies.lock().expect("no panic holds it") = on;
+    }
+
+    /// Lists a repository under this id from now on; one of that id is renamed.
+    pub fn name_repository(&self, id: u64, name: &str) {
+        let mut repositories = self.shared.repositories.lock().expect("no panic holds it");
+        repositories.insert(id, name.to_owned());
+    }
+
+    /// From now on this account may push to every repository.
+    pub fn add_writer(&self, user: &str) {
+        self.shared.writers.lock().expect("no panic holds it").push(user.to_owned());
+    }
+
+    /// Every comment that was written, in order.
+    #[must_use]
+    pub fn comments(&self) -> Vec<String> {
+        self.shared.comments.lock().expect("no panic holds it").clone()
+    }
+
     /// Every status that was accepted, in order.
     #[must_use]
     pub fn posted(&self) -> Vec<Posted> {
@@ -125,6 +172,87 @@ impl Forge {
     }
 }
 
+impl Shared {
+    /// What is said to a wrong token.
+    fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        let scheme = match self.kind {
+            Kind::Github => "Bearer",
+            Kind::Forgejo => "token",
+        };
+        let expected = format!("{scheme} {}", self.token);
+        if headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()) == Some(&expected) {
+            return None;
+        }
+        let message = json!({"message": "Bad credentials"});
+        Some((StatusCode::UNAUTHORIZED, axum::Json(message)).into_response())
+    }
+}
+
+async fn comment(
+    State(forge): State<Arc<Shared>>,
+    headers: HeaderMap,
+    axum::Json(comment): axum::Json<Value>,
+) -> Response {
+    if let Some(refused) = forge.refusal(&headers) {
+        return refused;
+    }
+    let Some(body) = comment["body"].as_str() else {
+        return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    };
+    let mut comments = forge.comments.lock().expect("no panic holds it");
+    comments.push(body.to_owned());
+    let id = comments.len();
+    (StatusCode::CREATED, axum::Json(json!({"id": id, "body": body}))).into_response()
+}
+
+fn shown((id, name): (&u64, &String)) -> Value {
+    json!({"id": id, "full_name": name, "permissions": {"push": true}})
+}
+
+/// All of them are on the first page.
+async fn repositories(
+    State(forge): State<Arc<Shared>>,
+    Query(page): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refused) = forge.refusal(&headers) {
+        return refused;
+    }
+    let known = forge.repositories.lock().expect("no panic holds it");
+    let is_first = page.get("page").is_none_or(|page| page == "1");
+    let rows: Vec<Value> = known.iter().filter(|_| is_first).map(shown).collect();
+    axum::Json(rows).into_response()
+}
+
+async fn by_name(
+    State(forge): State<Arc<Shared>>,
+    Path((owner, repo)): Path<(String, String)>,
+) -> Response {
+    let (known, name) =
+        (forge.repositories.lock().expect("no panic holds it"), format!("{owner}/{repo}"));
+    let found = known.iter().find(|(_, known)| **known == name).map(shown);
+    found.map_or(StatusCode::NOT_FOUND.into_response(), |row| axum::Json(row).into_response())
+}
+
+async fn by_id(State(forge): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
+    let known = forge.repositories.lock().expect("no panic holds it");
+    let found = known.get_key_value(&id).map(shown);
+    found.map_or(StatusCode::NOT_FOUND.into_response(), |row| axum::Json(row).into_response())
+}
+
+async fn permission(
+    State(forge): State<Arc<Shared>>,
+    Path((_, _, user)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refused) = forge.refusal(&headers) {
+        return refused;
+    }
+    let writes = forge.writers.lock().expect("no panic holds it").contains(&user);
+    let permission = if writes { "write" } else { "read" };
+    axum::Json(json!({"permission": permission, "user": {"login": user}})).into_response()
+}
+
 async fn status(
     State(forge): State<Arc<Shared>>,
     Path((owner, repo, commit)): Path<(String, String, String)>,
@@ -134,14 +262,12 @@ async fn status(
     if *forge.outage.lock().expect("no panic holds it") {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let scheme = match forge.kind {
-        Kind::Github => "Bearer",
-        Kind::Forgejo => "token",
-    };
-    let expected = format!("{scheme} {}", forge.token);
-    if headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()) != Some(&expected) {
-        let message = json!({"message": "Bad credentials"});
-        return (StatusCode::UNAUTHORIZED, axum::Json(message)).into_response();
+    if let Some(refused) = forge.refusal(&headers) {
+        return refused;
+    }
+    if *forge.denies.lock().expect("no panic holds it") {
+        let message = json!({"message": "Resource not accessible by integration"});
+        return (StatusCode::FORBIDDEN, axum::Json(message)).into_response();
     }
     let Ok(status) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();

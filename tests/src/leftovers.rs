@@ -1,5 +1,6 @@
 //! What jobs leave behind: nothing.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::parts::{lines_of_docker, output};
@@ -9,6 +10,8 @@ use crate::world::World;
 /// Where attempts keep files below a runner's state.
 const ATTEMPTS: [&str; 4] =
     ["runner/workspaces", "runner/spool", "second/workspaces", "second/spool"];
+/// Where builds of Strata's own builder work below a runner's state.
+const BUILDERS: [&str; 2] = ["runner/builder/work", "second/builder/work"];
 
 impl World {
     /// The end of a story: nothing is left of its jobs in Docker Engine and in the runner's
@@ -61,6 +64,23 @@ impl World {
         ])
     }
 
+    /// The first processes of commands that Strata's own builder runs now, as the OCI runtime
+    /// tells of them.
+    pub(crate) fn sandboxes(&self) -> Vec<u32> {
+        let below = |dir: PathBuf| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let builds = BUILDERS.iter().flat_map(|place| below(self.dir().join(place)));
+        let states = builds.flat_map(|build| below(build.join("runtime")));
+        let pid = |state: PathBuf| {
+            let text = std::fs::read_to_string(state.join("status")).ok()?;
+            let status: serde_json::Value = serde_json::from_str(&text).ok()?;
+            u32::try_from(status["pid"].as_u64()?).ok()
+        };
+        states.filter_map(pid).filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect()
+    }
+
     /// What this installation's jobs left in Docker Engine and in the runner's directory.
     fn leftovers(&self) -> Vec<String> {
         let Some(instance) = self.instance() else { return Vec::new() };
@@ -76,6 +96,11 @@ impl World {
             let entries = std::fs::read_dir(self.dir().join(place)).into_iter().flatten();
             left.extend(entries.flatten().map(|entry| entry.path().display().to_string()));
         }
+        for place in BUILDERS {
+            let entries = std::fs::read_dir(self.dir().join(place)).into_iter().flatten();
+            left.extend(entries.flatten().map(|entry| entry.path().display().to_string()));
+        }
+        left.extend(self.sandboxes().iter().map(|pid| format!("process {pid} of a build")));
         left
     }
 

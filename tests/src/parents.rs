@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::dist_git::Repository;
+use crate::held::HOLD;
 use crate::wait::{LONG, until};
 use crate::world::{REGISTRY_HOOK_TOKEN, World};
 
@@ -27,6 +28,19 @@ impl World {
         let repository = self.repository(&format!("containers/{name}"));
         repository.write("Dockerfile", on(name, parent));
         repository
+    }
+
+    /// Builds `lower`, and `upper` on it; a build of `lower` holds until it is let go.
+    pub async fn chain_that_holds(&self) {
+        let lower = self.image_on("lower", "base");
+        let upper = self.image_on("upper", "lower");
+        lower.write("Dockerfile", on("lower", "base").replace("RUN ", &format!("RUN {HOLD}; ")));
+        lower.commit("rawhide", "Import");
+        lower.push(&["rawhide"]);
+        self.held().await.release();
+        self.finished_runs(1).await;
+        self.first_build(&upper).await;
+        self.all_current(2).await;
     }
 
     /// Builds the first image of a repository; the answer is the commit.

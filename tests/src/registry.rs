@@ -68,6 +68,11 @@ impl Registry {
         base_image::push(&self.host(), repository, tag, &format!("{} {count}", self.host())).await
     }
 
+    /// Puts an image with a real Redis under `repository:tag`.
+    pub async fn push_redis(&self, repository: &str, tag: &str) {
+        base_image::push_redis(&self.host(), repository, tag).await;
+    }
+
     /// Removes the manifest that a reference of this registry names, and the tag with it.
     ///
     /// # Panics

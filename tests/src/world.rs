@@ -1,5 +1,6 @@
 //! One whole installation for one story: bridge, runner, registry, dist-git, all its own.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -13,7 +14,7 @@ use crate::wait::{SHORT, until};
 /// Secret of every webhook in the tests.
 pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 /// Token with which runners register.
-const REGISTRATION_TOKEN: &str = "registration-token-of-the-tests";
+pub const REGISTRATION_TOKEN: &str = "registration-token-of-the-tests";
 /// Token with which operators act.
 const OPERATOR_TOKEN: &str = "operator-token-of-the-tests";
 /// Token with which registries tell that a tag moved.
@@ -32,6 +33,7 @@ pub struct World {
     pub(crate) runner: Option<Process>,
     extra: String,
     release_extra: String,
+    runner_extra: String,
 }
 
 impl World {
@@ -51,7 +53,13 @@ impl World {
 
     /// The registry runs and nothing else; for stories that configure more first.
     pub async fn prepare() -> Self {
-        let dir = tempfile::Builder::new().prefix("strata-story-").tempdir().expect("a directory");
+        // The users of images pass through it.
+        let passable = std::fs::Permissions::from_mode(0o711);
+        let dir = tempfile::Builder::new()
+            .prefix("strata-story-")
+            .permissions(passable)
+            .tempdir()
+            .expect("a directory");
         let registry = Registry::start(dir.path()).await;
         for release in ["rawhide", "f43"] {
             registry.push_base(&format!("{release}/base"), "latest").await;
@@ -64,6 +72,7 @@ impl World {
             runner: None,
             extra: String::new(),
             release_extra: String::new(),
+            runner_extra: String::new(),
         };
         world.write("secrets/webhook", WEBHOOK_SECRET);
         world.write("secrets/registration", REGISTRATION_TOKEN);
@@ -81,6 +90,11 @@ impl World {
     /// Adds keys to both releases, such as limits.
     pub fn configure_releases(&mut self, toml: &str) {
         self.release_extra.push_str(toml);
+    }
+
+    /// Adds keys to the runners' configuration, such as another runtime.
+    pub fn configure_runners(&mut self, toml: &str) {
+        self.runner_extra.push_str(toml);
     }
 
     /// Where everything of this installation lives.
@@ -255,11 +269,20 @@ impl World {
             "bridge_url = \"{}\"\nname = \"{name}\"\nlabels = [\"docker\"]\nslots = 2\n\
              state_dir = \"{dir}/{name}\"\n\
              registration_token_file = \"{dir}/secrets/registration\"\n\
+             engine = \"{}\"\n{}\
              [[registry]]\nhost = \"{}\"\nplain_http = true\n",
             self.url(),
+            engine(),
+            self.runner_extra,
             self.registry.host()
         )
     }
+}
+
+/// What builds images in the stories: `STRATA_ENGINE`, or Strata's own builder.
+#[must_use]
+pub fn engine() -> String {
+    std::env::var("STRATA_ENGINE").unwrap_or_else(|_| "strata".to_owned())
 }
 
 impl Drop for World {

@@ -1,6 +1,6 @@
 //! After the build: what is looked at before an image gets a name that people use.
 
-use scenarios::world::{World, dockerfile};
+use scenarios::world::{World, dockerfile, text};
 
 /// The default workflow with a test of the image.
 const TESTED: &str = "name: layered-image\non: [push, pull_request]\njobs:\n  build:\n    \
@@ -44,6 +44,12 @@ async fn a_failing_image_test_leaves_only_the_unique_tag() {
     let status = httpd.status(&commit, "layered-image / build").await;
     let told = status["description"].as_str().expect("a description");
     assert!(told.contains("image test tests/image.sh: exit status 1"), "{told}");
+    let shown = world.strata(&["show", &runs[0]["id"].to_string(), "--json"]);
+    let record = text(&shown);
+    assert!(
+        record.contains("\"packages\"") && record.contains("rawhide/httpd:rawhide-"),
+        "{record}"
+    );
     let after = world.registry.tags("rawhide/httpd").await;
     let new: Vec<&String> = after.iter().filter(|tag| !before.contains(tag)).collect();
     assert!(matches!(&new[..], [unique] if unique.starts_with("rawhide-")), "{new:?}");

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use scenarios::deliveries::{NULL, push_body};
 use scenarios::held::HOLD;
-use scenarios::parts::{Process, free_port, output, strata};
+use scenarios::parts::{Process, free_port, output, root, strata};
 use scenarios::wait::LONG;
 use scenarios::world::{LAYERED_IMAGE, World, dockerfile, text};
 use serde_json::Value;
@@ -33,6 +33,9 @@ fn lint_names_file_line_and_column() {
     assert_eq!((passed.status.code(), text(&passed).as_str()), (Some(0), ""));
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(text(&refused).contains(&format!("{bad}:6:5: ")), "{}", text(&refused));
+    let found = alone(&["lint", "--json", good, bad]);
+    let found: Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    assert_eq!((&found["files"], &found["diagnostics"][0]["line"]), (&2.into(), &6.into()));
     let missing = alone(&["lint", "/nowhere/x.yml"]);
     assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
     assert!(text(&missing).contains("/nowhere/x.yml"), "{}", text(&missing));
@@ -47,13 +50,41 @@ fn decode_says_what_a_body_means() {
     std::fs::write(&file, body.to_string()).expect("a file");
     let file = file.to_str().expect("utf-8");
 
-    let event = json(&alone(&["decode", "--forge", "github", "--event", "push", "--json", file]));
+    let event = json(&alone(&["decode", "--forge", "github", "--event", "push", file]));
     assert_eq!((&event["event"], &event["ref"]), (&"push".into(), &"refs/heads/f43".into()));
     assert_eq!((&event["before"], &event["after"]), (&Value::Null, &commit.into()));
     std::fs::write(file, "{").expect("a file");
     let refused = alone(&["decode", "--forge", "github", "--event", "push", file]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(text(&refused).contains("not JSON"), "{}", text(&refused));
+}
+
+#[test]
+fn the_waves_of_a_graph_file_are_told_without_a_server() {
+    let graph = root().join("examples/rebuild/graph.yaml");
+    let graph = graph.to_str().expect("utf-8");
+    let dir = tempfile::tempdir().expect("a directory");
+    let picture = dir.path().join("graph.svg");
+    let at = ["--graph", graph, "--at", "2026-03-01T00:00:00Z"];
+    let plan = |more: &[&str]| alone(&[&["rebuild", "plan"], &at[..], more].concat());
+
+    let told = plan(&["--svg", picture.to_str().expect("utf-8")]);
+    assert!(told.status.success(), "{}", text(&told));
+    let lines: Vec<String> = text(&told).lines().map(ToOwned::to_owned).collect();
+    let first = "1     containers/base@f43   f43      starts";
+    assert!(lines[0].starts_with("WAVE  IMAGE") && lines[1].starts_with(first), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line == "containers/old@f43   held: waits for a new maintainer")
+    );
+    assert!(std::fs::read_to_string(picture).expect("a picture").starts_with("<svg"));
+
+    let supposed = json(&plan(&["--stale", "node:24", "--json"]));
+    let waves = supposed["waves"].as_array().expect("waves");
+    let images = waves.iter().flat_map(|wave| wave.as_array().expect("a wave"));
+    let images: Vec<&str> = images.filter_map(|one| one["image"].as_str()).collect();
+    assert_eq!(images.last(), Some(&"containers/wiki@f43"), "{supposed:#}");
+    let slip = plan(&["--stale", "node:25"]);
+    assert_eq!(slip.status.code(), Some(2), "{}", text(&slip));
 }
 
 #[tokio::test]

@@ -58,3 +58,40 @@ fn the_demo_builds_its_six_images_and_cleans_up_after_itself() {
     let answers = output(Command::new("curl").args(["-fs", "--max-time", "2", &open]));
     assert!(!answers.status.success(), "the registry is stopped");
 }
+
+const UNITS: [(&str, &str); 2] =
+    [("strata-bridge.service", "bridge"), ("strata-runner.service", "runner")];
+
+fn unit(name: &str) -> String {
+    let path = root().join("examples/systemd").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_units_start_roles_that_there_are() {
+    for (name, role) in UNITS {
+        let unit = unit(name);
+        let started = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/strata "));
+        let words = started.unwrap_or_else(|| panic!("{name} starts strata")).split(' ');
+        let told = output(Command::new(strata()).args(words).arg("--help"));
+        assert!(told.status.success(), "{name}: {}", text(&told));
+        assert!(text(&told).contains(&format!("Usage: strata {role}")), "{}", text(&told));
+    }
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        eprintln!("skipped: this machine has no systemd-analyze");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    for (name, _) in UNITS {
+        let path = dir.path().join(name);
+        let here = unit(name).replace("/usr/bin/strata", &strata().to_string_lossy());
+        std::fs::write(&path, here).expect("a unit");
+        let verified = output(Command::new("systemd-analyze").arg("verify").arg(&path));
+        assert!(verified.status.success(), "{}", text(&verified));
+        assert!(!text(&verified).contains("Unknown"), "{}", text(&verified));
+    }
+}

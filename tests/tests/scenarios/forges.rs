@@ -7,7 +7,7 @@ use scenarios::dist_git::Repository;
 use scenarios::forge::{Forge, Kind};
 use scenarios::held::HOLD;
 use scenarios::wait::{LONG, until};
-use scenarios::world::{World, dockerfile};
+use scenarios::world::{World, dockerfile, text};
 use serde_json::Value;
 
 const CONTEXT: &str = "layered-image / build";
@@ -17,13 +17,27 @@ const AFTER_AN_OUTAGE: Duration = Duration::from_secs(60);
 
 /// An installation that knows this kind of forge, and the forge.
 async fn world_of(kind: Kind) -> (World, Forge, Repository) {
+    world_with(kind, "").await
+}
+
+/// As [`world_of`], with more keys in both releases.
+pub(crate) async fn world_with(kind: Kind, release: &str) -> (World, Forge, Repository) {
+    let (mut world, forge, httpd) = prepared(kind, release, "").await;
+    world.start_bridge().await;
+    world.start_runner();
+    (world, forge, httpd)
+}
+
+/// The same with nothing running yet, and more after the forge's keys.
+pub(crate) async fn prepared(kind: Kind, release: &str, more: &str) -> (World, Forge, Repository) {
     let mut world = World::prepare().await;
+    world.configure_releases(release);
     let forge = Forge::start(kind, "a-token-for-statuses", world.dir().join("dist-git")).await;
     world.write("secrets/token", "a-token-for-statuses\n");
     world.configure(&format!(
         "[[forge]]\nname = \"far\"\nkind = \"{kind}\"\napi_url = \"{api}\"\n\
          webhook_secret_file = \"{dir}/secrets/webhook\"\ntoken_file = \"{dir}/secrets/token\"\n\
-         clone_url = \"{clone}\"\n",
+         clone_url = \"{clone}\"\n{more}",
         kind = match kind {
             Kind::Github => "github",
             Kind::Forgejo => "forgejo",
@@ -33,8 +47,6 @@ async fn world_of(kind: Kind) -> (World, Forge, Repository) {
         dir = world.dir().display()
     ));
     let httpd = world.layered_repository("httpd", "rawhide");
-    world.start_bridge().await;
-    world.start_runner();
     (world, forge, httpd)
 }
 
@@ -135,6 +147,35 @@ async fn a_forge_that_does_not_serve_git_makes_the_event_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forge_that_hangs_holds_up_no_other() {
+    // It takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (mut world, _forge, httpd) = prepared(Kind::Github, "", "").await;
+    world.configure(&format!(
+        "[[forge]]\nname = \"silent\"\nkind = \"git\"\nclone_url = \"http://{address}/{{repository}}\"\n\
+         webhook_secret_file = \"{dir}/secrets/webhook\"\n",
+        address = silent.local_addr().expect("an address"),
+        dir = world.dir().display()
+    ));
+    world.start_bridge().await;
+    world.start_runner();
+    for number in 1..=40 {
+        let (repository, commit) = (format!("containers/i{number}"), format!("{number:040}"));
+        let push = Delivery::plain("silent", &repository, "refs/heads/rawhide", (NULL, &commit));
+        push.accepted(&world).await;
+    }
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push_silently(&["rawhide"]);
+
+    pushed(Kind::Github, &commit).accepted(&world).await;
+    let run = world.finished_run().await;
+
+    assert_eq!(run["outcome"], "success", "{run:#}");
+    assert_eq!(run["repository"], REPOSITORY);
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_the_forge_refuses_is_told_to_the_operator() {
     let (mut world, forge, httpd) = world_of(Kind::Github).await;
     world.kill_bridge();
@@ -161,7 +202,7 @@ async fn a_token_that_the_forge_refuses_is_told_to_the_operator() {
 }
 
 /// Commits a change of a pull request and puts it where forges keep the heads of those.
-fn proposed(httpd: &Repository) -> (String, String) {
+pub(crate) fn proposed(httpd: &Repository) -> (String, String) {
     let base = httpd.commit("rawhide", "httpd: Import");
     httpd.push_silently(&["rawhide"]);
     httpd.write("hello", "a proposal\n");
@@ -177,7 +218,7 @@ fn proposed(httpd: &Repository) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strangers_pull_request_is_built_by_the_rules_of_the_base_and_pushes_nothing() {
-    let (world, forge, httpd) = world_of(Kind::Forgejo).await;
+    let (world, forge, httpd) = world_with(Kind::Forgejo, "pull_requests = \"open\"\n").await;
     let (base, head) = proposed(&httpd);
 
     let body = pull_request_body(REPOSITORY, "stranger/httpd", "rawhide", (&base, &head));
@@ -211,5 +252,65 @@ async fn a_pull_request_from_inside_is_a_scratch_build_by_its_own_rules() {
     let tags = world.registry.tags("rawhide/httpd").await;
     assert_eq!(tags.len(), 1, "the unique tag alone: {tags:?}");
     shown(&forge, &head, "success").await;
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_forge_refused_is_listed_and_told_once_somebody_asks_again() {
+    let (world, forge, httpd) = world_of(Kind::Forgejo).await;
+    forge.deny(true);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push_silently(&["rawhide"]);
+    pushed(Kind::Forgejo, &commit).accepted(&world).await;
+    until("a run that is over and a status that is refused", LONG, async || {
+        let list = world.get("/api/v1/statuses?state=refused").await;
+        let state = list["statuses"][0]["state"].as_str().unwrap_or_default().to_owned();
+        if state == "success" { Ok(()) } else { Err(list.to_string()) }
+    })
+    .await;
+
+    let listed = text(&world.strata(&["status", "list", "--refused"]));
+    assert!(listed.contains("give it the right to write commit statuses"), "{listed}");
+    assert!(listed.contains("Resource not accessible by integration"), "{listed}");
+    let behind = text(&world.strata(&["status", "list", "--behind"]));
+    assert!(behind.contains("No status matches."), "{behind}");
+    assert!(forge.posted().is_empty());
+    forge.deny(false);
+    let retried = text(&world.strata(&["status", "retry", "--all"]));
+    assert!(retried.contains("tried again: 1"), "{retried}");
+    shown(&forge, &commit, "success").await;
+    assert_eq!(forge.posted().len(), 1, "only the newest words are worth a call");
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tag_of_a_test_build_goes_when_its_pull_request_is_closed() {
+    let scratch = "[scratch]\nkeep_closed_hours = 0\n";
+    let (mut world, _forge, httpd) = prepared(Kind::Github, "", scratch).await;
+    world.start_bridge().await;
+    world.start_runner();
+    let (base, head) = proposed(&httpd);
+    let mut body = pull_request_body(REPOSITORY, REPOSITORY, "rawhide", (&base, &head));
+    Delivery::github("far", "pull_request", &body).accepted(&world).await;
+    let runs = world.finished_runs(2).await;
+    let built = runs.iter().find(|run| run["workflow"] == "layered-image").expect("the build");
+    let before = world.registry.tags("rawhide/httpd").await;
+    assert_eq!(before.len(), 1, "the unique tag alone: {before:?}");
+
+    body["action"] = "closed".into();
+    body["pull_request"]["merged"] = false.into();
+    Delivery::github("far", "pull_request", &body).accepted(&world).await;
+    until("the tag is gone", LONG, async || {
+        let tags = world.registry.tags("rawhide/httpd").await;
+        let image = world.get(&format!("/api/v1/runs/{}", built["id"])).await;
+        let tag = image["jobs"][0]["image"]["tags"][0].clone();
+        let is_told = tag["removed_at"].is_string();
+        if tags.is_empty() && is_told { Ok(()) } else { Err(format!("{tags:?} {tag}")) }
+    })
+    .await;
+    let digest = built["jobs"][0]["image"]["digest"].as_str().expect("a digest");
+    assert_eq!(world.registry.digest("rawhide/httpd", digest).await, None, "the manifest too");
+    let page = world.page(&format!("/runs/{}", built["id"])).await;
+    assert!(page.contains("taken away"), "the page tells it");
     world.nothing_left().await;
 }

@@ -1,7 +1,10 @@
 //! Big files: uploaded by a packager, listed in `sources`, brought into a build.
 
+use std::process::Command;
+
 use scenarios::dist_git::Repository;
-use scenarios::world::{World, text};
+use scenarios::parts::{output, strata, succeed};
+use scenarios::world::{World, dockerfile, text};
 
 /// Token with which packagers upload.
 const UPLOAD_TOKEN: &str = "upload-token-of-the-stories";
@@ -67,6 +70,41 @@ async fn a_listed_file_is_in_the_image() {
     httpd.push(&["rawhide"]);
     let runs = world.finished_runs(2).await;
     assert_eq!(runs[0]["outcome"], "success", "{:#}", runs[0]);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_local_build_brings_what_is_listed_and_sets_its_release() {
+    let world = world().await;
+    let httpd = uploaded(&world, "hello from the cache\n");
+    let name = format!("local{}", std::process::id());
+    let dockerfile =
+        dockerfile(&name, "rawhide").replace("> /etc/copy", "> /etc/copy; echo $REL >> /etc/copy");
+    httpd.write("Dockerfile", dockerfile);
+    httpd.write("container.yaml", "set_release_env: REL\n");
+    std::fs::remove_file(httpd.clone_dir().join("hello")).expect("the file goes");
+    let local = || {
+        output(
+            Command::new(strata())
+                .args(["local"])
+                .current_dir(httpd.clone_dir())
+                .env("XDG_CONFIG_HOME", world.dir().join("config"))
+                .env("STRATA_BRIDGE", world.url()),
+        )
+    };
+
+    let told = local();
+
+    assert!(told.status.success(), "{}", text(&told));
+    let image = format!("strata-local/{name}:1.0");
+    let ran = output(Command::new("docker").args(["run", "--rm", "--network=none", &image]));
+    succeed(Command::new("docker").args(["rmi", "-f", &image]));
+    assert_eq!(text(&ran), "hello from the cache\n0.local\n");
+    // What is here under that name and is another stays, and is not built.
+    httpd.write("hello", "of the packager\n");
+    let refused = local();
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("move it away"), "{}", text(&refused));
     world.nothing_left().await;
 }
 

@@ -3,23 +3,39 @@
 //! Each has an installation of its own and may run beside all others; what they share is the
 //! machine's Docker Engine.
 
+mod actions;
 mod after_build;
+mod approvals;
 mod command_line;
 mod crash;
+mod discovery;
+mod dispatch;
 mod dockerfiles;
 mod drain;
+mod egress;
 mod examples;
 mod forges;
 mod hooks;
+mod jobs;
+mod kept_steps;
 mod lookaside;
+mod packages;
+mod pagure;
+mod promotion;
 mod push;
 mod rebuilds;
 mod record;
 mod refs;
 mod registries;
+mod reruns;
 mod rewriting;
+mod run_here;
+mod runners;
 mod sandbox;
 mod schedule;
+mod secrets;
+mod services;
+mod steps;
 mod tidy;
 mod verbs;
 mod workflow_files;

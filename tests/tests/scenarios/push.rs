@@ -181,10 +181,39 @@ async fn people_see_the_run_and_its_log() {
 }
 
 #[tokio::test]
+async fn another_repository_takes_neither_a_name_nor_a_place_that_are_taken() {
+    let world = World::start().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    let built = world.finished_run().await;
+    let other = world.repository("forks/httpd");
+    other.write("hello", "not theirs\n");
+    let own = dockerfile("httpd", "rawhide");
+    let texts = [own.clone(), own.replace("\"httpd-container\"", "\"mine-container\"")];
+    for (count, (text, what)) in
+        texts.iter().zip(["component `httpd-container`", "rawhide/httpd is built"]).enumerate()
+    {
+        other.write("Dockerfile", text);
+        let commit = other.commit("rawhide", "Take over");
+        other.push(&["rawhide"]);
+        let run = &world.finished_runs(count + 2).await[0];
+        assert_eq!(run["outcome"], "failure", "{run:#}");
+        let message = run["jobs"][0]["message"].as_str().expect("words");
+        assert!(message.contains(what), "{message}");
+        assert!(message.contains("by repository containers/httpd and by no other"), "{message}");
+        assert_eq!(other.status(&commit, CONTEXT).await["state"], "failure");
+    }
+    assert_eq!(world.registry.digest("rawhide/httpd", "latest").await, image_digest(&built));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_failing_command_fails_the_commit_by_file_and_line() {
     let world = World::start().await;
     let httpd = world.layered_repository("httpd", "rawhide");
-    let text = dockerfile("httpd", "rawhide").replace("RUN cat", "RUN false && cat");
+    let broken = "RUN echo no rule to make coffee; false && cat";
+    let text = dockerfile("httpd", "rawhide").replace("RUN cat", broken);
     httpd.write("Dockerfile", text);
     let commit = httpd.commit("rawhide", "httpd: Break");
     httpd.push(&["rawhide"]);
@@ -197,6 +226,8 @@ async fn a_failing_command_fails_the_commit_by_file_and_line() {
     assert_eq!(status["state"], "failure", "{status}");
     let words = status["description"].as_str().expect("words");
     assert!(words.contains("Dockerfile:3"), "{words}");
+    let message = run["jobs"][0]["message"].as_str().expect("words");
+    assert!(message.ends_with("exit status 1: no rule to make coffee"), "{message}");
     assert!(world.registry.tags("rawhide/httpd").await.is_empty());
     world.nothing_left().await;
 }

@@ -1,7 +1,7 @@
 //! Parent images move, and what stands on them is built again, once and in order.
 
-use scenarios::held::HOLD;
 use scenarios::parents::{REBUILDS, causes, on};
+use scenarios::wait::{LONG, until};
 use scenarios::world::{World, text};
 
 #[tokio::test]
@@ -128,15 +128,7 @@ async fn what_a_registry_does_not_say_and_what_it_says_twice_is_no_change() {
 #[tokio::test]
 async fn a_kill_in_the_middle_of_a_wave_loses_nothing_and_builds_nothing_twice() {
     let mut world = World::with_rebuilds(REBUILDS).await;
-    let lower = world.image_on("lower", "base");
-    let upper = world.image_on("upper", "lower");
-    lower.write("Dockerfile", on("lower", "base").replace("RUN ", &format!("RUN {HOLD}; ")));
-    lower.commit("rawhide", "Import");
-    lower.push(&["rawhide"]);
-    world.held().await.release();
-    world.finished_runs(1).await;
-    world.first_build(&upper).await;
-    world.all_current(2).await;
+    world.chain_that_holds().await;
 
     world.move_base("rawhide/base").await;
     let held = world.held().await;
@@ -150,6 +142,67 @@ async fn a_kill_in_the_middle_of_a_wave_loses_nothing_and_builds_nothing_twice()
     let plan = world.get("/api/v1/rebuilds/plan").await;
     assert_eq!(plan["waves"].as_array().map(Vec::len), Some(0), "a second plan is empty");
     world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_in_the_middle_of_a_wave_only_delays_it() {
+    let mut world = World::with_rebuilds(REBUILDS).await;
+    world.chain_that_holds().await;
+    let base = world.move_base("rawhide/base").await;
+    let held = world.held().await;
+
+    world.registry.stop();
+    world.registry_tells("rawhide/base", "latest").await;
+    held.release();
+    until("a push that fails, and a look that does", LONG, async || {
+        let runs = world.runs().await;
+        let log = world.log(&runs[0], "build").await;
+        let looked = world.bridge_log().contains("cannot be asked for");
+        if looked && log.contains("trying again") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    let stale = world.get("/api/v1/stale").await;
+    assert!(!stale["wave"].is_null(), "the wave is under way: {stale:#}");
+    world.registry.resume().await;
+
+    let runs = world.all_current(4).await;
+    let names: Vec<String> = causes(&runs).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["lower", "upper", "lower", "upper"], "nothing was built twice");
+    assert!(runs.iter().all(|run| run["outcome"] == "success"), "{runs:#?}");
+    assert_eq!(world.parent_of("lower").await, base);
+    assert_eq!(world.parent_of("upper").await, world.latest("lower").await);
+    assert_eq!(world.registry.tags("rawhide/lower").await.len(), 6, "two builds and `latest`");
+    let plan = world.get("/api/v1/rebuilds/plan").await;
+    assert_eq!(plan["waves"].as_array().map(Vec::len), Some(0), "a second plan is empty");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_with_the_same_content_moves_no_floating_tag_and_stops_there() {
+    let packages = "RUN mkdir -p /var/lib/dpkg; \
+                    printf 'Package: tiny\\nStatus: install ok installed\\nVersion: 1\\n\
+                    Architecture: amd64\\n' > /var/lib/dpkg/status; \
+                    cat /proc/sys/kernel/random/uuid > /etc/another; ";
+    for (by, run) in [("layers", "RUN "), ("packages", packages)] {
+        let rules = format!("{REBUILDS}skip_unchanged = true\nunchanged_by = \"{by}\"\n");
+        let world = World::with_rebuilds(&rules).await;
+        let lower = world.image_on("lower", "base");
+        lower.write("Dockerfile", on("lower", "base").replace("RUN ", run));
+        let upper = world.image_on("upper", "lower");
+        world.first_build(&lower).await;
+        world.first_build(&upper).await;
+        world.all_current(2).await;
+        let first = world.latest("lower").await;
+
+        world.move_base("rawhide/base").await;
+
+        let runs = world.all_current(3).await;
+        assert_eq!(causes(&runs)[2].0, "lower", "and not what stands on it");
+        assert_eq!(world.latest("lower").await, first, "{by}");
+        let second = world.registry.digest("rawhide/lower", "1.0-2.fc44").await;
+        assert!(second.is_some_and(|second| second != first), "another image, which has its NVR");
+        world.nothing_left().await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a stranger's commands can see and do: asked from inside, by RUN lines and by steps.
 
-use scenarios::world::{World, dockerfile};
+use scenarios::world::{World, dockerfile, engine};
 use serde_json::Value;
 
 /// `CapEff` of CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETFCAP, SETGID, SETPCAP, SETUID and
@@ -105,6 +105,27 @@ async fn a_run_line_is_confined() {
 }
 
 #[tokio::test]
+async fn a_run_line_may_have_a_kernel_of_its_own() {
+    let is_there = std::process::Command::new("runsc").arg("--version").output().is_ok();
+    if !is_there || engine() != "strata" {
+        eprintln!("skipped: it needs runsc (gVisor) and Strata's own builder");
+        return;
+    }
+    let mut world = World::prepare().await;
+    world.configure_runners("runtime = \"runsc\"\n");
+    world.start_bridge().await;
+    world.start_runner();
+
+    let run = build(&world, "cat /proc/version\n").await;
+
+    let log = world.log(&run, "build").await;
+    assert_eq!(run["outcome"], "success", "{run:#}\n{log}");
+    let own = std::fs::read_to_string("/proc/version").expect("this machine's kernel");
+    assert!(log.contains("Linux version") && !log.contains(own.trim()), "{log}");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_step_is_confined_and_sees_the_workspace_alone() {
     let world = tight("").await;
     let look = "echo \"here: $(pwd) $(echo $(ls))\"\n\
@@ -186,6 +207,31 @@ async fn a_step_that_is_asked_to_end_may_tidy_up() {
 
     assert_eq!(run["outcome"], "timed_out", "{run:#}");
     assert!(world.log(&run, "build").await.contains("\ntidied\n"));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_run_line_that_ignores_every_request_to_end_is_ended() {
+    let world = tight("timeout_seconds = 3").await;
+
+    let run =
+        build(&world, "trap 'echo not me' TERM INT HUP\nwhile true; do sleep 0.2 || true; done\n")
+            .await;
+
+    assert_eq!(run["outcome"], "timed_out", "{run:#}");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_run_line_that_is_asked_to_end_may_tidy_up() {
+    let world = tight("timeout_seconds = 6").await;
+
+    let run =
+        build(&world, "trap 'echo tidied; exit 0' TERM\nwhile true; do sleep 0.2; done\n").await;
+
+    assert_eq!(run["outcome"], "timed_out", "{run:#}");
+    let log = world.log(&run, "build").await;
+    assert!(log.contains("\ntidied\n"), "{log}");
     world.nothing_left().await;
 }
 

@@ -10,8 +10,8 @@ const IMPORTS: [(&str, &[&str]); 7] = [
     ("workflows", &[]),
     ("git", &[]),
     ("forge-bridge", &["workflows", "strata-git"]),
-    ("builder", &["workflows"]),
-    ("runner", &["workflows", "strata-git"]),
+    ("builder", &["workflows", "strata-git"]),
+    ("runner", &["workflows", "strata-git", "builder"]),
     ("cli", &["workflows", "strata-git", "forge-bridge", "builder", "runner"]),
     ("tests", &["workflows", "strata-git", "forge-bridge", "runner"]),
 ];

@@ -1,22 +1,12 @@
 //! Workflow files, good and hostile, read at exactly the commit that was pushed.
 
+use scenarios::own_workflow::PATH;
 use scenarios::world::World;
 use serde_json::Value;
 
-const PATH: &str = ".strata/workflows/own.yml";
-
 /// Pushes a repository with this workflow file of its own; the answer is that file's run.
 async fn run_of(world: &World, workflow: impl AsRef<[u8]>) -> Value {
-    // The release's default workflow would only be in the way.
-    world.write(
-        "workflows/layered-image.yml",
-        "name: idle\non:\n  push:\n    branches: [never]\n\
-        jobs:\n  build:\n    runs-on: docker\n    steps:\n      - uses: strata/checkout\n",
-    );
-    let httpd = world.repository("containers/httpd");
-    httpd.write(PATH, workflow);
-    httpd.commit("rawhide", "httpd: Import");
-    httpd.push(&["rawhide"]);
+    let _ = world.push_workflow(workflow);
     world.finished_run().await
 }
 
@@ -164,7 +154,11 @@ async fn path_filters_look_at_what_git_says_has_changed() {
         \x20   runs-on: docker\n    steps:\n      - uses: strata/checkout\n",
     );
     httpd.commit("rawhide", "httpd: Import");
-    httpd.push_silently(&["rawhide"]);
+    httpd.push(&["rawhide"]);
+    let _ = world.decided().await;
+    let runs = world.runs().await;
+    let cause = runs[0]["cause"].as_str().expect("a cause");
+    assert!(cause.contains("a new branch: every path counts as changed"), "{cause}");
     httpd.write("README", "words\n");
     httpd.commit("rawhide", "httpd: Write a README");
 

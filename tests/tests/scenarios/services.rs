@@ -1,0 +1,88 @@
+//! Services beside a job, in containers: reached by name, healthy before the first step, gone after.
+
+use scenarios::world::World;
+
+const WORKFLOW: &str = r#"name: own
+on: push
+jobs:
+  test:
+    runs-on: docker
+    container: {image: 'rawhide/base:latest', options: '--tmpfs /scratch --hostname tester'}
+    services:
+      redis:
+        image: rawhide/redis:7
+        env: {PASSWORD: '${{ secrets.PASSWORD }}'}
+        volumes: [/data]
+        ports: ['6379:6379']
+        command: sh -c 'exec redis-server --save "" --requirepass "$PASSWORD"'
+        options: >-
+          --health-cmd "redis-cli -a \"$PASSWORD\" ping | grep -q PONG" --health-interval 500ms
+          --health-timeout 2s --health-retries 40 --memory 256m --user 0:0
+    steps:
+      - env: {PASSWORD: '${{ secrets.PASSWORD }}'}
+        run: |
+          ask() { printf '%s\r\n' "AUTH $PASSWORD" "$@" QUIT | nc redis ${{ job.services.redis.ports['6379'] }}; }
+          ask 'SET color green' >/dev/null
+          ask 'GET color'
+          echo "on $(cat /proc/sys/kernel/hostname), $(mount | grep -c ' /scratch ') in memory"
+      - run: nc -w 2 1.1.1.1 80 </dev/null && echo reached || echo nothing beyond
+      - uses: strata/checkout
+"#;
+
+#[tokio::test]
+async fn a_job_talks_to_a_real_redis_that_was_healthy_before_its_first_step() {
+    let world = World::start().await;
+    world.registry.push_redis("rawhide/redis", "7").await;
+    let set = world.strata_reading(&["secret", "set", "PASSWORD"], "s3cret-of-redis");
+    assert!(set.status.success(), "{}", scenarios::world::text(&set));
+    let _ = world.push_workflow(WORKFLOW);
+
+    let run = world.finished_run().await;
+
+    let log = world.log(&run, "test").await;
+    assert_eq!(run["outcome"], "success", "{run:#}\n{log}");
+    for words in ["service `redis` runs", "green", "on tester, 1 in memory", "nothing beyond"] {
+        assert!(log.contains(words), "no `{words}` in {log}");
+    }
+    let (healthy, first) = (log.find("redis` runs"), log.find("green"));
+    assert!(healthy < first, "{log}");
+    let pins = run["jobs"][0]["pins"].to_string();
+    assert!(pins.contains("rawhide/redis:7"), "its image is pinned: {pins}");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_service_that_ends_or_asks_for_too_much_fails_its_job_in_words() {
+    let world = World::start().await;
+    let workflow = |service: &str| {
+        format!(
+            "name: own\non: push\njobs:\n  test:\n    runs-on: docker\n    \
+             container: rawhide/base:latest\n    services:\n      db: {service}\n    \
+             steps: [{{run: echo never}}]\n"
+        )
+    };
+    let httpd = world.push_workflow(workflow(
+        "{image: 'rawhide/base:latest', command: \"sh -c 'echo out of order; exit 3'\"}",
+    ));
+    let run = world.finished_run().await;
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    let log = world.log(&run, "test").await;
+    assert!(log.contains("service `db` ended with status 3"), "{log}");
+    assert!(log.contains("out of order") && !log.contains("\nnever"), "{log}");
+
+    for (service, words) in [
+        ("{image: 'rawhide/base:latest', options: --privileged}", "`--privileged` is not allowed"),
+        ("{image: 'rawhide/base:latest', volumes: ['/etc:/etc']}", "would mount something of the"),
+        ("{image: 'rawhide/none:latest'}", "service db of job test"),
+    ] {
+        let runs = world.runs().await.len();
+        httpd.write(scenarios::own_workflow::PATH, workflow(service));
+        httpd.commit("rawhide", "httpd: Ask for more");
+        httpd.push(&["rawhide"]);
+        let run = world.finished_runs(runs + 1).await.remove(0);
+        let told = run["statuses"][0]["description"].as_str().unwrap_or_default().to_owned();
+        let said = format!("{told} {} {}", run["message"], run["jobs"]);
+        assert!(said.contains(words), "no `{words}` in {run:#}");
+    }
+    world.nothing_left().await;
+}
