@@ -26,9 +26,14 @@ need_packages() {
     { tail -n 20 "$PARTS/apt.log" >&2; die "apt-get could not install$missing"; }
 }
 
+# Where this machine has its own packages from; nothing where apt does not know.
+own_mirror() {
+  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | sed -n 1p
+}
+
 need_rust() {
   command -v cargo >/dev/null 2>&1 || die "cargo is missing: install a Rust toolchain, see https://rustup.rs"
-  command -v cc >/dev/null 2>&1 || need_packages cc:gcc
+  command -v cc >/dev/null 2>&1 || need_packages cc:build-essential
 }
 
 engine_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -41,7 +46,7 @@ await() {
   limit=$1 name=$2; shift 2
   deadline=$(($(date +%s) + limit))
   until "$@"; do
-    $SUDO kill -0 "$(cat "$PARTS/$name.pid")" 2>/dev/null ||
+    is_ours "$name" ||
       { show_log "$name"; die "$name ended before it answered; its last words are above"; }
     [ "$(date +%s)" -lt "$deadline" ] ||
       { show_log "$name"; die "$name did not answer within $limit s; its last words are above"; }
@@ -54,6 +59,17 @@ start() {
   name=$1; shift
   setsid "$@" >"$PARTS/$name.log" 2>&1 </dev/null &
   echo $! >"$PARTS/$name.pid"
+  started_at $! >"$PARTS/$name.started"
+}
+
+# started_at PID: when a process began, in the kernel's ticks. With it a recorded number is told from
+# the same number of another process, as after a reboot.
+started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# is_ours NAME: whether the process that start() recorded still lives.
+is_ours() {
+  [ -s "$PARTS/$1.pid" ] && [ -s "$PARTS/$1.started" ] &&
+    [ "$(started_at "$(cat "$PARTS/$1.pid")")" = "$(cat "$PARTS/$1.started")" ]
 }
 
 # The engine that answers is used. Where none does, one of our own is started with all of its state in
@@ -64,7 +80,8 @@ start_engine() {
   use_own_engine
   if engine_answers; then return 0; fi
   say "Starting Docker Engine"
-  [ -s "$PARTS/engine.dir" ] || mktemp -d /tmp/strata-engine.XXXXXX >"$PARTS/engine.dir"
+  # It is gone after a reboot, and its name may be anybody's then.
+  [ -s "$PARTS/engine.dir" ] && [ -O "$(cat "$PARTS/engine.dir")" ] || mktemp -d /tmp/strata-engine.XXXXXX >"$PARTS/engine.dir"
   use_own_engine
   start dockerd $SUDO dockerd --host "$DOCKER_HOST" --data-root "$PARTS/docker" \
     --exec-root "${DOCKER_HOST#unix://}.exec" --pidfile "${DOCKER_HOST#unix://}.pid" --group "$(id -gn)"
@@ -105,19 +122,20 @@ answers() { curl -fsS -o /dev/null --max-time 2 "$1" 2>/dev/null; }
 
 # stop NAME: TERM, then KILL after 30 s; only a process that start() recorded.
 stop() {
-  [ -s "$PARTS/$1.pid" ] || return 0
-  pid=$(cat "$PARTS/$1.pid")
-  if $SUDO kill -TERM "$pid" 2>/dev/null; then
+  if is_ours "$1"; then
+    pid=$(cat "$PARTS/$1.pid")
+    $SUDO kill -TERM "$pid" 2>/dev/null || true
     for _ in $(seq 150); do
-      $SUDO kill -0 "$pid" 2>/dev/null || break
+      is_ours "$1" || break
       sleep 0.2
     done
-    $SUDO kill -KILL "$pid" 2>/dev/null || true
+    ! is_ours "$1" || $SUDO kill -KILL "$pid" 2>/dev/null || true
   fi
-  rm -f "$PARTS/$1.pid"
+  rm -f "$PARTS/$1.pid" "$PARTS/$1.started"
 }
 
 stop_parts() {
+  stop pagure
   stop registry
   stop dockerd
   [ -s "$PARTS/engine.dir" ] || return 0
