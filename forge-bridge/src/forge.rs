@@ -12,6 +12,7 @@ mod found;
 mod github;
 mod gitlab;
 mod hooks;
+mod identity;
 mod note;
 mod notes;
 mod pagure;

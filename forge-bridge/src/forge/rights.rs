@@ -26,12 +26,6 @@ pub(crate) enum Right {
 }
 
 #[derive(Deserialize)]
-struct User {
-    #[serde(alias = "login", alias = "username", alias = "slug")]
-    name: String,
-}
-
-#[derive(Deserialize)]
 struct AppShown {
     #[serde(default)]
     permissions: AppPermissions,
@@ -45,8 +39,8 @@ struct AppPermissions {
 
 #[derive(Deserialize)]
 struct ForgejoShown {
-    #[serde(default)]
-    permissions: ForgejoPermissions,
+    // `null` for who is nobody to the repository.
+    permissions: Option<ForgejoPermissions>,
 }
 
 #[derive(Default, Deserialize)]
@@ -57,10 +51,11 @@ struct ForgejoPermissions {
 
 #[derive(Deserialize)]
 struct GitlabShown {
-    permissions: GitlabPermissions,
+    // Not told to who is no member, and not by the short form.
+    permissions: Option<GitlabPermissions>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct GitlabPermissions {
     project_access: Option<GitlabAccess>,
     group_access: Option<GitlabAccess>,
@@ -72,24 +67,6 @@ struct GitlabAccess {
 }
 
 impl Forge {
-    /// Whose the token is; `None` on plain git, which has no API.
-    pub(crate) async fn whoami(&self) -> Result<Option<String>, ForgeError> {
-        let (api, call) = match self {
-            Self::Github(github) if github.api.app().is_some() => {
-                (&github.api, Call::get(Deed::Identity, "/app".to_owned()).of_app())
-            }
-            Self::Github(github) => (&github.api, Call::get(Deed::Identity, "/user".to_owned())),
-            Self::Forgejo(forgejo) => (&forgejo.api, Call::get(Deed::Identity, "/user".to_owned())),
-            Self::Gitlab(gitlab) => (&gitlab.api, Call::get(Deed::Identity, "/user".to_owned())),
-            Self::Pagure(pagure) => {
-                (&pagure.api, Call::post(Deed::Identity, "/-/whoami".to_owned()))
-            }
-            Self::Git(_) => return Ok(None),
-        };
-        let user: User = api.read(call).await?;
-        Ok(Some(user.name))
-    }
-
     /// Whether the token may set statuses of a repository.
     pub(crate) async fn may_set_statuses(
         &self,
@@ -167,7 +144,7 @@ async fn of_github(api: &Api, repository: &RepositoryName) -> Result<Right, Forg
 async fn of_forgejo(api: &Api, repository: &RepositoryName) -> Result<Right, ForgeError> {
     let call = Call::get(Deed::Repositories, format!("/repos/{repository}")).of(repository);
     let shown: ForgejoShown = api.read(call).await?;
-    Ok(if shown.permissions.push {
+    Ok(if shown.permissions.unwrap_or_default().push {
         Right::Yes(format!("the token's user may write to {repository}"))
     } else {
         Right::No(format!(
@@ -180,7 +157,7 @@ async fn of_forgejo(api: &Api, repository: &RepositoryName) -> Result<Right, For
 async fn of_gitlab(api: &Api, repository: &RepositoryName) -> Result<Right, ForgeError> {
     let call = Call::get(Deed::Repositories, gitlab::project(repository)).of(repository);
     let shown: GitlabShown = api.read(call).await?;
-    let GitlabPermissions { project_access, group_access } = shown.permissions;
+    let GitlabPermissions { project_access, group_access } = shown.permissions.unwrap_or_default();
     let levels = [project_access, group_access];
     let level = levels.iter().flatten().map(|access| access.access_level).max().unwrap_or(0);
     Ok(if level >= DEVELOPER {
