@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, Push, RefDeleted};
 use crate::names::{CommitId, RefName, RepositoryName};
 
-/// A branch as the last sweep left it.
+pub mod pulls;
+
+/// A branch, or an open pull request, as the last sweep left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// Its head; `None` when it was not there.
@@ -78,9 +80,16 @@ pub fn compare(look: &Look<'_>) -> Found {
         look.known.keys().chain(look.told.keys()).chain(look.heads.keys()).collect();
     let mut found = Found::default();
     for name in names {
-        let branch = Branch::of(look, name);
-        let (known, event) = branch.judged(look, name);
-        found.events.extend(event);
+        let told = look.told.get(name).map(Vec::as_slice).unwrap_or_default();
+        let branch = Side::of(look.heads.get(name), look.known.get(name), told, look.is_first);
+        let known = match branch.judged(look.now, look.settle) {
+            Judged::Told => branch.settled(),
+            Judged::Waits(since) => branch.waiting(since),
+            Judged::Missed => {
+                found.events.extend(branch.event(look.repository, name));
+                branch.settled()
+            }
+        };
         if known.head.is_some() || known.missed.is_some() {
             found.known.insert(name.clone(), known);
         }
@@ -88,8 +97,8 @@ pub fn compare(look: &Look<'_>) -> Found {
     found
 }
 
-/// One branch, from all sides.
-struct Branch<'a> {
+/// One branch or pull request, from all sides.
+struct Side<'a> {
     now: Option<&'a CommitId>,
     /// What it should be after all that was told.
     expected: Option<&'a CommitId>,
@@ -97,11 +106,24 @@ struct Branch<'a> {
     missed: Option<&'a Missed>,
 }
 
-impl<'a> Branch<'a> {
-    fn of(look: &'a Look<'_>, name: &RefName) -> Self {
-        let known = look.known.get(name);
-        let told = look.told.get(name).map(Vec::as_slice).unwrap_or_default();
-        let now = look.heads.get(name);
+/// What a look does with a branch or a pull request.
+enum Judged {
+    /// All is told.
+    Told,
+    /// It may be told yet; the change was seen first then.
+    Waits(DateTime<Utc>),
+    /// Nobody told of it.
+    Missed,
+}
+
+impl<'a> Side<'a> {
+    /// `is_first` is that of [`Look`].
+    fn of(
+        now: Option<&'a CommitId>,
+        known: Option<&'a Known>,
+        told: &'a [Option<CommitId>],
+        is_first: bool,
+    ) -> Self {
         let left = known.and_then(|known| known.head.as_ref());
         let expected = match told.last() {
             Some(last) => last.as_ref(),
@@ -109,23 +131,27 @@ impl<'a> Branch<'a> {
         };
         // Deliveries may come out of order, so that the newest one need not name the newest head.
         let is_in = told.iter().any(|head| head.as_ref() == now);
-        let is_no_news = look.is_first && told.is_empty();
+        let is_no_news = is_first && told.is_empty();
         let is_told = expected == now || is_in || is_no_news;
         Self { now, expected, is_told, missed: known.and_then(|known| known.missed.as_ref()) }
     }
 
-    fn judged(&self, look: &Look<'_>, name: &RefName) -> (Known, Option<Event>) {
-        let settled = Known { head: self.now.cloned(), missed: None };
+    fn judged(&self, now: DateTime<Utc>, settle: TimeDelta) -> Judged {
         if self.is_told {
-            return (settled, None);
+            return Judged::Told;
         }
         let before = self.missed.filter(|missed| missed.head.as_ref() == self.now);
-        let since = before.map_or(look.now, |missed| missed.since);
-        if look.now - since < look.settle {
-            let missed = Some(Missed { head: self.now.cloned(), since });
-            return (Known { head: self.expected.cloned(), missed }, None);
-        }
-        (settled, self.event(look.repository, name))
+        let since = before.map_or(now, |missed| missed.since);
+        if now - since < settle { Judged::Waits(since) } else { Judged::Missed }
+    }
+
+    fn settled(&self) -> Known {
+        Known { head: self.now.cloned(), missed: None }
+    }
+
+    fn waiting(&self, since: DateTime<Utc>) -> Known {
+        let missed = Some(Missed { head: self.now.cloned(), since });
+        Known { head: self.expected.cloned(), missed }
     }
 
     fn event(&self, repository: &RepositoryName, ref_name: &RefName) -> Option<Event> {

@@ -1,0 +1,99 @@
+//! What a look at a repository's open pull requests says that no delivery said.
+//!
+//! A pull request is to its list what a branch is to the list of branches: it has a head while it
+//! is open, and none when it is over. That it is over says nothing of how, so that its forge is
+//! asked for each one whose end nobody told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Judged, Known, Missed, Side};
+use crate::names::CommitId;
+
+/// What the events since the last look say of a pull request, oldest first: its new head each
+/// time, `None` for its end.
+pub type Told = BTreeMap<u64, Vec<Option<CommitId>>>;
+
+/// A look at the open pull requests of a repository.
+#[derive(Debug, Clone)]
+pub struct Look<'a> {
+    /// Pull requests as the last look left them.
+    pub known: &'a BTreeMap<u64, Known>,
+    /// What was told since; of the first look, ever.
+    pub told: &'a Told,
+    /// Heads of those that are open.
+    pub listed: &'a BTreeMap<u64, CommitId>,
+    /// Whether the list has all of them; of a cut one, what is not in it is as it was told.
+    pub is_whole: bool,
+    /// Whether nobody looked here before: those that nobody spoke of are then no news.
+    pub is_first: bool,
+    /// When they were listed.
+    pub now: DateTime<Utc>,
+    /// How long a change may be untold before it counts as missed.
+    pub settle: TimeDelta,
+}
+
+/// What a look gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Pull requests as this look leaves them, as far as they are open or wait.
+    pub known: BTreeMap<u64, Known>,
+    /// Those with a head that no forge delivered, and whether they were known to be open.
+    pub heads: BTreeMap<u64, bool>,
+    /// Those whose end no forge delivered, each as it has to stay known until its forge has said
+    /// how it ended.
+    pub ends: BTreeMap<u64, Known>,
+}
+
+impl Found {
+    /// Whether a change waits to be told or to count as missed.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.known.values().any(|known| known.missed.is_some())
+    }
+}
+
+/// Compares.
+#[must_use]
+pub fn compare(look: &Look<'_>) -> Found {
+    let numbers: BTreeSet<u64> =
+        look.known.keys().chain(look.told.keys()).chain(look.listed.keys()).copied().collect();
+    let mut found = Found::default();
+    for number in numbers {
+        let told = look.told.get(&number).map(Vec::as_slice).unwrap_or_default();
+        // The newest is what we go by, also when it came out of order: then it has to be made good.
+        let told = &told[told.len().saturating_sub(1)..];
+        let known = look.known.get(&number);
+        let mut pull = Side::of(look.listed.get(&number), known, told, look.is_first);
+        if pull.now.is_none() && !look.is_whole {
+            pull = Side { now: pull.expected, is_told: true, ..pull };
+        }
+        let left = found.judge(number, &pull, look);
+        if left.head.is_some() || left.missed.is_some() {
+            found.known.insert(number, left);
+        }
+    }
+    found
+}
+
+impl Found {
+    fn judge(&mut self, number: u64, pull: &Side<'_>, look: &Look<'_>) -> Known {
+        match (pull.judged(look.now, look.settle), pull.now) {
+            (Judged::Told, _) => return pull.settled(),
+            (Judged::Waits(since), _) => return pull.waiting(since),
+            (Judged::Missed, Some(_)) => {
+                self.heads.insert(number, pull.expected.is_some());
+            }
+            (Judged::Missed, None) => {
+                let since = pull.missed.map_or(look.now, |missed| missed.since);
+                let missed = Some(Missed { head: None, since });
+                self.ends.insert(number, Known { head: pull.expected.cloned(), missed });
+            }
+        }
+        pull.settled()
+    }
+}
+
+#[cfg(test)]
+mod tests;
