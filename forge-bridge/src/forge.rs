@@ -17,6 +17,7 @@ mod note;
 mod notes;
 mod pagure;
 mod program;
+mod pulls;
 mod quiet;
 mod redelivery;
 mod request;
@@ -36,6 +37,7 @@ use request::Api;
 
 pub(crate) use found::Found;
 pub(crate) use hooks::Hook;
+pub(crate) use pulls::PullList;
 pub(crate) use rights::Right;
 
 /// A commit status as it is posted.

@@ -1,7 +1,7 @@
 //! Looks for what no forge delivered.
 //!
-//! The branches of each watched repository are listed now and then and compared with what was
-//! told of them. What was missed becomes a delivery of our own making, and goes the way of all
+//! The branches and the open pull requests of each watched repository are listed now and then and
+//! compared with what was told of them. What was missed becomes a delivery of our own making, and goes the way of all
 //! deliveries: its event has the identity that the forge's own would have, so that one which
 //! comes late after all changes nothing.
 
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
+use workflows::event::Event;
 use workflows::release::release_of;
 use workflows::sweep::{Look, compare, next_sweep};
 
@@ -26,6 +27,7 @@ use crate::vault::Vault;
 use crate::wakes::Wakes;
 
 mod discovery;
+mod pulls;
 
 /// Repositories of one turn.
 const BATCH: u32 = 64;
@@ -101,13 +103,7 @@ impl Sweeper {
             now,
             settle: self.config.sweep.settle(),
         });
-        for event in &found.events {
-            tracing::warn!(
-                forge.name = swept.forge, repo.name = %swept.repository, event.kind = event.kind(),
-                "sweeper: nobody delivered a {} of {}", event.kind(), swept.repository
-            );
-            crate::metrics::missed();
-        }
+        tell_missed(swept, &found.events);
         let due_at = if found.waits() {
             now + self.config.sweep.settle()
         } else {
@@ -118,6 +114,7 @@ impl Sweeper {
         if !found.events.is_empty() {
             self.wakes.decoder.notify_one();
         }
+        self.look_at_pulls(swept, now).await?;
         self.identify(swept, now).await?;
         self.redeliver(swept, now).await
     }
@@ -170,6 +167,17 @@ impl Sweeper {
             }
         }
         self.store.record_redelivery(swept, now).await
+    }
+}
+
+/// What no forge delivered is a fault somewhere, of which an operator should hear.
+fn tell_missed(swept: &WatchedRepository, events: &[Event]) {
+    for event in events {
+        tracing::warn!(
+            forge.name = swept.forge, repo.name = %swept.repository, event.kind = event.kind(),
+            "sweeper: nobody delivered a {} of {}", event.kind(), swept.repository
+        );
+        crate::metrics::missed();
     }
 }
 

@@ -15,6 +15,7 @@ mod gitlab;
 mod heading;
 pub mod inbox;
 pub(crate) mod keys;
+pub(crate) mod listed;
 mod pagure;
 mod plain_git;
 mod pull_request;

@@ -31,6 +31,8 @@ pub(super) enum Deed {
     Permission,
     /// Listing repositories.
     Repositories,
+    /// Listing pull requests.
+    Pulls,
     /// Reading or making webhooks, and their deliveries.
     Webhooks,
     /// Reading the key that webhooks are signed with.
@@ -48,6 +50,7 @@ impl Deed {
             Self::Comment => "comment",
             Self::Permission => "ask who may write",
             Self::Repositories => "list repositories",
+            Self::Pulls => "list pull requests",
             Self::Webhooks => "see webhooks",
             Self::WebhookKey => "read the webhook key",
             Self::Identity => "say whose it is",
@@ -62,6 +65,7 @@ impl Deed {
             Self::Comment => "give it the right to write issues and pull requests",
             Self::Permission => "give it the right to read members",
             Self::Repositories => "give it the right to read repositories",
+            Self::Pulls => "give it the right to read pull requests",
             Self::Webhooks => "give it the right to administer webhooks",
             Self::WebhookKey => "make its user a member of the project; `ticket` is enough",
             Self::Identity => "give it the right to read its own user",
@@ -205,7 +209,8 @@ mod tests {
         let repository = RepositoryName::parse("containers/httpd").unwrap();
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Answer { status, headers: map, body: body.to_owned().into() };
+        let body = body.to_owned().into();
+        let answer = Answer { status, headers: map, body, is_cut: false };
         judge(&answer, Deed::Status, Some(&repository), now)
     }
 

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use chrono::Utc;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -29,6 +29,8 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// Cut at the bound, or where it broke off.
     pub(super) body: Bytes,
+    /// Whether it was cut at the bound.
+    pub(super) is_cut: bool,
 }
 
 /// Who asks.
@@ -59,6 +61,9 @@ pub(super) struct Call<'a> {
     body: Option<(&'static str, Vec<u8>)>,
     as_app: bool,
     owner: Option<String>,
+    /// The version of the answer that is here already.
+    known: Option<String>,
+    max_bytes: usize,
 }
 
 impl<'a> Call<'a> {
@@ -73,8 +78,10 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn new(method: Method, deed: Deed, path: String) -> Self {
-        let (query, repository, body, owner) = (Vec::new(), None, None, None);
-        Self { deed, repository, method, path, query, body, as_app: false, owner }
+        let (query, repository, body, owner, known) = (Vec::new(), None, None, None, None);
+        let max_bytes = MAX_ANSWER_BYTES;
+        let as_app = false;
+        Self { deed, repository, method, path, query, body, as_app, owner, known, max_bytes }
     }
 
     /// The repository that it is about, which errors name and whose installation asks.
@@ -102,6 +109,18 @@ impl<'a> Call<'a> {
     /// Asks as the App itself, and not as its installation.
     pub(super) fn of_app(mut self) -> Self {
         self.as_app = true;
+        self
+    }
+
+    /// Asks for what is new since the answer that had this `ETag`; "not modified" is no refusal.
+    pub(super) fn unless(mut self, known: Option<&str>) -> Self {
+        self.known = known.map(ToOwned::to_owned);
+        self
+    }
+
+    /// Reads a longer answer than others are.
+    pub(super) fn at_most(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
         self
     }
 
@@ -174,7 +193,19 @@ impl Api {
         if let Some((content_type, body)) = call.body {
             request = request.header(CONTENT_TYPE, content_type).body(body);
         }
-        read(request).await
+        if let Some(known) = &call.known {
+            request = request.header(IF_NONE_MATCH, known);
+        }
+        read(request, call.max_bytes).await
+    }
+
+    /// Refuses what is no good answer.
+    pub(super) fn need_good(
+        answer: &Answer,
+        deed: Deed,
+        repository: &RepositoryName,
+    ) -> Result<(), ForgeError> {
+        judge(answer, deed, Some(repository), Utc::now())
     }
 
     /// Sends a request whose answer must be a good one.
@@ -227,15 +258,17 @@ impl Asker {
 }
 
 /// A body that breaks off leaves the status code, which decides.
-async fn read(request: reqwest::RequestBuilder) -> Result<Answer, ForgeError> {
+async fn read(request: reqwest::RequestBuilder, max_bytes: usize) -> Result<Answer, ForgeError> {
     let mut response = request.send().await.map_err(|error| unsent(&error))?;
     let mut body = BytesMut::new();
+    let mut is_cut = false;
     while let Ok(Some(chunk)) = response.chunk().await {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+        is_cut = body.len() + chunk.len() > max_bytes;
+        if is_cut {
             break;
         }
         body.extend_from_slice(&chunk);
     }
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    Ok(Answer { status, headers, body: body.freeze() })
+    Ok(Answer { status, headers, body: body.freeze(), is_cut })
 }

@@ -1,5 +1,6 @@
 //! Repositories that are watched, and what sweeps left of their branches.
 
+pub(crate) mod pulls;
 mod rename;
 
 use std::collections::BTreeMap;
@@ -104,7 +105,7 @@ impl Store {
         row.as_ref().map(|row| parsed(row, "repository")).transpose()
     }
 
-    /// All branches of a repository that nobody has looked at yet are news.
+    /// All branches and pull requests of a repository that nobody has looked at yet are news.
     pub(crate) async fn welcome_repository(
         &self,
         forge: &str,
@@ -112,7 +113,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE watched_repositories SET swept_at = 0
+            "UPDATE watched_repositories SET swept_at = 0, pulls_swept_at = 0
              WHERE forge = ? AND repository = ? AND swept_at IS NULL",
         )
         .bind(forge)

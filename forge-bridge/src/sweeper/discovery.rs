@@ -69,7 +69,7 @@ impl Sweeper {
     }
 
     /// The client of a forge that has not asked for a pause.
-    fn may_ask(&self, forge: &str, now: DateTime<Utc>) -> Option<&Forge> {
+    pub(super) fn may_ask(&self, forge: &str, now: DateTime<Utc>) -> Option<&Forge> {
         self.forges.get(forge).filter(|client| client.quiet_until(now).is_none())
     }
 

@@ -73,6 +73,16 @@ impl Undecoded {
     }
 }
 
+impl Undecoded {
+    /// For a log.
+    pub(super) fn in_words(self) -> String {
+        match self {
+            Self::Json(error) => error.to_string(),
+            Self::Meaningless(_, why) => why,
+        }
+    }
+}
+
 impl From<serde_json::Error> for Undecoded {
     fn from(error: serde_json::Error) -> Self {
         Self::Json(error)

@@ -2,7 +2,9 @@
 //!
 //! What they are is read from `object_kind`, which a signature covers and the event header not.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed};
 use workflows::names::{CommitId, NameError, RefName, RepositoryName};
 
@@ -120,7 +122,7 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
                 repository,
                 number: attributes.iid,
                 merged: action == "merge",
-                moment: moment(attributes.updated_at),
+                moment: ending_moment(attributes.updated_at),
                 actor: merge.user.and_then(|user| actor(user.username)),
             }));
         }
@@ -135,7 +137,6 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
     };
     let refuse = Undecoded::name_in(&repository);
     let head_repository = attributes.source.map(|source| source.name()).transpose();
-    let head_ref = format!("refs/merge-requests/{}/head", attributes.iid);
     let is_author = |user: &User| user.id.is_some() && user.id == attributes.author_id;
     Ok(Event::PullRequest(PullRequest {
         number: attributes.iid,
@@ -146,12 +147,88 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
             .short()
             .to_owned(),
         head_repository: head_repository.map_err(&refuse)?,
-        head_ref: Some(RefName::parse(&head_ref).map_err(&refuse)?),
+        head_ref: Some(head_ref(attributes.iid).map_err(&refuse)?),
         base_ref: RefName::branch(&attributes.target_branch).map_err(&refuse)?,
         base: None,
         author: merge.user.filter(is_author).and_then(|user| actor(user.username)),
         repository,
     }))
+}
+
+/// Where the target project keeps the head.
+fn head_ref(iid: u64) -> Result<RefName, NameError> {
+    RefName::parse(&format!("refs/merge-requests/{iid}/head"))
+}
+
+/// A row of the API's list: it names projects by number only.
+#[derive(Deserialize)]
+struct Row {
+    iid: u64,
+    // `null` while GitLab prepares it, and for one without commits.
+    sha: Option<String>,
+    source_branch: String,
+    target_branch: String,
+    source_project_id: Option<u64>,
+    target_project_id: u64,
+    author: Option<User>,
+}
+
+/// An open merge request of the API's list, and the number of the project that its source is in
+/// when that is another one; `None` for one without commits.
+pub(super) fn listed(
+    repository: &RepositoryName,
+    row: &Value,
+) -> Result<Option<(PullRequest, Option<u64>)>, Undecoded> {
+    let row = Row::deserialize(row)?;
+    let refuse = Undecoded::name_in(repository);
+    let Some(sha) = row.sha else { return Ok(None) };
+    let is_inside = row.source_project_id == Some(row.target_project_id);
+    let pull = PullRequest {
+        repository: repository.clone(),
+        number: row.iid,
+        action: PullRequestAction::Opened,
+        head: CommitId::parse(&sha).map_err(&refuse)?,
+        head_branch: RefName::branch(&row.source_branch).map_err(&refuse)?.short().to_owned(),
+        head_repository: is_inside.then(|| repository.clone()),
+        head_ref: Some(head_ref(row.iid).map_err(&refuse)?),
+        base_ref: RefName::branch(&row.target_branch).map_err(&refuse)?,
+        base: None,
+        author: row.author.and_then(|user| actor(user.username)),
+    };
+    Ok(Some((pull, row.source_project_id.filter(|_| !is_inside))))
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    state: String,
+    updated_at: Option<String>,
+}
+
+/// The end of a merge request that the API shows; `None` while it is open, or being merged.
+pub(super) fn ended(
+    repository: &RepositoryName,
+    number: u64,
+    shown: &Value,
+) -> Result<Option<PullRequestClosed>, Undecoded> {
+    let Shown { state, updated_at } = Shown::deserialize(shown)?;
+    Ok(matches!(state.as_str(), "closed" | "merged").then(|| PullRequestClosed {
+        repository: repository.clone(),
+        number,
+        merged: state == "merged",
+        moment: ending_moment(updated_at),
+        actor: None,
+    }))
+}
+
+/// A time as both deliveries (`2026-01-02 03:04:05 UTC`) and the API (`2026-01-02T03:04:05.678Z`)
+/// are made to say it, to the second.
+fn ending_moment(text: Option<String>) -> String {
+    let iso = text.as_deref().map(|text| text.trim_end_matches(" UTC").replacen(' ', "T", 1));
+    let iso = iso.map(|text| if text.ends_with('Z') { text } else { format!("{text}Z") });
+    match iso.and_then(|text| text.parse::<DateTime<Utc>>().ok()) {
+        Some(at) => at.timestamp().to_string(),
+        None => moment(text),
+    }
 }
 
 #[cfg(test)]

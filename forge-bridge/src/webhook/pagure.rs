@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use workflows::event::{
     Event, PullRequest, PullRequestAction, PullRequestClosed, RefCreated, RefDeleted,
 };
@@ -234,6 +235,33 @@ fn pull_request(
 ) -> Result<Event, Undecoded> {
     let topic: PullTopic = message(body)?;
     with_head(project, action, topic.pullrequest)
+}
+
+/// An open pull request of the API's list, whose rows are as in deliveries; `None` for one that
+/// cannot be built.
+pub(super) fn listed(
+    project: &RepositoryName,
+    row: &Value,
+) -> Result<Option<PullRequest>, Undecoded> {
+    match with_head(project.clone(), PullRequestAction::Opened, Pull::deserialize(row)?)? {
+        Event::PullRequest(pull) => Ok(Some(pull)),
+        _ => Ok(None),
+    }
+}
+
+/// The end of a pull request that the API shows; `None` while it is open.
+pub(super) fn ended(
+    project: &RepositoryName,
+    shown: &Value,
+) -> Result<Option<PullRequestClosed>, Undecoded> {
+    let pull = Pull::deserialize(shown)?;
+    Ok((pull.status != "Open").then(|| PullRequestClosed {
+        repository: project.clone(),
+        number: pull.id,
+        merged: pull.status == "Merged",
+        moment: moment(pull.closed_at),
+        actor: None,
+    }))
 }
 
 fn with_head(

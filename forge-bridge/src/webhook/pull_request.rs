@@ -1,6 +1,7 @@
 //! Pull requests, which GitHub, Forgejo and Gitea write almost alike.
 
 use serde::Deserialize;
+use serde_json::Value;
 use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed};
 use workflows::names::{CommitId, RefName, RepositoryName};
 
@@ -40,6 +41,22 @@ struct Body {
     pull_request: Details,
 }
 
+/// A row of the API's list, which has what a delivery has in `pull_request`.
+#[derive(Deserialize)]
+struct Row {
+    number: u64,
+    #[serde(flatten)]
+    details: Details,
+}
+
+/// One pull request as the API shows it, as far as its end is concerned.
+#[derive(Deserialize)]
+struct Shown {
+    state: String,
+    #[serde(flatten)]
+    ending: Ending,
+}
+
 #[derive(Deserialize)]
 struct Details {
     head: Side,
@@ -75,8 +92,30 @@ pub(super) fn decode(body: &[u8], synchronized: &str) -> Result<Event, Undecoded
             return Ok(Event::ignored(Some(repository), reason));
         }
     };
-    let body: Body = serde_json::from_slice(body)?;
-    with_head(repository, action, body)
+    let Body { number, pull_request } = serde_json::from_slice(body)?;
+    with_head(repository, action, number, pull_request).map(Event::PullRequest)
+}
+
+/// An open pull request of the API's list.
+pub(super) fn listed(repository: &RepositoryName, row: &Value) -> Result<PullRequest, Undecoded> {
+    let Row { number, details } = Row::deserialize(row)?;
+    with_head(repository.clone(), PullRequestAction::Opened, number, details)
+}
+
+/// The end of a pull request that the API shows; `None` while it is open.
+pub(super) fn ended(
+    repository: &RepositoryName,
+    number: u64,
+    shown: &Value,
+) -> Result<Option<PullRequestClosed>, Undecoded> {
+    let Shown { state, ending } = Shown::deserialize(shown)?;
+    Ok((state != "open").then(|| PullRequestClosed {
+        repository: repository.clone(),
+        number,
+        merged: ending.merged,
+        moment: moment(ending.closed_at),
+        actor: None,
+    }))
 }
 
 fn closed(repository: RepositoryName, body: Closed) -> Result<Event, Undecoded> {
@@ -92,10 +131,11 @@ fn closed(repository: RepositoryName, body: Closed) -> Result<Event, Undecoded> 
 fn with_head(
     repository: RepositoryName,
     action: PullRequestAction,
-    body: Body,
-) -> Result<Event, Undecoded> {
+    number: u64,
+    details: Details,
+) -> Result<PullRequest, Undecoded> {
     let refuse = Undecoded::name_in(&repository);
-    let Details { head, base, user } = body.pull_request;
+    let Details { head, base, user } = details;
     let head_commit = CommitId::parse(&head.sha).map_err(&refuse)?;
     let base_ref = RefName::branch(&base.ref_name).map_err(&refuse)?;
     let base_commit = match base.sha.as_str() {
@@ -117,8 +157,8 @@ fn with_head(
         Some(repo) if !without_source => Some(repo.name().map_err(&refuse)?),
         _ => None,
     };
-    Ok(Event::PullRequest(PullRequest {
-        number: body.number,
+    Ok(PullRequest {
+        number,
         action,
         head: head_commit,
         head_branch,
@@ -128,5 +168,5 @@ fn with_head(
         base: base_commit,
         author: user.and_then(Account::shown_name),
         repository,
-    }))
+    })
 }

@@ -21,6 +21,7 @@ const MOVES: &[&str] = &[
     "UPDATE OR IGNORE schedules SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE image_nodes SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE rebuild_controls SET repository = $3 WHERE forge = $1 AND repository = $2",
+    "UPDATE OR IGNORE watched_pulls SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE watched_branches SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE pull_requests SET repository = $3, pull = json_set(pull, '$.repository', $3,
      '$.head_repository', CASE pull ->> 'head_repository' WHEN $2 THEN $3
@@ -31,6 +32,7 @@ const MOVES: &[&str] = &[
     "DELETE FROM schedules WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM image_nodes WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM rebuild_controls WHERE forge = $1 AND repository = $2 AND $3 <> $2",
+    "DELETE FROM watched_pulls WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM watched_branches WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM pull_requests WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM approvals WHERE forge = $1 AND repository = $2 AND $3 <> $2",
@@ -113,9 +115,9 @@ async fn inherit(
     new: &RepositoryName,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE watched_repositories SET (swept_at, events_up_to) =
-             (SELECT o.swept_at, o.events_up_to FROM watched_repositories AS o
-              WHERE o.forge = $1 AND o.repository = $2)
+        "UPDATE watched_repositories SET (swept_at, events_up_to, pulls_swept_at, pulls_up_to) =
+             (SELECT o.swept_at, o.events_up_to, o.pulls_swept_at, o.pulls_up_to FROM watched_repositories AS o
+              WHERE o.forge = $1 AND o.repository = $2), pulls_etag = NULL
          WHERE forge = $1 AND repository = $3 AND swept_at IS NULL",
     )
     .bind(forge)

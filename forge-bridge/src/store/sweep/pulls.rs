@@ -1,0 +1,219 @@
+//! What looks at the open pull requests of a repository left.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+use workflows::event::{Event, PullRequestAction};
+use workflows::names::{CommitId, RepositoryName};
+use workflows::sweep::Known;
+use workflows::sweep::pulls::Told;
+
+use super::{MAX_TOLD, WatchedRepository, make_up};
+use crate::store::row::{column, json, parsed_option, to_json};
+use crate::store::{Store, StoreError, seconds};
+
+/// What a look compares the open pull requests with.
+#[derive(Debug)]
+pub(crate) struct RememberedPulls {
+    pub(crate) known: BTreeMap<u64, Known>,
+    pub(crate) told: Told,
+    pub(crate) is_first: bool,
+    /// The newest event in `told`.
+    pub(crate) events_up_to: i64,
+}
+
+/// What a look leaves.
+#[derive(Debug)]
+pub(crate) struct PullsLook {
+    pub(crate) known: BTreeMap<u64, Known>,
+    /// What no forge delivered.
+    pub(crate) events: Vec<Event>,
+    pub(crate) events_up_to: i64,
+    pub(crate) etag: Option<String>,
+    /// When to look again at the latest.
+    pub(crate) due_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// What the forge called the list of a repository's open pull requests that is remembered.
+    pub(crate) async fn pulls_etag(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<Option<String>, StoreError> {
+        let found = sqlx::query_scalar::<_, Option<String>>(
+            "SELECT pulls_etag FROM watched_repositories WHERE forge = ? AND repository = ?",
+        )
+        .bind(forge)
+        .bind(repository.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(found.flatten())
+    }
+
+    /// What is known of a repository's open pull requests. To be read after they were listed.
+    pub(crate) async fn remembered_pulls(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<RememberedPulls, StoreError> {
+        let mut tx = self.reader.begin().await?;
+        let row = sqlx::query(
+            "SELECT pulls_swept_at, pulls_up_to FROM watched_repositories
+             WHERE forge = ? AND repository = ?",
+        )
+        .bind(forge)
+        .bind(repository.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        let swept_at: Option<i64> = column(&row, "pulls_swept_at")?;
+        let since: i64 = column(&row, "pulls_up_to")?;
+        let known = known(&mut tx, forge, repository).await?;
+        let (told, events_up_to) = told(&mut tx, forge, repository, since).await?;
+        Ok(RememberedPulls { known, told, is_first: swept_at.is_none(), events_up_to })
+    }
+
+    /// Writes what a look found, with the deliveries that it makes up, in one transaction.
+    pub(crate) async fn record_pulls(
+        &self,
+        swept: &WatchedRepository,
+        look: PullsLook,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let (forge, repository) = (&swept.forge, swept.repository.as_str());
+        let rows = look.known.iter().map(|(number, known)| {
+            serde_json::json!({"number": number, "head": known.head, "missed": known.missed})
+        });
+        let rows = to_json(&rows.collect::<Vec<_>>())?;
+        sqlx::query("DELETE FROM watched_pulls WHERE forge = ? AND repository = ?")
+            .bind(forge)
+            .bind(repository)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO watched_pulls (forge, repository, number, head, missed)
+             SELECT $1, $2, value ->> 'number', value ->> 'head', value ->> 'missed'
+             FROM json_each($3)",
+        )
+        .bind(forge)
+        .bind(repository)
+        .bind(rows)
+        .execute(&mut *tx)
+        .await?;
+        for event in look.events {
+            let event = that_is_new(&mut tx, forge, event).await?;
+            make_up(&mut tx, forge, &event, now).await?;
+        }
+        sqlx::query(
+            "UPDATE watched_repositories SET pulls_swept_at = $3, pulls_up_to = $4,
+             pulls_etag = $5, pulls_reason = '', due_at = min(due_at, $6)
+             WHERE forge = $1 AND repository = $2",
+        )
+        .bind(forge)
+        .bind(repository)
+        .bind(seconds(now))
+        .bind(look.events_up_to)
+        .bind(look.etag)
+        .bind(seconds(look.due_at))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The open pull requests could not be listed; the branches were.
+    pub(crate) async fn record_unlisted_pulls(
+        &self,
+        swept: &WatchedRepository,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE watched_repositories SET pulls_reason = $3
+             WHERE forge = $1 AND repository = $2 AND pulls_reason <> $3",
+        )
+        .bind(&swept.forge)
+        .bind(swept.repository.as_str())
+        .bind(why)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// A head that was told before and is there again, as of a pull request that was closed and opened
+/// again, would be taken for what was told then.
+async fn that_is_new(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    mut event: Event,
+) -> Result<Event, StoreError> {
+    let was_told: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM events WHERE forge = ? AND identity = ?
+         AND state <> 'duplicate')",
+    )
+    .bind(forge)
+    .bind(event.identity())
+    .fetch_one(tx)
+    .await?;
+    if let Event::PullRequest(pull) = &mut event
+        && was_told
+    {
+        pull.action = PullRequestAction::Reopened;
+    }
+    Ok(event)
+}
+
+async fn known(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+) -> Result<BTreeMap<u64, Known>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT number, head, coalesce(missed, 'null') AS missed FROM watched_pulls
+         WHERE forge = ? AND repository = ?",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .fetch_all(tx)
+    .await?;
+    let read = |row| {
+        let known = Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? };
+        Ok((column::<i64>(row, "number")?.unsigned_abs(), known))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What events newer than `since` say of pull requests, and the number of the newest of them.
+async fn told(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+    since: i64,
+) -> Result<(Told, i64), StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM (
+             SELECT id, event ->> 'number' AS number,
+                    CASE kind WHEN 'pull_request' THEN event ->> 'head' END AS head FROM events
+             WHERE forge = ? AND repository = ? AND id > ?
+               AND kind IN ('pull_request', 'pull_request_closed') AND state <> 'duplicate'
+             ORDER BY id DESC LIMIT ?)
+         WHERE typeof(number) = 'integer' ORDER BY id",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .bind(since)
+    .bind(MAX_TOLD)
+    .fetch_all(tx)
+    .await?;
+    let (mut told, mut newest) = (Told::new(), since);
+    for row in &rows {
+        let number: i64 = column(row, "number")?;
+        told.entry(number.unsigned_abs())
+            .or_default()
+            .push(parsed_option::<CommitId>(row, "head")?);
+        newest = newest.max(column(row, "id")?);
+    }
+    Ok((told, newest))
+}

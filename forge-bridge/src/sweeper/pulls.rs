@@ -1,0 +1,190 @@
+//! Pull requests that no forge delivered, their newest heads, and their ends.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use workflows::event::{Event, PullRequestAction};
+use workflows::names::CommitId;
+use workflows::release::release_of;
+use workflows::sweep::pulls::{Found, Look, compare};
+use workflows::sweep::{Known, next_sweep};
+
+use super::{Sweeper, seed, tell_missed};
+use crate::forge::{Forge, ForgeError, PullList};
+use crate::store::StoreError;
+use crate::store::sweep::WatchedRepository;
+use crate::store::sweep::pulls::{PullsLook, RememberedPulls};
+use crate::webhook::listed::Listed;
+
+/// Most questions about single pull requests in one look; the others are asked the next time.
+const MAX_QUESTIONS: usize = 20;
+
+/// What is open, by number.
+struct Open {
+    heads: BTreeMap<u64, CommitId>,
+    /// As their forge lists them; empty when it says that nothing has changed.
+    rows: BTreeMap<u64, Listed>,
+    is_whole: bool,
+    etag: Option<String>,
+}
+
+impl Sweeper {
+    /// Looks at the pull requests of a repository whose branches have just been looked at. What
+    /// goes wrong at the forge is kept beside it; the next look is as soon as that of the branches.
+    pub(super) async fn look_at_pulls(
+        &self,
+        swept: &WatchedRepository,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let Some(client) = self.may_ask(&swept.forge, now) else { return Ok(()) };
+        let etag = self.store.pulls_etag(&swept.forge, &swept.repository).await?;
+        let list = match client.open_pulls(&swept.repository, etag.as_deref()).await {
+            Ok(Some(list)) => list,
+            Ok(None) => return Ok(()),
+            Err(error) => return self.without_pulls(swept, client, &error, now).await,
+        };
+        let remembered = self.store.remembered_pulls(&swept.forge, &swept.repository).await?;
+        let mut open = Open::of(list, etag, &remembered);
+        let mut found = compare(&Look {
+            known: &remembered.known,
+            told: &remembered.told,
+            listed: &open.heads,
+            is_whole: open.is_whole,
+            is_first: remembered.is_first,
+            now,
+            settle: self.config.sweep.settle(),
+        });
+        let mut events = self.heads(client, swept, &mut found, &mut open, now).await;
+        events.extend(self.ends(client, swept, &mut found, now).await);
+        tell_missed(swept, &events);
+        let is_news = !events.is_empty();
+        let (interval, settle) = (self.config.sweep.interval(), self.config.sweep.settle());
+        let waits = found.waits();
+        let look = PullsLook {
+            known: found.known,
+            events,
+            events_up_to: remembered.events_up_to,
+            // Whoever waits has to be seen once more in full.
+            etag: open.etag.filter(|_| !waits),
+            due_at: if waits { now + settle } else { next_sweep(now, interval, seed(swept)) },
+        };
+        self.store.record_pulls(swept, look, now).await?;
+        if is_news {
+            self.wakes.decoder.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn without_pulls(
+        &self,
+        swept: &WatchedRepository,
+        client: &Forge,
+        error: &ForgeError,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let _named = client.heard(error, now);
+        match error {
+            ForgeError::Retry { .. } => tracing::warn!(
+                forge.name = swept.forge, repo.name = %swept.repository,
+                "sweeper: cannot list the pull requests of {}: {error}", swept.repository
+            ),
+            // Switched off, or more than the token may see.
+            _ => tracing::debug!(
+                forge.name = swept.forge, repo.name = %swept.repository,
+                "sweeper: no pull requests of {}: {error}", swept.repository
+            ),
+        }
+        self.store.record_unlisted_pulls(swept, &error.to_string()).await
+    }
+
+    /// The events of heads that nobody told of, of pull requests into branches of releases.
+    async fn heads(
+        &self,
+        client: &Forge,
+        swept: &WatchedRepository,
+        found: &mut Found,
+        open: &mut Open,
+        now: DateTime<Utc>,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut questions = 0;
+        for (number, was_open) in std::mem::take(&mut found.heads) {
+            let Some(mut listed) = open.rows.remove(&number) else {
+                // The forge spared us the list: the next look has it, and finds the same.
+                open.etag = None;
+                found.known.remove(&number);
+                continue;
+            };
+            if release_of(&self.config.releases, &listed.pull.base_ref).is_err() {
+                continue;
+            }
+            questions += usize::from(listed.source.is_some());
+            let named = if questions > MAX_QUESTIONS {
+                Err(ForgeError::Denied { why: "others come first".to_owned() })
+            } else {
+                client.name_source(&mut listed).await
+            };
+            if let Err(error) = named {
+                let _named = client.heard(&error, now);
+                tracing::debug!(
+                    repo.name = %swept.repository,
+                    "sweeper: where pull request {number} comes from: {error}"
+                );
+            }
+            if was_open {
+                listed.pull.action = PullRequestAction::Synchronized;
+            }
+            events.push(Event::PullRequest(listed.pull));
+        }
+        events
+    }
+
+    /// The ends that nobody told of, as the forge says it of each; what it does not say now stays
+    /// known as open.
+    async fn ends(
+        &self,
+        client: &Forge,
+        swept: &WatchedRepository,
+        found: &mut Found,
+        now: DateTime<Utc>,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (asked, (number, left)) in std::mem::take(&mut found.ends).into_iter().enumerate() {
+            let may_ask = asked < MAX_QUESTIONS && client.quiet_until(now).is_none();
+            if !may_ask {
+                found.known.insert(number, left);
+                continue;
+            }
+            match client.end_of_pull(&swept.repository, number).await {
+                Ok(Some(closed)) => events.push(Event::PullRequestClosed(closed)),
+                // It was opened again since, or its row cannot be read.
+                Ok(None) => drop(found.known.insert(number, Known { missed: None, ..left })),
+                Err(error) => {
+                    let _named = client.heard(&error, now);
+                    tracing::debug!(
+                        repo.name = %swept.repository,
+                        "sweeper: how pull request {number} ended: {error}"
+                    );
+                    found.known.insert(number, left);
+                }
+            }
+        }
+        events
+    }
+}
+
+impl Open {
+    fn of(list: PullList, etag: Option<String>, remembered: &RememberedPulls) -> Self {
+        let PullList::Open(open) = list else {
+            let head = |(number, known): (&u64, &Known)| Some((*number, known.head.clone()?));
+            let heads = remembered.known.iter().filter_map(head).collect();
+            return Self { heads, rows: BTreeMap::new(), is_whole: true, etag };
+        };
+        // No forge has as many; a database counts to here.
+        let is_number = |listed: &Listed| i64::try_from(listed.pull.number).is_ok();
+        let rows = open.pulls.into_iter().filter(is_number);
+        let rows: BTreeMap<u64, Listed> = rows.map(|listed| (listed.pull.number, listed)).collect();
+        let heads = rows.iter().map(|(number, listed)| (*number, listed.pull.head.clone()));
+        Self { heads: heads.collect(), rows, is_whole: open.is_whole, etag: open.etag }
+    }
+}
