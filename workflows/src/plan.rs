@@ -10,6 +10,8 @@ mod later;
 mod matrix;
 mod named;
 mod place;
+mod refusing;
+mod rights;
 mod run;
 mod services;
 mod spec;
@@ -22,13 +24,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::diagnostic::{Diagnostic, Position, Report, quoted};
+use crate::diagnostic::{Diagnostic, Report, quoted};
 use crate::expression::{Budget, Context};
 use crate::facts::Facts;
 use crate::image::BuildMode;
 use crate::job::{ActionSource, ContainerOptions, Shell, StepTemplate};
 use crate::template::Template;
-use crate::workflow::{Container, Job, JobBody, Setting, StepsBody, Table, Text, Workflow};
+use crate::workflow::{
+    Container, Job, JobBody, Permissions, Setting, StepsBody, Table, Text, Workflow,
+};
 pub(crate) use composite::composite_steps;
 pub use expand::drafts_of_key;
 pub use matrix::{Combination, MAX_MATRIX_JOBS};
@@ -96,6 +100,10 @@ pub struct JobDraft {
     /// What its own container gets beyond the ordinary.
     #[serde(default)]
     pub container: ContainerOptions,
+    /// What the workflow lets it do; `None` when it says nothing, which leaves all that its
+    /// change may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
 }
 
 /// Something that is evaluated when more is known.
@@ -280,37 +288,6 @@ impl<'a> Drafting<'a> {
         Ok(plan)
     }
 
-    /// Refuses what no later moment would know either. A provisional draft is looked at again.
-    fn refuse_what_stays(&mut self, job: &JobDraft) {
-        let known_soon =
-            |later: &Later| job.is_provisional && named::is_known_when_ready(&later.waits_for);
-        for later in job.later.iter().filter(|later| !known_soon(later)) {
-            self.refuse_later(later);
-        }
-    }
-
-    fn refuse_later(&mut self, later: &Later) {
-        let (key, waits_for) = (&later.key, quoted(&later.waits_for));
-        let message = format!("{key} that waits for {waits_for}");
-        self.unsupported(later.template.at, &message);
-    }
-
-    fn unsupported(&mut self, at: Position, what: &str) {
-        self.report.error(at, format!("{what} is not supported yet"));
-    }
-
-    fn refuse_if(&mut self, at: Option<Position>, what: &str) {
-        if let Some(at) = at {
-            self.unsupported(at, what);
-        }
-    }
-
-    fn refuse_true(&mut self, setting: Option<&Setting<bool>>, what: &str) {
-        if self.truth_setting(setting, what) == Some(true) {
-            self.refuse_if(setting.map(Setting::at), what);
-        }
-    }
-
     fn env(&mut self, table: &Table) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
         for (key, value) in self.table(table, "`env`") {
@@ -356,6 +333,7 @@ impl<'a> Drafting<'a> {
         let services = self.services(&body.services);
         let container = self.job_options(body.container.as_ref());
         let steps = self.steps(workflow, job, body);
+        let permissions = self.permissions(workflow, job, body);
         Some(JobDraft {
             name: job.key.value.clone(),
             key: job.key.value.clone(),
@@ -373,6 +351,7 @@ impl<'a> Drafting<'a> {
             env_templates,
             services,
             container,
+            permissions,
             ..JobDraft::default()
         })
     }

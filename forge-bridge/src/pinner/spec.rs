@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 use workflows::cache;
 use workflows::dockerfile::LayeredLabels;
-use workflows::event::Trust;
 use workflows::gate::Gated;
 use workflows::image::{Nvr, ParentPin, Reference, Tag, TagPlan};
 use workflows::job::{
@@ -137,7 +136,7 @@ fn action(
                 nvr: nvr.cloned(),
                 target: target(release, &build.gated.labels.name),
                 tags: tags(release, build, nvr, now),
-                push: job.trust == Trust::Trusted,
+                push: job.draft.may_push(job.trust),
                 source_date_epoch: build.commit_time,
                 cache: cache::decide(&release.cache, job.trust, build.mode, source),
                 compression: release.compression,

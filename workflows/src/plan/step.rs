@@ -21,7 +21,7 @@ const MAX_NAME_CHARS: usize = 80;
 const MAX_BUILD_ARGS: usize = 100;
 
 /// The action that builds the job's image.
-const LAYERED_BUILD: &str = "strata/layered-build";
+pub(super) const LAYERED_BUILD: &str = "strata/layered-build";
 /// The action that tests it.
 const TEST_IMAGE: &str = "strata/test-image";
 
@@ -370,6 +370,13 @@ fn first<'a>(
     workflow: &'a Option<Text>,
 ) -> Option<&'a Text> {
     step.as_ref().or(job.as_ref()).or(workflow.as_ref())
+}
+
+impl Step {
+    /// Whether it is a use of this action.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        action_name(self) == Some(name)
+    }
 }
 
 /// The action that a step uses, as far as it is written out.

@@ -1,6 +1,11 @@
 //! `permissions` and `concurrency`: what runs may do, and which exclude each other.
+//!
+//! No job gets a token of a forge. What `permissions` decides here is whether a job may push its
+//! image; the other scopes are read, checked and carried along, and give nothing.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::raw::{Node, Value};
 use super::reader::{Fields, Reader, join};
@@ -29,9 +34,12 @@ const SCOPES: [&str; 19] = [
     "statuses",
     "vulnerability-alerts",
 ];
+/// The scope with which images are pushed.
+const PACKAGES: &str = "packages";
 
 /// How far a token reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Not at all.
     None,
@@ -42,7 +50,8 @@ pub enum Access {
 }
 
 /// `permissions`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Permissions {
     /// `read-all` or `write-all`.
     All(Access),
@@ -86,9 +95,34 @@ impl Permissions {
                 }
             }
         };
-        let message = format!("no job of Strata gets a forge token; `{path}` changes nothing");
-        reader.report.warning(fields.place_of("permissions").unwrap_or(node.at), message);
         Some(permissions)
+    }
+
+    /// How far they reach in a scope.
+    #[must_use]
+    pub fn access(&self, scope: &str) -> Access {
+        match self {
+            Self::All(access) => *access,
+            Self::Each(each) => each.get(scope).copied().unwrap_or(Access::None),
+        }
+    }
+
+    /// No more than both give: a called workflow never gets more than its caller, and the change
+    /// of a stranger never more than to read.
+    #[must_use]
+    pub fn at_most(&self, other: &Self) -> Self {
+        if let (Self::All(one), Self::All(two)) = (self, other) {
+            return Self::All(*one.min(two));
+        }
+        let scope = |scope: &str| (scope.to_owned(), self.access(scope).min(other.access(scope)));
+        let each = SCOPES.into_iter().map(scope);
+        Self::Each(each.filter(|(_, access)| *access > Access::None).collect())
+    }
+
+    /// Whether a job with these may push its image.
+    #[must_use]
+    pub fn lets_push(&self) -> bool {
+        self.access(PACKAGES) == Access::Write
     }
 
     fn read_scopes(reader: &mut Reader, node: &Node, path: &str) -> Option<Self> {
@@ -116,6 +150,10 @@ impl Permissions {
                     continue;
                 }
             };
+            if access == Access::Write && scope.value != PACKAGES {
+                let message = format!("no job of Strata gets a forge token; `{path}` gives nothing");
+                reader.report.warning(at, message);
+            }
             each.insert(scope.value, access);
         }
         Some(Self::Each(each))
