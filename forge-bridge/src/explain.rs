@@ -114,11 +114,12 @@ fn explanation(decision: Decision) -> Explanation {
 }
 
 fn of_planning(planning: Planning) -> Explanation {
+    let beside = planning.beside.map(|beside| of_planning(*beside)).unwrap_or_default();
     Explanation {
         release: Some(planning.subject.release),
         reason: None,
-        fires: planning.runs.into_iter().map(fires).collect(),
-        skipped: planning.skipped,
+        fires: planning.runs.into_iter().map(fires).chain(beside.fires).collect(),
+        skipped: planning.skipped.into_iter().chain(beside.skipped).collect(),
     }
 }
 

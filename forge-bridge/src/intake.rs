@@ -28,6 +28,7 @@ use crate::store::schedules::ScheduleEntry;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
+mod base;
 mod commands;
 mod files;
 mod paths;
@@ -154,14 +155,21 @@ fn why_given_up(error: &PlanError) -> String {
 }
 
 impl Planner {
-    /// Decides about one event.
+    /// Decides about one event: of a pull request, about both sides.
     pub(crate) async fn decide(
         &self,
         forge: &str,
         event: &Event,
         now: DateTime<Utc>,
     ) -> Result<Decision, SourceError> {
-        self.decide_request(forge, event, &Request::default(), now).await
+        let decision = self.decide_request(forge, event, &Request::default(), now).await?;
+        match event {
+            Event::PullRequest(pull) => {
+                let beside = self.decide_about_base(forge, pull).await?;
+                Ok(base::both(decision, beside))
+            }
+            _ => Ok(decision),
+        }
     }
 
     /// The same for a pull request of which somebody asks more than to build it as it is.

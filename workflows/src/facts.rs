@@ -97,10 +97,25 @@ impl Facts {
         self
     }
 
-    /// The ref of the pull request that the event is about.
-    pub(crate) fn pull_request_ref(&self) -> Option<&str> {
-        let is_pull = self.github.get("event_name")? == "pull_request";
-        self.github.get("ref").and_then(Json::as_str).filter(|_| is_pull)
+    /// Those of a pull request as `pull_request_target` sees them: the run is one of the branch
+    /// that the change would go into, and of the change only the event tells.
+    #[must_use]
+    pub fn of_base(mut self, base_ref: &RefName) -> Self {
+        self.fact("event_name", Some("pull_request_target"));
+        self.ref_name(base_ref);
+        self
+    }
+
+    /// What the runs have in common that the next head of a pull request makes needless.
+    pub(crate) fn pull_request(&self) -> Option<String> {
+        match self.github.get("event_name")?.as_str()? {
+            "pull_request" => self.github.get("ref")?.as_str().map(str::to_owned),
+            "pull_request_target" => {
+                let number = self.github.get("event")?.get("number")?.as_u64()?;
+                Some(format!("base of pull request {number}"))
+            }
+            _ => None,
+        }
     }
 
     /// Facts of no event, in which every field that some event has is there: with these a file can
@@ -263,7 +278,7 @@ impl Facts {
                 self.moved("parent-image", &rebuild.ref_name);
                 (&None, json!({"ref": rebuild.ref_name.as_str(), "because": rebuild.because}))
             }
-            Event::PullRequest(pull) => (&pull.author, self.pull_request(pull)),
+            Event::PullRequest(pull) => (&pull.author, self.about_pull_request(pull)),
             // A comment becomes runs as the pull request that it is on.
             Event::PullRequestClosed(_) | Event::PullRequestCommented(_) => return,
             Event::BranchDeleted(_) | Event::TagDeleted(_) | Event::Ping(_) | Event::Ignored(_) => {
@@ -291,7 +306,7 @@ impl Facts {
     }
 
     /// `ref` is where the commit that is built is found: the head, or its merge with the base.
-    fn pull_request(&mut self, pull: &PullRequest) -> Json {
+    fn about_pull_request(&mut self, pull: &PullRequest) -> Json {
         self.fact("event_name", Some("pull_request"));
         let fetched = pull.fetch_ref();
         self.fact("ref", Some(&fetched));
@@ -329,76 +344,4 @@ impl Facts {
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Push;
-    use crate::expression::{Functions, interpolate};
-
-    fn release() -> ReleasePolicy {
-        let text = r#"{"name": "f43", "branches": ["f43"], "registry": "r", "namespace": "n"}"#;
-        serde_json::from_str(text).unwrap()
-    }
-
-    fn told(event: &Event, text: &str) -> String {
-        let commit = CommitId::parse(&"b".repeat(40)).unwrap();
-        let facts = Facts::new(event, &commit, Some("https://forge.example"), &release());
-        let context = facts.contexts("ci", Some("build"), None, &json!({}));
-        interpolate(text, &context, &Functions::default()).unwrap()
-    }
-
-    #[test]
-    fn a_push_fills_what_people_use() {
-        let push = Event::Push(Push {
-            repository: RepositoryName::parse("containers/web").unwrap(),
-            ref_name: RefName::branch("f43").unwrap(),
-            before: None,
-            after: CommitId::parse(&"b".repeat(40)).unwrap(),
-            forced: false,
-            actor: Some("rose".to_owned()),
-        });
-        for (text, expected) in [
-            (
-                "${{ github.ref }} ${{ forge.ref_name }} ${{ github.ref_type }}",
-                "refs/heads/f43 f43 branch",
-            ),
-            ("${{ github.event_name }} ${{ github.event.created }}", "push true"),
-            (
-                "${{ github.repository }} ${{ github.repository_owner }}",
-                "containers/web containers",
-            ),
-            ("${{ github.actor }} ${{ github.event.repository.name }}", "rose web"),
-            (
-                "${{ github.workflow }}/${{ github.job }} ${{ github.server_url }}",
-                "ci/build https://forge.example",
-            ),
-            ("${{ release.name }} [${{ github.head_ref }}]", "f43 []"),
-        ] {
-            assert_eq!(told(&push, text), expected, "{text}");
-        }
-        assert_eq!(told(&push, "${{ github.sha }}"), "b".repeat(40));
-    }
-
-    #[test]
-    fn a_pull_request_names_both_sides() {
-        let pull = Event::PullRequest(PullRequest {
-            repository: RepositoryName::parse("containers/web").unwrap(),
-            number: 7,
-            action: PullRequestAction::Synchronized,
-            head: CommitId::parse(&"c".repeat(40)).unwrap(),
-            head_branch: "fix".to_owned(),
-            head_repository: None,
-            head_ref: None,
-            base_ref: RefName::branch("f43").unwrap(),
-            base: None,
-            author: None,
-        });
-        for (text, expected) in [
-            ("${{ github.base_ref }} ${{ github.head_ref }}", "f43 fix"),
-            ("${{ github.event.action }} ${{ github.event.pull_request.number }}", "synchronize 7"),
-            ("${{ github.ref }} ${{ github.ref_name }}", "refs/pull/7/head 7/head"),
-            ("${{ github.event.pull_request.head.ref }}", "fix"),
-        ] {
-            assert_eq!(told(&pull, text), expected, "{text}");
-        }
-    }
-}
+mod tests;

@@ -34,6 +34,15 @@ pub enum Occasion {
         /// What it changes.
         paths: ChangedPaths,
     },
+    /// The same, for a run of the branch that it would go into.
+    PullRequestTarget {
+        /// What happened to it.
+        action: PullRequestAction,
+        /// The short name of that branch.
+        base_branch: String,
+        /// What the pull request changes.
+        paths: ChangedPaths,
+    },
     /// A schedule came due.
     Schedule {
         /// The five fields as the workflow has them.
@@ -83,7 +92,12 @@ pub fn fires(on: &On, occasion: &Occasion) -> Result<(), String> {
         Occasion::Tag { tag } => tag_fires(on.push.as_ref().ok_or_else(|| missing("push"))?, tag),
         Occasion::PullRequest { action, base_branch, paths } => {
             let trigger = on.pull_request.as_ref().ok_or_else(|| missing("pull_request"))?;
-            pull_request_fires(trigger, *action, base_branch, paths)
+            pull_request_fires("pull_request", trigger, *action, base_branch, paths)
+        }
+        Occasion::PullRequestTarget { action, base_branch, paths } => {
+            let event = "pull_request_target";
+            let trigger = on.pull_request_target.as_ref().ok_or_else(|| missing(event))?;
+            pull_request_fires(event, trigger, *action, base_branch, paths)
         }
         Occasion::Schedule { cron } => {
             let known = on.schedule.iter().any(|entry| entry.cron.value == *cron);
@@ -104,8 +118,9 @@ pub fn fires(on: &On, occasion: &Occasion) -> Result<(), String> {
 /// Whether the changed paths make a difference; finding them costs a look into the repository.
 #[must_use]
 pub fn needs_paths(on: &On) -> bool {
+    let mut pulls = on.pull_request.iter().chain(&on.pull_request_target);
     on.push.as_ref().is_some_and(|push| push.paths.is_some())
-        || on.pull_request.as_ref().is_some_and(|pull_request| pull_request.paths.is_some())
+        || pulls.any(|pull_request| pull_request.paths.is_some())
 }
 
 /// The marker in a commit message that asks for no run, as it is written there.
@@ -136,6 +151,7 @@ fn tag_fires(trigger: &PushTrigger, tag: &str) -> Result<(), String> {
 }
 
 fn pull_request_fires(
+    event: &str,
     trigger: &PullRequestTrigger,
     action: PullRequestAction,
     base_branch: &str,
@@ -151,7 +167,7 @@ fn pull_request_fires(
         None => DEFAULT_PULL_REQUEST_TYPES.contains(&action),
     };
     if !wanted {
-        return Err(format!("`types` of `pull_request` has no `{action}`"));
+        return Err(format!("`types` of `{event}` has no `{action}`"));
     }
     name_passes("base branch", "branches", trigger.branches.as_ref(), base_branch)?;
     paths_pass(trigger.paths.as_ref(), paths)

@@ -9,7 +9,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
 
 use super::target::{Before, Target};
-use super::{Intake, PlanError, Planner};
+use super::{Intake, PlanError, Planner, base};
 use crate::config::ForgeKind;
 use crate::forge::ForgeError;
 use crate::sources::{Fetched, SourceError};
@@ -46,7 +46,9 @@ impl Intake {
             let why = "superseded: a newer head of the pull request is known".to_owned();
             return Ok(Decision::Skip(why));
         }
-        self.plan_head(&undone.forge, pull, &Request::default(), now).await
+        let forge = &undone.forge;
+        let decision = self.plan_head(forge, pull, &Request::default(), now).await?;
+        Ok(base::both(decision, self.planner.decide_about_base(forge, pull).await?))
     }
 
     /// Plans the runs of a head; whether they wait is decided by the release of the base branch.

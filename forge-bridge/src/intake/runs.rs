@@ -49,7 +49,15 @@ pub(super) fn planning(
             }
         })
         .collect();
-    Planning { subject, runs, skipped: selection.skipped, schedules }
+    Planning { subject, runs, skipped: selection.skipped, schedules, beside: None }
+}
+
+/// Gives a run, and with it the statuses of its jobs, another name.
+pub(super) fn relabel(run: &mut PlannedRun, label: &str) {
+    label.clone_into(&mut run.label);
+    for job in run.jobs.iter_mut().flatten() {
+        job.context = status::context(label, &job.draft.title);
+    }
 }
 
 /// Two workflows of one name would overwrite each other's statuses; `label` tells them apart.

@@ -56,6 +56,7 @@ impl Target {
             }
             OccasionKind::Push { .. }
             | OccasionKind::PullRequest { .. }
+            | OccasionKind::PullRequestTarget { .. }
             | OccasionKind::Rebuild { .. } => false,
         }
     }
@@ -85,6 +86,10 @@ pub(crate) enum OccasionKind {
         action: PullRequestAction,
         base_branch: String,
     },
+    PullRequestTarget {
+        action: PullRequestAction,
+        base_branch: String,
+    },
     Schedule {
         cron: String,
     },
@@ -100,6 +105,9 @@ impl OccasionKind {
             Self::Push { branch } => Occasion::Push { branch, paths },
             Self::PullRequest { action, base_branch } => {
                 Occasion::PullRequest { action, base_branch, paths }
+            }
+            Self::PullRequestTarget { action, base_branch } => {
+                Occasion::PullRequestTarget { action, base_branch, paths }
             }
             Self::Schedule { cron } => Occasion::Schedule { cron },
             Self::Rebuild { image } => Occasion::ParentImage { image },

@@ -19,6 +19,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (11, "statuses", include_str!("../../migrations/0011_statuses.sql")),
     (20, "named_values", include_str!("../../migrations/0020_named_values.sql")),
     (40, "removals", include_str!("../../migrations/0040_removals.sql")),
+    (80, "pull_request_target", include_str!("../../migrations/0080_pull_request_target.sql")),
     (90, "pull_sweep", include_str!("../../migrations/0090_pull_sweep.sql")),
     (100, "targets", include_str!("../../migrations/0100_targets.sql")),
     (101, "pushed", include_str!("../../migrations/0101_pushed.sql")),

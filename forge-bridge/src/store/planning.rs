@@ -56,6 +56,14 @@ pub(crate) struct Planning {
     pub(crate) skipped: Vec<Skipped>,
     /// The branch's schedules as its head now says; `None` leaves them as they are.
     pub(crate) schedules: Option<Vec<ScheduleEntry>>,
+    /// What the same event fires on another commit, written in the same transaction.
+    pub(crate) beside: Option<Box<Planning>>,
+}
+
+impl Planning {
+    fn has_runs(&self) -> bool {
+        !self.runs.is_empty() || self.beside.as_ref().is_some_and(|beside| beside.has_runs())
+    }
 }
 
 /// What all runs of an event share.
@@ -188,7 +196,7 @@ impl Store {
             Decision::BranchGone { ref_name, .. } => {
                 ("skipped", Some(format!("{} is deleted; nothing to build", ref_name.short())))
             }
-            Decision::Plan(plan) if plan.runs.is_empty() => ("skipped", Some(no_run_reason(plan))),
+            Decision::Plan(plan) if !plan.has_runs() => ("skipped", Some(no_run_reason(plan))),
             Decision::Plan(_) => ("planned", None),
         };
         let changed = sqlx::query(
@@ -284,6 +292,9 @@ pub(super) async fn record_plan(
             }
         }
         runs.push(run);
+    }
+    if let Some(beside) = &plan.beside {
+        runs.extend(Box::pin(record_plan(tx, event, beside, now)).await?);
     }
     Ok(runs)
 }

@@ -187,14 +187,14 @@ impl Store {
         .transpose()
     }
 
-    /// The workflows that have run for a pull request, by name.
+    /// The workflows that have run for a head of a pull request, by name.
     pub(crate) async fn workflows_of_pull(
         &self,
         key: &PullKey,
     ) -> Result<Vec<PullWorkflow>, StoreError> {
         let rows = of_pull(
             "SELECT DISTINCT workflow, workflow_origin, workflow_path FROM runs \
-             WHERE forge = $1 AND repository = $2 AND pull_number = $3 \
+             WHERE forge = $1 AND repository = $2 AND pull_number = $3 AND fetch_ref <> ref_name \
              ORDER BY workflow, workflow_path LIMIT $4",
             key,
         )
@@ -278,12 +278,14 @@ pub(super) struct UnfinishedRun {
     head: CommitId,
     file: WorkflowRef,
     release: String,
+    /// Whether it is one of the branch that the change would go into.
+    is_of_base: bool,
 }
 
 impl UnfinishedRun {
     /// Whether this is the same workflow for the same release.
-    pub(super) fn is_of(&self, file: &WorkflowRef, release: &str) -> bool {
-        self.file == *file && self.release == release
+    pub(super) fn is_of(&self, file: &WorkflowRef, release: &str, is_of_base: bool) -> bool {
+        self.file == *file && self.release == release && self.is_of_base == is_of_base
     }
 }
 
@@ -297,7 +299,8 @@ pub(super) async fn stop_runs(
     which: impl Fn(&UnfinishedRun) -> bool,
 ) -> Result<usize, StoreError> {
     let rows = of_pull(
-        "SELECT id, head_commit, workflow_origin, workflow_path, release FROM runs \
+        "SELECT id, head_commit, workflow_origin, workflow_path, release, \
+         fetch_ref = ref_name AS is_of_base FROM runs \
          WHERE forge = $1 AND repository = $2 AND pull_number = $3 AND state <> 'finished' \
          ORDER BY id",
         key,
@@ -315,6 +318,7 @@ pub(super) async fn stop_runs(
             head: parsed(row, "head_commit")?,
             file,
             release: column(row, "release")?,
+            is_of_base: column(row, "is_of_base")?,
         };
         if which(&run) {
             cancel::stop(tx, run.id, outcome, why, now).await?;

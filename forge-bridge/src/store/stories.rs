@@ -234,6 +234,7 @@ impl Story {
             runs: vec![run],
             skipped: Vec::new(),
             schedules: None,
+            beside: None,
         };
         Decision::Plan(Box::new(plan))
     }

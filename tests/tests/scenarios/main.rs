@@ -22,6 +22,7 @@ mod lookaside;
 mod packages;
 mod pagure;
 mod promotion;
+mod pull_request_target;
 mod push;
 mod rebuilds;
 mod record;

@@ -14,7 +14,8 @@ impl JobDraft {
             Trust::Trusted => Access::Write,
             Trust::Untrusted => Access::Read,
         });
-        let granted = self.permissions.as_ref().map_or(of_trust.clone(), |own| own.at_most(&of_trust));
+        let granted =
+            self.permissions.as_ref().map_or(of_trust.clone(), |own| own.at_most(&of_trust));
         granted.lets_push()
     }
 }
@@ -33,8 +34,9 @@ impl Drafting<'_> {
         let build = body.steps.iter().find(|step| step.uses(LAYERED_BUILD));
         if let (Some(step), false) = (build, stated.lets_push()) {
             let key = &job.key.value;
-            let message =
-                format!("job `{key}` builds an image, and its `permissions` do not let it push one");
+            let message = format!(
+                "job `{key}` builds an image, and its `permissions` do not let it push one"
+            );
             let hint = "add `packages: write` to them, or leave `permissions` out";
             self.report.error_with_hint(step.at, message, hint);
         }

@@ -137,7 +137,7 @@ impl Drafting<'_> {
         });
         let group = workflow.concurrency.as_ref().map(GroupText::of);
         let default_group =
-            self.facts.pull_request_ref().map(|pull| default_group(&workflow.path, pull));
+            self.facts.pull_request().map(|pull| default_group(&workflow.path, &pull));
         let texts = RunTexts { run_name, group, default_group };
         let facts = self.facts.clone().with_run(RunNumbers::default());
         if let Err((at, message)) = texts.evaluated(workflow.title(), &facts) {

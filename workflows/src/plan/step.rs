@@ -236,7 +236,13 @@ impl Drafting<'_> {
                 "show-progress" => true,
                 _ => false,
             };
-            if !as_it_is {
+            if matches!(key.value.as_str(), "ref" | "repository") {
+                let message =
+                    format!("`{}` of a checkout: a job has the sources of its run", key.value);
+                let hint = "no others come into its workspace, a stranger's beside secrets least of \
+                            all; what a pull request changes is checked in `on: pull_request`";
+                self.report.error_with_hint(key.at, message, hint);
+            } else if !as_it_is {
                 let input = quoted(&format!("{}: {value}", key.value));
                 self.unsupported(key.at, &format!("input {input} of a checkout"));
             }

@@ -207,7 +207,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "steps: [{uses: actions/checkout@v4, with: {repository: a/b}}]",
-        "5:48: input `repository: a/b` of a checkout is not supported yet",
+        "5:48: `repository` of a checkout: a job has the sources of its run (hint: no others come into its workspace, a stranger's beside secrets least of all; what a pull request changes is checked in `on: pull_request`)",
     ),
     (
         "container: x\nsteps: [{run: x, shell: pwsh}]",

@@ -13,7 +13,7 @@ const fn event(name: &'static str, types: &'static [&'static str]) -> KnownEvent
     KnownEvent { name, types }
 }
 
-/// Activity types of `pull_request`.
+/// Activity types of `pull_request` and `pull_request_target`.
 pub(super) const PULL_REQUEST_TYPES: &[&str] = &[
     "assigned",
     "unassigned",
@@ -103,7 +103,6 @@ pub(super) const FOREIGN_EVENTS: &[KnownEvent] = &[
     event("public", &[]),
     event("pull_request_review", &["submitted", "edited", "dismissed"]),
     event("pull_request_review_comment", &["created", "edited", "deleted"]),
-    event("pull_request_target", PULL_REQUEST_TYPES),
     event("registry_package", &["published", "updated"]),
     event(
         "release",

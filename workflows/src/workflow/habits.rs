@@ -176,6 +176,7 @@ fn filters(on: &On, report: &mut Report) {
     let pulls = on
         .pull_request
         .iter()
+        .chain(&on.pull_request_target)
         .flat_map(|pull| [("branches", &pull.branches), ("paths", &pull.paths)]);
     for (key, filter) in push.chain(pulls) {
         filter.iter().for_each(|filter| unreachable(key, filter, report));

@@ -14,8 +14,15 @@ use crate::schedule::Schedule;
 pub const MAX_SCHEDULES: usize = 20;
 
 /// Events that Strata fires.
-const OWN_EVENTS: [&str; 6] =
-    ["push", "pull_request", "schedule", "workflow_dispatch", "workflow_call", "parent-image"];
+const OWN_EVENTS: [&str; 7] = [
+    "push",
+    "pull_request",
+    "pull_request_target",
+    "schedule",
+    "workflow_dispatch",
+    "workflow_call",
+    "parent-image",
+];
 
 /// Everything that fires a workflow.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +31,8 @@ pub struct On {
     pub push: Option<PushTrigger>,
     /// A pull request has a head to check.
     pub pull_request: Option<PullRequestTrigger>,
+    /// The same, for a run of the branch that the change would go into.
+    pub pull_request_target: Option<PullRequestTrigger>,
     /// Times.
     pub schedule: Vec<ScheduleEntry>,
     /// A person's request, and what it may say.
@@ -47,7 +56,7 @@ pub struct PushTrigger {
     pub paths: Option<Filter>,
 }
 
-/// `on.pull_request`.
+/// `on.pull_request` and `on.pull_request_target`.
 #[derive(Debug, Clone, Default)]
 pub struct PullRequestTrigger {
     /// Activity types; `None` for GitHub's default of three.
@@ -79,6 +88,7 @@ impl On {
     fn is_empty(&self) -> bool {
         self.push.is_none()
             && self.pull_request.is_none()
+            && self.pull_request_target.is_none()
             && self.schedule.is_empty()
             && self.workflow_dispatch.is_none()
             && self.workflow_call.is_none()
@@ -122,6 +132,9 @@ impl On {
         match name.value.as_str() {
             "push" => self.push = Some(read_push(reader, filters, &path)),
             "pull_request" => self.pull_request = Some(read_pull_request(reader, filters, &path)),
+            "pull_request_target" => {
+                self.pull_request_target = Some(read_pull_request(reader, filters, &path));
+            }
             "schedule" => match filters {
                 Some(node) => self.schedule = read_schedules(reader, node, &path),
                 None => {
@@ -158,9 +171,6 @@ impl On {
         if let Some(node) = filters {
             let keys: &[&str] = match event.name {
                 "workflow_run" => &["types", "workflows", "branches", "branches-ignore"],
-                "pull_request_target" => {
-                    &["types", "branches", "branches-ignore", "paths", "paths-ignore"]
-                }
                 "image_version" => &["names", "versions"],
                 "merge_group" => &["types", "branches", "branches-ignore"],
                 _ => &["types"],

@@ -151,7 +151,8 @@ impl Permissions {
                 }
             };
             if access == Access::Write && scope.value != PACKAGES {
-                let message = format!("no job of Strata gets a forge token; `{path}` gives nothing");
+                let message =
+                    format!("no job of Strata gets a forge token; `{path}` gives nothing");
                 reader.report.warning(at, message);
             }
             each.insert(scope.value, access);

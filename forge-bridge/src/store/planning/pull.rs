@@ -58,7 +58,8 @@ impl Subject {
     ) -> Result<(), StoreError> {
         let Some((key, _)) = self.pull_key() else { return Ok(()) };
         let file = WorkflowRef { origin: planned.origin, path: planned.path.clone() };
-        let same = |run: &pulls::UnfinishedRun| run.is_of(&file, &self.release);
+        let is_of_base = self.fetch_ref == self.ref_name.as_str();
+        let same = |run: &pulls::UnfinishedRun| run.is_of(&file, &self.release, is_of_base);
         let why = "Superseded by a newer run of the same workflow";
         pulls::stop_runs(tx, &key, Outcome::Superseded, why, now, same).await?;
         Ok(())

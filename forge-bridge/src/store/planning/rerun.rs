@@ -235,7 +235,8 @@ async fn load(tx: &mut SqliteConnection, run: RunId) -> Result<Last, RerunError>
     let row = sqlx::query(
         "SELECT runs.*, events.event AS event, (SELECT max(later.id) FROM runs AS later \
          WHERE later.event_id = runs.event_id AND later.workflow_origin = runs.workflow_origin \
-         AND later.workflow_path = runs.workflow_path AND later.attempt > runs.attempt) AS later \
+         AND later.workflow_path = runs.workflow_path \
+         AND later.fetch_ref = runs.fetch_ref AND later.attempt > runs.attempt) AS later \
          FROM runs JOIN events ON events.id = event_id WHERE runs.id = $1",
     )
     .bind(run.0)

@@ -65,6 +65,7 @@ fn waiting(head: char, jobs: &[JobDraft]) -> Decision {
         }],
         skipped: Vec::new(),
         schedules: None,
+        beside: None,
     }))
 }
 
