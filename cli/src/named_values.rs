@@ -1,5 +1,7 @@
 //! `strata secret` and `strata variable`: what runs are given by name.
 
+mod keys;
+
 use std::io::{self, IsTerminal as _, Read as _};
 
 use clap::{Args, Subcommand};
@@ -10,6 +12,7 @@ use secrecy::SecretString;
 use workflows::named_value::MAX_VALUE_BYTES;
 use workflows::names::RepositoryName;
 
+use self::keys::keys;
 use crate::args::{Asking, Operator};
 use crate::client::Bridge;
 use crate::failure::Failure;
@@ -26,6 +29,8 @@ pub(crate) enum SecretCommand {
     Remove(RemoveArgs),
     /// Show who set and removed secrets.
     History(ListArgs),
+    /// Show which keys seal how many secrets, and what is to be done about them.
+    Keys(ListArgs),
 }
 
 /// What to do with variables.
@@ -133,6 +138,7 @@ pub(crate) async fn secret(command: SecretCommand) -> Result<(), Failure> {
         SecretCommand::List(args) => list(SECRET, args).await,
         SecretCommand::Remove(args) => remove(SECRET, args).await,
         SecretCommand::History(args) => history(SECRET, args).await,
+        SecretCommand::Keys(args) => keys(args.asked).await,
     }
 }
 

@@ -79,6 +79,10 @@ pub struct Config {
     /// File with the key that seals secrets; `secrets.key` in the state directory unless given.
     #[serde(default)]
     pub secrets_key_file: Option<PathBuf>,
+    /// Files with earlier keys: what they sealed opens, and is sealed under the key of now at the
+    /// next start.
+    #[serde(default)]
+    pub old_secrets_key_files: Vec<PathBuf>,
     /// Who may ask for builds, beside the operator.
     #[serde(rename = "maintainer", default)]
     pub maintainers: Vec<MaintainerConfig>,

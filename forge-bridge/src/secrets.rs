@@ -7,9 +7,10 @@ use workflows::event::Trust;
 use workflows::job::Source;
 use workflows::named_value::{self, MAX_GIVEN_BYTES, Place, Scope, Scoped};
 
+use crate::config::Config;
 use crate::store::leases::Leased;
 use crate::store::{Store, StoreError};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Key, Vault, VaultError};
 
 /// Says that `::debug::` lines are shown; a job has it without naming it, as on GitHub.
 const DEBUG: &str = "ACTIONS_STEP_DEBUG";
@@ -23,6 +24,35 @@ pub(crate) enum GivingError {
     Vault { name: String, error: VaultError },
     #[error("its secrets have more than {MAX_GIVEN_BYTES} bytes together")]
     TooLarge,
+}
+
+/// Opens the vault, and seals under the key of now what earlier keys sealed.
+pub(crate) async fn open_vault(store: &Store, config: &Config) -> anyhow::Result<Vault> {
+    let old = config.old_secrets_key_files.iter().map(|path| Key::old(path));
+    let old = old.collect::<Result<Vec<Key>, VaultError>>()?;
+    let sealed = store.secrets_by_key().await?;
+    let of_others = sealed.iter().filter(|(id, _)| old.iter().all(|key| key.id != **id));
+    let of_others = of_others.map(|(_, count)| count).sum();
+    let vault = Vault::open(&config.secrets_key_file(), of_others)?.with_old(old)?;
+    let resealed = store.reseal(&vault).await?;
+    if resealed.done > 0 {
+        tracing::info!("{} secrets are sealed under the new key now", resealed.done);
+    }
+    if resealed.broken > 0 {
+        let broken = resealed.broken;
+        tracing::error!(
+            "{broken} secrets do not open with the key that sealed them; set them again"
+        );
+    }
+    for (id, count) in &sealed {
+        if vault.keys().all(|key| key.id != *id) {
+            tracing::error!(
+                "{count} secrets are sealed with the key {id}, which the bridge does not have: name \
+                 its file in `old_secrets_key_files`, or set them again (`strata secret keys`)"
+            );
+        }
+    }
+    Ok(vault)
 }
 
 /// What a secret is sealed for.

@@ -35,11 +35,11 @@ use crate::rebuilds::world::Worlds;
 use crate::registry::Registries;
 use crate::reporter::Reporter;
 use crate::scheduler::Scheduler;
+use crate::secrets;
 use crate::sources::Sources;
 use crate::speaker::Speaker;
 use crate::store::Store;
 use crate::sweeper::Sweeper;
-use crate::vault::Vault;
 use crate::wakes::Wakes;
 use crate::webhook;
 use crate::webhook::decoder::Decoder;
@@ -116,7 +116,7 @@ impl Parts {
     ) -> anyhow::Result<(Self, Starters)> {
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
-        let vault = Vault::open(&config.secrets_key_file(), store.count_secrets().await?)?;
+        let vault = secrets::open_vault(&store, &config).await?;
         let wakes = Wakes::default();
         let clone_tokens = Arc::new(clone_tokens(&config)?);
         let forges =

@@ -3,6 +3,9 @@
 //! Each is sealed with AES-256-GCM under a key that is a file outside of the database, together
 //! with the place that it was set for: a row that is moved to another name or repository does not
 //! open there.
+//!
+//! A key is replaced by another: what earlier keys sealed opens as long as their files are named,
+//! and is sealed under the new one at the next start.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -26,15 +29,21 @@ pub(crate) enum VaultError {
     /// The file is not there, and nothing may be sealed with another.
     #[error(
         "the key of the secrets, {}, is gone, and {secrets} of them are sealed with it: bring it \
-         back, or remove them from the database", path.display()
+         back, or name the file that has it now in `old_secrets_key_files`; where it is lost, \
+         remove them from the database and set them again", path.display()
     )]
     Gone { path: PathBuf, secrets: u64 },
     #[error("the key of the secrets, {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the key of the secrets, {}: {why}", path.display())]
     Unfit { path: PathBuf, why: &'static str },
-    #[error("was sealed with another key than the one of now; set it again")]
-    OtherKey,
+    #[error(
+        "was sealed with the key {id}, which the bridge does not have: name its file in \
+         `old_secrets_key_files`, or set the secret again"
+    )]
+    OtherKey { id: String },
+    #[error("the key of the secrets, {}, is named twice, as {} too", path.display(), other.display())]
+    Twice { path: PathBuf, other: PathBuf },
     #[error("does not open: its row was changed by somebody else; set it again")]
     Broken,
     #[error("the system gives no randomness")]
@@ -50,16 +59,66 @@ pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The key.
+/// The key that seals, and those that only open.
 pub(crate) struct Vault {
+    key: Key,
+    old: Vec<Key>,
+}
+
+/// One key.
+pub(crate) struct Key {
     key: RandomizedNonceKey,
-    id: String,
+    /// Its name, which does not tell it.
+    pub(crate) id: String,
+    /// Where it was read.
+    pub(crate) path: PathBuf,
 }
 
 impl Vault {
     /// Reads the key, or makes one when there is none and `secrets`, which counts what is sealed
-    /// already, is 0.
+    /// already and no earlier key opens, is 0.
     pub(crate) fn open(path: &Path, secrets: u64) -> Result<Self, VaultError> {
+        Ok(Self { key: Key::open(path, secrets)?, old: Vec::new() })
+    }
+
+    /// The same with keys that only open what they sealed.
+    pub(crate) fn with_old(mut self, old: Vec<Key>) -> Result<Self, VaultError> {
+        for key in old {
+            if let Some(same) = self.keys().find(|known| known.id == key.id) {
+                return Err(VaultError::Twice { path: key.path, other: same.path.clone() });
+            }
+            self.old.push(key);
+        }
+        Ok(self)
+    }
+
+    /// All keys, the one that seals first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.key).chain(&self.old)
+    }
+
+    /// Seals a secret for a place.
+    pub(crate) fn seal(&self, place: &str, secret: &SecretString) -> Result<Sealed, VaultError> {
+        self.key.seal(place, secret)
+    }
+
+    /// Opens what was sealed for that place.
+    pub(crate) fn unseal(&self, place: &str, sealed: &Sealed) -> Result<SecretString, VaultError> {
+        let key = self.keys().find(|key| key.id == sealed.key_id);
+        match key {
+            Some(key) => key.unseal(place, sealed),
+            None => Err(VaultError::OtherKey { id: sealed.key_id.clone() }),
+        }
+    }
+}
+
+impl Key {
+    /// A key that has to be there.
+    pub(crate) fn old(path: &Path) -> Result<Self, VaultError> {
+        Self::read(path, File::open(path).map_err(failed(path))?)
+    }
+
+    fn open(path: &Path, secrets: u64) -> Result<Self, VaultError> {
         match File::open(path) {
             Ok(file) => Self::read(path, file),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path)(error)),
@@ -79,7 +138,7 @@ impl Vault {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         hex::decode_to_slice(text.trim_end(), key.as_mut_slice())
             .map_err(|_| unfit("it must hold 64 hexadecimal digits"))?;
-        Self::of(&key)
+        Self::of(path, &key)
     }
 
     /// Written aside first: a file that is cut short would be no key.
@@ -107,18 +166,18 @@ impl Vault {
         };
         write().map_err(failed(path))?;
         tracing::info!("the key of the secrets was made: {}; keep a copy of it", path.display());
-        Self::of(&key)
+        Self::of(path, &key)
     }
 
-    fn of(key: &[u8; KEY_BYTES]) -> Result<Self, VaultError> {
+    fn of(path: &Path, key: &[u8; KEY_BYTES]) -> Result<Self, VaultError> {
         let digest = Sha256::new().chain_update("strata key of secrets\0").chain_update(key);
         let id = hex::encode(digest.finalize())[..ID_DIGITS].to_owned();
         let key = RandomizedNonceKey::new(&AES_256_GCM, key);
-        Ok(Self { key: key.map_err(|_| VaultError::NoRandomness)?, id })
+        let key = key.map_err(|_| VaultError::NoRandomness)?;
+        Ok(Self { key, id, path: path.to_owned() })
     }
 
-    /// Seals a secret for a place.
-    pub(crate) fn seal(&self, place: &str, secret: &SecretString) -> Result<Sealed, VaultError> {
+    fn seal(&self, place: &str, secret: &SecretString) -> Result<Sealed, VaultError> {
         let mut text = secret.expose_secret().as_bytes().to_vec();
         let nonce = self
             .key
@@ -128,11 +187,7 @@ impl Vault {
         Ok(Sealed { key_id: self.id.clone(), bytes })
     }
 
-    /// Opens what was sealed for that place.
-    pub(crate) fn unseal(&self, place: &str, sealed: &Sealed) -> Result<SecretString, VaultError> {
-        if sealed.key_id != self.id {
-            return Err(VaultError::OtherKey);
-        }
+    fn unseal(&self, place: &str, sealed: &Sealed) -> Result<SecretString, VaultError> {
         let (nonce, text) =
             sealed.bytes.split_first_chunk::<NONCE_LEN>().ok_or(VaultError::Broken)?;
         let mut text = Zeroizing::new(text.to_vec());
@@ -175,7 +230,31 @@ mod tests {
         let short = Sealed { bytes: vec![1; NONCE_LEN], ..sealed.clone() };
         assert!(matches!(again.unseal("httpd TOKEN", &short), Err(VaultError::Broken)));
         let other = Vault::open(&dir.path().join("other"), 0).unwrap();
-        assert!(matches!(other.unseal("httpd TOKEN", &sealed), Err(VaultError::OtherKey)));
+        let refused = other.unseal("httpd TOKEN", &sealed).unwrap_err();
+        assert!(refused.to_string().contains(&sealed.key_id), "{refused}");
+    }
+
+    #[test]
+    fn what_an_earlier_key_sealed_opens_beside_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+        let secret = SecretString::from("hunter2");
+        let sealed = Vault::open(&first, 0).unwrap().seal("p", &secret).unwrap();
+
+        let old = || vec![Key::old(&first).unwrap()];
+        let vault = Vault::open(&second, 0).unwrap().with_old(old()).unwrap();
+        assert_eq!(vault.unseal("p", &sealed).unwrap().expose_secret(), "hunter2");
+        let anew = vault.seal("p", &secret).unwrap();
+        assert_ne!(anew.key_id, sealed.key_id, "the new key seals");
+        let paths: Vec<&Path> = vault.keys().map(|key| key.path.as_path()).collect();
+        assert_eq!(paths, [second.as_path(), first.as_path()]);
+
+        let alone = Vault::open(&second, 1).unwrap();
+        assert_eq!(alone.unseal("p", &anew).unwrap().expose_secret(), "hunter2");
+        assert!(alone.unseal("p", &sealed).is_err());
+        let twice = Vault::open(&first, 1).unwrap().with_old(old());
+        assert!(matches!(twice, Err(VaultError::Twice { .. })));
+        assert!(Key::old(&dir.path().join("none")).is_err(), "no old key is made");
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub use deliveries::{
 pub use forges::{CheckedPart, ForgeCheck, ForgeCheckRequest, PartState};
 pub use jobs::{Job, LogPage, Pin, Step};
 pub use named_values::{
-    NamedValue, NamedValueChange, NamedValueChanges, NamedValueKept, NamedValues, RemoveNamedValue,
-    ScopeView, SetNamedValue,
+    KeyUse, NamedValue, NamedValueChange, NamedValueChanges, NamedValueKept, NamedValues,
+    RemoveNamedValue, ScopeView, SecretKey, SecretKeys, SetNamedValue,
 };
 pub use promotions::{Promoted, PromotionRequest};
 pub use rebuilds::{

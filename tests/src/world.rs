@@ -31,6 +31,8 @@ pub struct World {
     port: u16,
     pub(crate) bridge: Option<Process>,
     pub(crate) runner: Option<Process>,
+    /// Keys of the bridge's configuration, before its tables.
+    keys: String,
     extra: String,
     release_extra: String,
     runner_extra: String,
@@ -70,6 +72,7 @@ impl World {
             port: free_port(),
             bridge: None,
             runner: None,
+            keys: String::new(),
             extra: String::new(),
             release_extra: String::new(),
             runner_extra: String::new(),
@@ -80,6 +83,11 @@ impl World {
         world.write("secrets/registry-hook", REGISTRY_HOOK_TOKEN);
         world.write("workflows/layered-image.yml", LAYERED_IMAGE);
         world
+    }
+
+    /// Sets keys of the bridge's configuration itself, in the place of those that were set so before.
+    pub fn configure_keys(&mut self, toml: &str) {
+        toml.clone_into(&mut self.keys);
     }
 
     /// Adds tables to the bridge's configuration, such as another `[[forge]]`.
@@ -249,7 +257,7 @@ impl World {
             "state_dir = \"{dir}/state\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\n\
              registration_token_file = \"{dir}/secrets/registration\"\n\
              operator_token_file = \"{dir}/secrets/operator\"\n\
-             registry_hook_token_file = \"{dir}/secrets/registry-hook\"\n\
+             registry_hook_token_file = \"{dir}/secrets/registry-hook\"\n{keys}\
              [workflows]\noperator_directory = \"{dir}/workflows\"\n\
              [[forge]]\nname = \"dist-git\"\nkind = \"git\"\n\
              webhook_secret_file = \"{dir}/secrets/webhook\"\n\
@@ -257,6 +265,7 @@ impl World {
              [[registry]]\nhost = \"{registry}\"\nplain_http = true\n{extra}\n{rawhide}{f43}",
             port = self.port,
             url = self.url(),
+            keys = self.keys,
             extra = self.extra,
             rawhide = release("rawhide", "fc44"),
             f43 = release("f43", "fc43"),

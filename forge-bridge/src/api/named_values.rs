@@ -14,7 +14,8 @@ use super::error::{ApiError, Given};
 use crate::app::AppState;
 use crate::store::named_values::{Change, Kind, Room, Value};
 use crate::views::{
-    NamedValueChanges, NamedValueKept, NamedValues, RemoveNamedValue, ScopeView, SetNamedValue,
+    KeyUse, NamedValueChanges, NamedValueKept, NamedValues, RemoveNamedValue, ScopeView, SecretKey,
+    SecretKeys, SetNamedValue,
 };
 
 /// Largest body of a request: JSON may take six bytes for one of the value.
@@ -30,7 +31,8 @@ pub(super) fn routes() -> Router<AppState> {
             .route("/remove", post(move |app, asker, request| remove(app, asker, request, kind)))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
     };
-    Router::new().nest("/secrets", of(Kind::Secret)).nest("/variables", of(Kind::Variable))
+    let secrets = of(Kind::Secret).route("/keys", get(keys));
+    Router::new().nest("/secrets", secrets).nest("/variables", of(Kind::Variable))
 }
 
 async fn list(State(app): State<AppState>, asker: Asker, kind: Kind) -> Answer<NamedValues> {
@@ -47,6 +49,28 @@ async fn history(
     let mut changes = app.store.named_value_changes(kind).await?;
     changes.retain(|change| may(&asker, change.scope.repository.as_ref()));
     Ok(Json(NamedValueChanges { changes }))
+}
+
+/// Which keys seal how many secrets, for whom that concerns: who has the files.
+async fn keys(State(app): State<AppState>, asker: Asker) -> Answer<SecretKeys> {
+    if !matches!(asker, Asker::Operator) {
+        return Err(ApiError::Forbidden("the keys of the secrets are the operator's".to_owned()));
+    }
+    let mut sealed = app.store.secrets_by_key().await?;
+    let known = app.vault.keys().enumerate().map(|(place, key)| SecretKey {
+        id: key.id.clone(),
+        r#use: if place == 0 { KeyUse::Current } else { KeyUse::Old },
+        secrets: sealed.remove(&key.id).unwrap_or(0),
+        file: Some(key.path.display().to_string()),
+    });
+    let mut keys: Vec<SecretKey> = known.collect();
+    keys.extend(sealed.into_iter().map(|(id, secrets)| SecretKey {
+        id,
+        r#use: KeyUse::Missing,
+        secrets,
+        file: None,
+    }));
+    Ok(Json(SecretKeys { keys }))
 }
 
 async fn set(

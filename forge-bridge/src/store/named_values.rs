@@ -1,5 +1,6 @@
 //! Secrets and variables, and who changed them. Secrets pass through here sealed.
 
+mod keys;
 mod moved;
 
 use chrono::{DateTime, Utc};
@@ -223,15 +224,6 @@ impl Store {
             scoped(row, Sealed { key_id: column(row, "key_id")?, bytes: column(row, "sealed")? })
         };
         rows.iter().map(sealed).collect()
-    }
-
-    /// How many secrets are sealed.
-    pub(crate) async fn count_secrets(&self) -> Result<u64, StoreError> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM named_values WHERE kind = 'secret'")
-                .fetch_one(&self.reader)
-                .await?;
-        Ok(count.unsigned_abs())
     }
 
     async fn reaching(

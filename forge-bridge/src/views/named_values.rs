@@ -104,6 +104,38 @@ pub struct NamedValueChanges {
     pub changes: Vec<NamedValueChange>,
 }
 
+/// What a key of secrets is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyUse {
+    /// It seals what is set.
+    Current,
+    /// It only opens what it sealed.
+    Old,
+    /// Something is sealed with it, and the bridge does not have it.
+    Missing,
+}
+
+/// One key that seals secrets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecretKey {
+    /// Its name, which does not tell it.
+    pub id: String,
+    /// What it is there for.
+    pub r#use: KeyUse,
+    /// How many secrets are sealed with it.
+    pub secrets: u64,
+    /// Where the bridge read it.
+    pub file: Option<String>,
+}
+
+/// The keys of secrets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecretKeys {
+    /// The current one first.
+    pub keys: Vec<SecretKey>,
+}
+
 impl From<&Scope> for ScopeView {
     fn from(scope: &Scope) -> Self {
         let forge = Some(scope.forge().to_owned()).filter(|forge| !forge.is_empty());

@@ -163,6 +163,55 @@ async fn a_strangers_change_has_no_secret_even_when_it_is_approved() {
 }
 
 #[tokio::test]
+async fn a_key_is_replaced_by_another_and_jobs_have_their_secrets_all_the_same() {
+    let mut world = World::start().await;
+    set(&world, &["TOKEN", "--repository", "containers/httpd"], "of-the-first-key");
+    set(&world, &["OTHER"], "nobody names it");
+    let id = |keys: &str, place: usize| {
+        let line = keys.lines().nth(place + 1).unwrap_or_default().to_owned();
+        line.split_whitespace().next().unwrap_or_default().to_owned()
+    };
+    let first = id(&told(&world, &["secret", "keys"]), 0);
+
+    world.kill_bridge();
+    let (key, old) = (world.dir().join("state/secrets.key"), world.dir().join("old.key"));
+    std::fs::rename(&key, &old).expect("the key is moved");
+    world.configure_keys(&format!("old_secrets_key_files = [\"{}\"]\n", old.display()));
+    world.start_bridge().await;
+
+    assert!(world.bridge_log().contains("2 secrets are sealed under the new key now"));
+    let keys = told(&world, &["secret", "keys"]);
+    assert_ne!(id(&keys, 0), first, "{keys}");
+    assert_eq!(id(&keys, 1), first, "{keys}");
+    assert!(keys.contains("not needed any more"), "{keys}");
+
+    // The old key is gone for good.
+    world.kill_bridge();
+    std::fs::remove_file(&old).expect("removed");
+    world.configure_keys("");
+    world.start_bridge().await;
+    let _ = world.push_workflow(
+        "name: own\non: push\njobs:\n  use:\n    runs-on: docker\n    \
+         container: rawhide/base:latest\n    steps:\n      - env: {TOKEN: '${{ secrets.TOKEN }}'}\n        \
+         run: printf '%s' \"$TOKEN\" | wc -c\n",
+    );
+    let run = world.finished_run().await;
+    let log = world.log(&run, "use").await;
+    assert_eq!(run["outcome"], "success", "{run:#}\n{log}");
+    assert!(log.lines().any(|line| line.trim() == "16"), "{log}");
+
+    // Another key without the one that sealed: said at the start, and by name.
+    world.kill_bridge();
+    std::fs::write(&key, format!("{}\n", "ab".repeat(32))).expect("another key");
+    world.start_bridge().await;
+    let output = world.strata(&["secret", "keys"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("name its file in old_secrets_key_files"), "{}", text(&output));
+    assert!(world.bridge_log().contains("which the bridge does not have"));
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn secrets_are_the_operators_and_their_key_is_not_replaced() {
     let mut world = World::without_runner().await;
     let client = reqwest::Client::new();
