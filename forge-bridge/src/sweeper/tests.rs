@@ -1,5 +1,6 @@
 //! With a real store and real repositories on this machine.
 
+mod pulls;
 mod thousand;
 
 use std::path::Path;
@@ -34,13 +35,13 @@ struct Scene {
     now: DateTime<Utc>,
 }
 
-/// A sweeper with this configuration, whose forge is `git`, and its store.
+/// A sweeper with this configuration of one forge, and its store.
 async fn sweeper(text: &str, directory: &Path) -> (Store, Arc<Sweeper>) {
     let config: Arc<Config> = Arc::new(toml::from_str(text).unwrap());
     let store = Store::open(&directory.join("strata.db")).await.unwrap();
     let forge = Forge::open(&config.forges[0]).unwrap();
     let sources = Arc::new(Sources::new(Arc::clone(&config), Arc::default()));
-    let forges = Arc::new(HashMap::from([("git".to_owned(), forge)]));
+    let forges = Arc::new(HashMap::from([(config.forges[0].name.clone(), forge)]));
     let keys = KeyKeeper::new(Arc::clone(&config), Arc::clone(&forges), Arc::default());
     let (keys, wakes) = (Arc::new(keys), Wakes::default());
     let vault = Arc::new(Vault::open(&directory.join("secrets.key"), 0).unwrap());

@@ -103,7 +103,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         for event in look.events {
-            let event = that_is_new(&mut tx, forge, event).await?;
+            let event = that_is_new(&mut tx, forge, event, now).await?;
             make_up(&mut tx, forge, &event, now).await?;
         }
         sqlx::query(
@@ -142,12 +142,13 @@ impl Store {
     }
 }
 
-/// A head that was told before and is there again, as of a pull request that was closed and opened
-/// again, would be taken for what was told then.
+/// What was told before and is so again would be taken for what was told then: a pull request that
+/// was closed and opened again, or one whose end overtook its opening.
 async fn that_is_new(
     tx: &mut SqliteConnection,
     forge: &str,
     mut event: Event,
+    now: DateTime<Utc>,
 ) -> Result<Event, StoreError> {
     let was_told: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM events WHERE forge = ? AND identity = ?
@@ -157,10 +158,12 @@ async fn that_is_new(
     .bind(event.identity())
     .fetch_one(tx)
     .await?;
-    if let Event::PullRequest(pull) = &mut event
-        && was_told
-    {
-        pull.action = PullRequestAction::Reopened;
+    match &mut event {
+        Event::PullRequest(pull) if was_told => pull.action = PullRequestAction::Reopened,
+        Event::PullRequestClosed(closed) if was_told => {
+            closed.moment = format!("{} seen {}", closed.moment, seconds(now));
+        }
+        _ => {}
     }
     Ok(event)
 }
