@@ -64,6 +64,8 @@ pub(crate) enum ForgeError {
     Retry {
         /// From now, when the forge named one; it holds for all requests with this token.
         after: Option<Duration>,
+        /// The owner whose installation of an App has that token; `None` for the one that there is.
+        holder: Option<String>,
         /// What happened.
         why: String,
     },
@@ -83,7 +85,15 @@ pub(crate) enum ForgeError {
 
 impl ForgeError {
     fn retry(why: impl Into<String>) -> Self {
-        Self::Retry { after: None, why: why.into() }
+        Self::Retry { after: None, holder: None, why: why.into() }
+    }
+
+    /// The token that it is about.
+    fn of(self, token: Option<String>) -> Self {
+        match self {
+            Self::Retry { after, why, .. } => Self::Retry { after, holder: token, why },
+            other => other,
+        }
     }
 
     fn refused(why: impl Into<String>) -> Self {
@@ -133,6 +143,11 @@ impl Forge {
             Self::Pagure(pagure) => Some(&pagure.api),
             Self::Git(_) => None,
         }
+    }
+
+    /// Whether it is asked as a GitHub App.
+    pub(crate) fn is_app(&self) -> bool {
+        self.api().is_some_and(|api| api.app().is_some())
     }
 
     /// Posts one status. The newest post of a context is what the forge shows.

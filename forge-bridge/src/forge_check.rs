@@ -106,7 +106,17 @@ impl Look<'_> {
 
     /// Whether the forge answers, and knows the token.
     async fn api(&mut self) -> bool {
-        match self.client.whoami().await {
+        let now = Utc::now();
+        if let Some(until) = self.client.quiet_until(now) {
+            let until = until.format("%H:%M:%S");
+            self.fail("api", format!("the forge asked for a pause until {until} UTC; try then"));
+            return false;
+        }
+        let told = self.client.whoami().await;
+        if let Err(error) = &told {
+            let _named = self.client.heard(error, now);
+        }
+        match told {
             Ok(None) => {
                 self.skip("api", "plain git has none");
                 true

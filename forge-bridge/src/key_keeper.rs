@@ -76,7 +76,10 @@ impl KeyKeeper {
         let Some(client) = self.forges.get(forge) else { return };
         let keys = self.keys_of(config);
         let is_young = keys.put_at(project).is_some_and(|at| now - DateTime::from(at) < max_age);
-        if is_young || client.quiet_until(now).is_some() || !self.may_try(forge, project, now) {
+        if is_young
+            || client.quiet_for(project, now).is_some()
+            || !self.may_try(forge, project, now)
+        {
             return;
         }
         match client.webhook_key(project).await {

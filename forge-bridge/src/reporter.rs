@@ -63,6 +63,8 @@ enum Told {
     Taken,
     /// Not now.
     Later,
+    /// Not before the forge's own time, which is kept for the token.
+    Paused,
     Refused,
 }
 
@@ -140,7 +142,8 @@ impl Desk {
         if is_away || self.forge.quiet_until(now).is_some() {
             return Ok(Turn::Idle);
         }
-        let behind = self.store.statuses_behind(&self.name, now, BATCH).await?;
+        let quiet = self.forge.quiet_owners(now);
+        let behind = self.store.statuses_behind(&self.name, &quiet, now, BATCH).await?;
         if behind.is_empty() {
             return Ok(Turn::Idle);
         }
@@ -178,7 +181,7 @@ impl Desk {
                 let named = self.forge.heard(&error, now);
                 let until = named.unwrap_or_else(|| retry_at(now, status.attempts, status.id));
                 self.store.defer_status(status, until).await?;
-                Ok(Told::Later)
+                Ok(if named.is_some() { Told::Paused } else { Told::Later })
             }
         }
     }

@@ -38,7 +38,7 @@ impl Speaker {
         let Some(forge) = self.forges.get(&reply.forge) else {
             return self.store.refuse_reply(reply, "the forge is no longer configured").await;
         };
-        if let Some(until) = forge.quiet_until(now) {
+        if let Some(until) = forge.quiet_for(&reply.repository, now) {
             return self.store.postpone_reply(reply, until).await;
         }
         self.store.reply_begun(reply).await?;

@@ -146,7 +146,18 @@ impl Sweeper {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let Some(forge @ Forge::Github(_)) = self.forges.get(&swept.forge) else { return Ok(()) };
-        if now - swept.redelivered_at < REDELIVERY_INTERVAL || forge.quiet_until(now).is_some() {
+        // The list of an App is of all its repositories.
+        let is_of_all = forge.is_app();
+        let quiet = if is_of_all {
+            forge.quiet_until(now)
+        } else {
+            forge.quiet_for(&swept.repository, now)
+        };
+        let before = now - REDELIVERY_INTERVAL;
+        if swept.redelivered_at > before
+            || quiet.is_some()
+            || !self.store.claim_redelivery(swept, is_of_all, before, now).await?
+        {
             return Ok(());
         }
         let public_url = self.config.public_url.trim_end_matches('/');
@@ -166,7 +177,7 @@ impl Sweeper {
                 tracing::warn!(repo.name = %name, "sweeper: cannot ask for failed deliveries: {error}");
             }
         }
-        self.store.record_redelivery(swept, now).await
+        Ok(())
     }
 }
 

@@ -105,12 +105,13 @@ pub(super) fn judge_parts(
     if is_limit(status, headers, message) {
         return Err(ForgeError::Retry {
             after: Some(pause(headers, now).unwrap_or(UNNAMED_PAUSE)),
+            holder: None,
             why: format!("the forge limits requests: {status}{told}"),
         });
     }
     if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
         let why = format!("the forge answers {status}{told}");
-        return Err(ForgeError::Retry { after: pause(headers, now), why });
+        return Err(ForgeError::Retry { after: pause(headers, now), holder: None, why });
     }
     let (deed, right) = (deed.in_words(), deed.right());
     Err(match status {

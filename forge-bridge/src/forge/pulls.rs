@@ -184,7 +184,7 @@ impl List<'_> {
         if answer.status == StatusCode::NOT_MODIFIED && known.is_some() {
             return Ok(Page::Unchanged);
         }
-        Api::need_good(&answer, Deed::Pulls, self.repository)?;
+        self.api.need_good(&answer, Deed::Pulls, self.repository)?;
         if answer.is_cut {
             return Ok(Page::TooLong);
         }

@@ -1,44 +1,85 @@
 //! A token that a forge asked to wait is not shown again before, whatever it would be for.
 //!
 //! Statuses, comments, looks at repositories and questions about people share one token, and a
-//! forge counts all of them together. Each loop asks here with its own `now` before it asks the
-//! forge, and tells here what the forge said.
+//! forge counts all of them together. A GitHub App has a token of its own and one for each owner
+//! who installed it, and each of them is counted by itself: what one owner's repositories used up
+//! holds up no other's. Each loop asks here with its own `now` before it asks the forge, and tells
+//! here what the forge said. Nothing of it is kept over a restart: a forge that is asked too early
+//! says so again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use workflows::names::RepositoryName;
 
 use super::{Forge, ForgeError};
 
-/// Until when a forge wants to hear nothing of its token. Clones share it.
+/// Most tokens whose pause is kept; with more of them silenced the whole forge is left alone.
+const MAX_TOKENS: usize = 4096;
+
+/// Whose token: of an App's installation that of the owner, else the one that there is.
+type Holder = Option<String>;
+
+/// Until when a forge wants to hear nothing of its tokens. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Quiet(Arc<AtomicI64>);
+pub(super) struct Quiet(Arc<Mutex<HashMap<Holder, DateTime<Utc>>>>);
 
 impl Quiet {
-    fn until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let until = DateTime::from_timestamp(self.0.load(Ordering::Relaxed), 0)?;
-        (until > now).then_some(until)
+    fn pauses(&self) -> MutexGuard<'_, HashMap<Holder, DateTime<Utc>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_until(&self, until: DateTime<Utc>) {
+    fn until(&self, holder: &Holder, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.pauses().get(holder).copied().filter(|until| *until > now)
+    }
+
+    fn keep_until(&self, holder: Holder, until: DateTime<Utc>, now: DateTime<Utc>) {
+        let mut pauses = self.pauses();
+        if pauses.len() >= MAX_TOKENS {
+            pauses.retain(|_, until| *until > now);
+        }
+        let holder = holder.filter(|_| pauses.len() < MAX_TOKENS);
+        let kept = pauses.entry(holder).or_insert(until);
         // Of two answers to requests of one moment the longer pause counts.
-        self.0.fetch_max(until.timestamp(), Ordering::Relaxed);
+        *kept = until.max(*kept);
+    }
+
+    fn owners(&self, now: DateTime<Utc>) -> Vec<String> {
+        let mut pauses = self.pauses();
+        pauses.retain(|_, until| *until > now);
+        pauses.keys().flatten().cloned().collect()
     }
 }
 
 impl Forge {
-    /// Until when the forge asked to be left alone; `None` when it may be asked at `now`.
+    /// Until when the forge asked to be left alone; `None` when it may be asked at `now`. An App
+    /// is asked here what concerns no repository, and by [`Forge::quiet_for`] what does.
     pub(crate) fn quiet_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.quiet()?.until(now)
+        self.quiet()?.until(&None, now)
+    }
+
+    /// As [`Forge::quiet_until`], of the token with which a repository is asked about.
+    pub(crate) fn quiet_for(
+        &self,
+        repository: &RepositoryName,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let api = self.api()?;
+        api.quiet.until(&api.holder(Some(repository)), now)
+    }
+
+    /// The owners whose installation of an App is to be left alone now.
+    pub(crate) fn quiet_owners(&self, now: DateTime<Utc>) -> Vec<String> {
+        self.quiet().map(|quiet| quiet.owners(now)).unwrap_or_default()
     }
 
     /// Takes note of the pause that an error asks for, and says when it ends.
     pub(crate) fn heard(&self, error: &ForgeError, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let ForgeError::Retry { after: Some(after), .. } = error else { return None };
+        let ForgeError::Retry { after: Some(after), holder, .. } = error else { return None };
         let until = now.checked_add_signed(TimeDelta::from_std(*after).ok()?)?;
         if let Some(quiet) = self.quiet() {
-            quiet.keep_until(until);
+            quiet.keep_until(holder.clone(), until, now);
         }
         Some(until)
     }
@@ -61,11 +102,28 @@ mod tests {
             let quiet = Quiet::default();
             (quiet.clone(), quiet)
         };
-        assert_eq!(quiet.until(now), None);
-        quiet.keep_until(now + TimeDelta::seconds(60));
-        quiet.keep_until(now + TimeDelta::seconds(5));
-        assert!(shared.until(now + TimeDelta::seconds(58)).is_some());
-        assert_eq!(shared.until(now + TimeDelta::seconds(60)), None);
+        assert_eq!(quiet.until(&None, now), None);
+        quiet.keep_until(None, now + TimeDelta::seconds(60), now);
+        quiet.keep_until(None, now + TimeDelta::seconds(5), now);
+        assert!(shared.until(&None, now + TimeDelta::seconds(58)).is_some());
+        assert_eq!(shared.until(&None, now + TimeDelta::seconds(60)), None);
+    }
+
+    #[test]
+    fn each_owner_of_an_app_has_a_pause_of_its_own_and_there_is_a_bound() {
+        let (quiet, now) = (Quiet::default(), Utc::now());
+        let owner = |name: &str| Some(name.to_owned());
+        quiet.keep_until(owner("fedora"), now + TimeDelta::seconds(60), now);
+        assert_eq!(quiet.until(&owner("centos"), now), None);
+        assert_eq!(quiet.until(&None, now), None);
+        assert_eq!(quiet.owners(now), ["fedora"]);
+        let later = now + TimeDelta::seconds(61);
+        assert_eq!(quiet.owners(later), [""; 0]);
+        for number in 0..=MAX_TOKENS {
+            quiet.keep_until(owner(&number.to_string()), later + TimeDelta::seconds(9), later);
+        }
+        assert_eq!(quiet.pauses().len(), MAX_TOKENS + 1);
+        assert!(quiet.until(&None, later).is_some(), "so many silence the whole forge");
     }
 
     #[test]
@@ -80,8 +138,11 @@ mod tests {
         assert_eq!(forge.heard(&ForgeError::retry("away"), now), None);
         assert_eq!(forge.heard(&ForgeError::refused("no"), now), None);
         assert_eq!(forge.quiet_until(now), None);
-        let limit =
-            ForgeError::Retry { after: Some(Duration::from_secs(30)), why: "429".to_owned() };
+        let limit = ForgeError::Retry {
+            after: Some(Duration::from_secs(30)),
+            holder: None,
+            why: "429".into(),
+        };
         assert_eq!(forge.heard(&limit, now), Some(now + TimeDelta::seconds(30)));
         assert!(forge.clone().quiet_until(now + TimeDelta::seconds(20)).is_some());
     }

@@ -199,20 +199,35 @@ impl Api {
         read(request, call.max_bytes).await
     }
 
-    /// Refuses what is no good answer.
+    /// The owner whose installation asks about a repository, where an App does.
+    pub(super) fn holder(&self, repository: Option<&RepositoryName>) -> Option<String> {
+        let (owner, _) = repository?.as_str().split_once('/')?;
+        self.app().map(|_| owner.to_owned())
+    }
+
+    fn holder_of(&self, call: &Call<'_>) -> Option<String> {
+        if call.as_app {
+            return None;
+        }
+        call.owner.clone().or_else(|| self.holder(call.repository))
+    }
+
+    /// Refuses what is no good answer about a repository.
     pub(super) fn need_good(
+        &self,
         answer: &Answer,
         deed: Deed,
         repository: &RepositoryName,
     ) -> Result<(), ForgeError> {
-        judge(answer, deed, Some(repository), Utc::now())
+        let judged = judge(answer, deed, Some(repository), Utc::now());
+        judged.map_err(|error| error.of(self.holder(Some(repository))))
     }
 
     /// Sends a request whose answer must be a good one.
     pub(super) async fn ask(&self, call: Call<'_>) -> Result<Answer, ForgeError> {
-        let (deed, repository) = (call.deed, call.repository);
+        let (deed, repository, holder) = (call.deed, call.repository, self.holder_of(&call));
         let answer = self.send(call).await?;
-        judge(&answer, deed, repository, Utc::now())?;
+        judge(&answer, deed, repository, Utc::now()).map_err(|error| error.of(holder))?;
         Ok(answer)
     }
 
@@ -226,12 +241,12 @@ impl Api {
         &self,
         call: Call<'_>,
     ) -> Result<Option<T>, ForgeError> {
-        let (deed, repository) = (call.deed, call.repository);
+        let (deed, repository, holder) = (call.deed, call.repository, self.holder_of(&call));
         let answer = self.send(call).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        judge(&answer, deed, repository, Utc::now())?;
+        judge(&answer, deed, repository, Utc::now()).map_err(|error| error.of(holder))?;
         answer.json().map(Some)
     }
 }

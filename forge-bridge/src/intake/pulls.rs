@@ -95,10 +95,10 @@ impl Intake {
     ) -> Result<Permission, PlanError> {
         let Some(known) = self.forges.get(forge) else { return Ok(Permission::None) };
         let now = Utc::now();
-        if let Some(until) = known.quiet_until(now) {
+        if let Some(until) = known.quiet_for(repository, now) {
             let why = "the forge asked for a pause".to_owned();
             let after = (until - now).to_std().ok();
-            return Err(PlanError::Forge(ForgeError::Retry { after, why }));
+            return Err(PlanError::Forge(ForgeError::Retry { after, holder: None, why }));
         }
         match known.permission(repository, user).await {
             Ok(permission) => Ok(permission),

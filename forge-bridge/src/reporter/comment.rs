@@ -21,6 +21,10 @@ impl Desk {
         let Some(number) = status.pull.filter(|_| status.state != StatusState::Pending) else {
             return self.give_up(status, &why).await;
         };
+        if let Some(until) = self.forge.quiet_for(&status.repository, now) {
+            self.store.defer_status(status, until).await?;
+            return Ok(Told::Paused);
+        }
         if !self.store.status_comment_begun(status).await? {
             return self.give_up(status, &why).await;
         }

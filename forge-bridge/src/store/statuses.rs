@@ -8,7 +8,7 @@ use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
-use super::row::{column, json, parsed};
+use super::row::{column, json, parsed, to_json};
 use super::{Store, StoreError, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
@@ -36,10 +36,11 @@ pub(crate) struct StatusBehind {
 
 impl Store {
     /// Statuses of one forge that are behind and due: those that will not change any more first,
-    /// because somebody waits for them.
+    /// because somebody waits for them. Those of repositories of `without` are left out.
     pub(crate) async fn statuses_behind(
         &self,
         forge: &str,
+        without: &[String],
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<StatusBehind>, StoreError> {
@@ -49,11 +50,14 @@ impl Store {
              COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
                  AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
              FROM statuses WHERE reported < desired AND refusal IS NULL AND forge = $1 \
-             AND due_at <= $2 ORDER BY state = 'pending', due_at, id LIMIT $3",
+             AND due_at <= $2 AND substr(repository, 1, instr(repository, '/') - 1) NOT IN \
+             (SELECT value FROM json_each($4)) \
+             ORDER BY state = 'pending', due_at, id LIMIT $3",
         )
         .bind(forge)
         .bind(seconds(now))
         .bind(limit)
+        .bind(to_json(&without)?)
         .fetch_all(&self.reader)
         .await?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
@@ -202,7 +206,7 @@ pub(crate) mod tests {
     }
 
     async fn contexts(store: &Store, now: DateTime<Utc>) -> Vec<String> {
-        let behind = store.statuses_behind("forge", now, 10).await.unwrap();
+        let behind = store.statuses_behind("forge", &[], now, 10).await.unwrap();
         behind.into_iter().map(|status| status.context).collect()
     }
 
@@ -215,8 +219,8 @@ pub(crate) mod tests {
         let ended = status::finished(workflows::state::Outcome::Failure, None, "Broken");
         say(&store, "c", &ended, now).await;
         assert_eq!(contexts(&store, now).await, ["c", "a", "b"]);
-        assert_eq!(store.statuses_behind("other", now, 10).await.unwrap().len(), 0);
-        let first = store.statuses_behind("forge", now, 1).await.unwrap().remove(0);
+        assert_eq!(store.statuses_behind("other", &[], now, 10).await.unwrap().len(), 0);
+        let first = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
         assert_eq!((first.target.as_str(), first.description.as_str()), ("/runs/7", "Broken"));
         store.status_reported(&first, now).await.unwrap();
         assert_eq!(contexts(&store, now).await, ["a", "b"]);
@@ -225,17 +229,28 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn those_of_an_owner_who_has_to_wait_are_left_out() {
+        let (store, _directory) = open().await;
+        let now = Utc::now();
+        say(&store, "a", &status::queued(), now).await;
+        for (owner, count) in [("containers", 0), ("container", 1), ("containers/httpd", 1)] {
+            let behind = store.statuses_behind("forge", &[owner.to_owned()], now, 10).await;
+            assert_eq!(behind.unwrap().len(), count, "{owner}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_answer_to_older_words_does_not_touch_newer_ones() {
         let (store, _directory) = open().await;
         let now = Utc::now();
         let later = now + chrono::TimeDelta::hours(1);
         say(&store, "a", &status::queued(), now).await;
-        let old = store.statuses_behind("forge", now, 1).await.unwrap().remove(0);
+        let old = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
         say(&store, "a", &status::running(1), now).await;
         store.defer_status(&old, later).await.unwrap();
         store.refuse_status(&old, "no").await.unwrap();
         store.status_reported(&old, now).await.unwrap();
-        let newer = store.statuses_behind("forge", now, 1).await.unwrap().remove(0);
+        let newer = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
         assert_eq!((newer.description.as_str(), newer.attempts), ("Running", 0));
         store.defer_status(&newer, later).await.unwrap();
         assert_eq!(contexts(&store, now).await, [""; 0]);
@@ -248,7 +263,7 @@ pub(crate) mod tests {
         let now = Utc::now();
         say(&store, "a", &status::queued(), now).await;
         say(&store, "b", &status::queued(), now).await;
-        for status in store.statuses_behind("forge", now, 10).await.unwrap() {
+        for status in store.statuses_behind("forge", &[], now, 10).await.unwrap() {
             store.refuse_status(&status, "the token is wrong").await.unwrap();
         }
         assert_eq!(contexts(&store, now).await, [""; 0]);

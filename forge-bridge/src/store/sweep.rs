@@ -239,23 +239,31 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The forge was asked which of its deliveries of a repository failed.
-    pub(crate) async fn record_redelivery(
+    /// Takes it on to ask the forge which of its deliveries failed: those of a repository, or `of_all`
+    /// of them. False when somebody did after `before`.
+    pub(crate) async fn claim_redelivery(
         &self,
         swept: &WatchedRepository,
+        of_all: bool,
+        before: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        sqlx::query(
+        let claimed = sqlx::query(
             "UPDATE watched_repositories SET redelivered_at = $3
-             WHERE forge = $1 AND repository = $2",
+             WHERE forge = $1 AND (repository = $2 OR $5) AND NOT EXISTS
+                 (SELECT 1 FROM watched_repositories AS o WHERE o.forge = $1
+                  AND (o.repository = $2 OR $5) AND o.redelivered_at > $4)",
         )
         .bind(&swept.forge)
         .bind(swept.repository.as_str())
         .bind(seconds(now))
+        .bind(seconds(before))
+        .bind(of_all)
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(claimed.rows_affected() > 0)
     }
 }
 

@@ -68,9 +68,10 @@ impl Sweeper {
         Ok(found.len())
     }
 
-    /// The client of a forge that has not asked for a pause.
-    pub(super) fn may_ask(&self, forge: &str, now: DateTime<Utc>) -> Option<&Forge> {
-        self.forges.get(forge).filter(|client| client.quiet_until(now).is_none())
+    /// The client of a repository's forge, which has not asked for a pause.
+    pub(super) fn may_ask(&self, swept: &WatchedRepository, now: DateTime<Utc>) -> Option<&Forge> {
+        let client = self.forges.get(&swept.forge)?;
+        client.quiet_for(&swept.repository, now).is_none().then_some(client)
     }
 
     async fn meet(&self, forge: &str, found: &Found, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -95,7 +96,7 @@ impl Sweeper {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let Some(id) = &swept.forge_id else { return Ok(()) };
-        let Some(client) = self.may_ask(&swept.forge, now) else { return Ok(()) };
+        let Some(client) = self.may_ask(swept, now) else { return Ok(()) };
         match client.by_id(id, &swept.repository).await {
             Ok(Some(found)) => self.meet(&swept.forge, &found, now).await,
             Ok(None) => Ok(()),
@@ -113,8 +114,7 @@ impl Sweeper {
         swept: &WatchedRepository,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let client =
-            self.may_ask(&swept.forge, now).filter(|client| !matches!(client, Forge::Git(_)));
+        let client = self.may_ask(swept, now).filter(|client| !matches!(client, Forge::Git(_)));
         let Some(client) = client.filter(|_| swept.forge_id.is_none()) else { return Ok(()) };
         match client.identify(&swept.repository).await {
             Ok(Some(found)) => self.meet(&swept.forge, &found, now).await,

@@ -36,7 +36,7 @@ impl Sweeper {
         swept: &WatchedRepository,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let Some(client) = self.may_ask(&swept.forge, now) else { return Ok(()) };
+        let Some(client) = self.may_ask(swept, now) else { return Ok(()) };
         let etag = self.store.pulls_etag(&swept.forge, &swept.repository).await?;
         let list = match client.open_pulls(&swept.repository, etag.as_deref()).await {
             Ok(Some(list)) => list,
@@ -150,7 +150,8 @@ impl Sweeper {
     ) -> Vec<Event> {
         let mut events = Vec::new();
         for (asked, (number, left)) in std::mem::take(&mut found.ends).into_iter().enumerate() {
-            let may_ask = asked < MAX_QUESTIONS && client.quiet_until(now).is_none();
+            let may_ask =
+                asked < MAX_QUESTIONS && client.quiet_for(&swept.repository, now).is_none();
             if !may_ask {
                 found.known.insert(number, left);
                 continue;

@@ -24,6 +24,8 @@ struct Model {
     runs: Vec<Value>,
     tokens: usize,
     lookups: usize,
+    /// The owner whose installation has asked too much.
+    limited: Option<String>,
 }
 
 type Shared = Arc<Mutex<Model>>;
@@ -102,11 +104,16 @@ async fn update(
 
 async fn list(
     State(model): State<Shared>,
+    Path((owner, ..)): Path<(String, String, String)>,
     Query(query): Query<std::collections::HashMap<String, String>>,
-) -> Json<Value> {
-    let runs = &model.lock().unwrap().runs;
+) -> Response {
+    let model = model.lock().unwrap();
+    if model.limited == Some(owner) {
+        return (StatusCode::FORBIDDEN, [("retry-after", "600")]).into_response();
+    }
+    let runs = &model.runs;
     let named: Vec<&Value> = runs.iter().filter(|run| run["name"] == query["check_name"]).collect();
-    Json(json!({"total_count": named.len(), "check_runs": named}))
+    Json(json!({"total_count": named.len(), "check_runs": named})).into_response()
 }
 
 async fn start() -> (Shared, String, tokio::task::JoinHandle<()>) {
@@ -185,6 +192,27 @@ async fn an_app_keeps_one_check_run_for_each_context_and_renews_its_token_in_tim
     assert_eq!(run["details_url"], "https://strata.example/runs/7");
     // The token with four minutes left is used by nobody; each client keeps the next one.
     assert_eq!((model.tokens, model.lookups), (3, 2));
+}
+
+#[tokio::test]
+async fn what_one_installation_used_up_holds_up_no_other() {
+    let (model, url, _server) = start().await;
+    model.lock().unwrap().limited = Some("containers".to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    let forge = forge(&url, directory.path());
+    let [limited, other] =
+        ["containers/httpd", "modules/perl"].map(|name| RepositoryName::parse(name).unwrap());
+    let commit = CommitId::parse(&"1a".repeat(20)).unwrap();
+    let post = post_of(StatusState::Success, "Built");
+    let now = Utc::now();
+    let told = forge.post_status(&limited, &commit, &post).await.unwrap_err();
+    assert_eq!(forge.heard(&told, now), Some(now + TimeDelta::minutes(10)));
+    assert!(forge.quiet_for(&limited, now + TimeDelta::minutes(9)).is_some());
+    assert_eq!(forge.quiet_owners(now), ["containers"]);
+    assert_eq!(forge.quiet_for(&other, now), None);
+    assert_eq!(forge.quiet_until(now), None, "the App itself may ask");
+    forge.post_status(&other, &commit, &post).await.unwrap();
+    assert_eq!(forge.quiet_for(&limited, now + TimeDelta::minutes(10)), None);
 }
 
 #[test]

@@ -118,7 +118,7 @@ async fn a_limit_that_somebody_else_met_holds_for_statuses_too() {
     let now = Utc::now();
     say(&scene.store, "w / a", &status::queued(), now).await;
     let limit =
-        ForgeError::Retry { after: Some(Duration::from_secs(90)), why: "comments".to_owned() };
+        ForgeError::Retry { after: Some(Duration::from_secs(90)), holder: None, why: "x".into() };
     reporter.desks[0].forge.heard(&limit, now);
     settle(&reporter, now + TimeDelta::seconds(80)).await;
     assert_eq!(scene.fake.requests(), 0);

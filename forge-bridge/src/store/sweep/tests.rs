@@ -102,3 +102,25 @@ async fn a_renamed_repository_takes_its_secrets_along_and_leaves_none_to_who_tak
     let by_rename = changes.iter().filter(|one| one.by == "a rename");
     assert_eq!(by_rename.filter(|one| one.change == "removed").count(), 2);
 }
+
+#[tokio::test]
+async fn failed_deliveries_are_asked_for_once_an_hour_by_an_app_of_all_its_repositories() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("strata.db")).await.unwrap();
+    let vault = Vault::open(&directory.path().join("key"), 0).unwrap();
+    let now = Utc::now();
+    for text in ["containers/httpd", "containers/nginx"] {
+        store.meet_repository(&vault, "hub", &name(text), None, now).await.unwrap();
+    }
+    let swept = store.sweeps_due(&["hub".to_owned()], now, 9).await.unwrap();
+    let hour = chrono::TimeDelta::hours(1);
+    let claim = async |at: usize, of_all, later| {
+        let now = now + later;
+        store.claim_redelivery(&swept[at], of_all, now - hour, now).await.unwrap()
+    };
+    let none = chrono::TimeDelta::zero();
+    assert!(claim(0, false, none).await && claim(1, false, none).await, "each by its own webhook");
+    assert!(!claim(0, false, hour / 2).await);
+    assert!(claim(0, true, hour).await);
+    assert!(!claim(1, true, hour).await, "the App was asked already");
+}

@@ -12,7 +12,7 @@ async fn open() -> (Store, tempfile::TempDir) {
 }
 
 async fn due(store: &Store, now: DateTime<Utc>) -> Vec<StatusBehind> {
-    store.statuses_behind("forge", now, 10).await.unwrap()
+    store.statuses_behind("forge", &[], now, 10).await.unwrap()
 }
 
 #[tokio::test]
