@@ -46,6 +46,8 @@ pub struct Asked {
     pub mode: BuildMode,
     /// A release from the workflow, over the label.
     pub release: Option<String>,
+    /// Whether the workflow itself asks for rebuilds: `on: parent-image`.
+    pub follows_parents: bool,
 }
 
 /// What stands at a path of the commit.

@@ -188,6 +188,9 @@ pub enum DraftAction {
         /// A release from the workflow, over the label of the Dockerfile.
         #[serde(default)]
         release: Option<String>,
+        /// Whether the workflow asks to be run again when a parent changes: `on: parent-image`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        follows_parents: bool,
     },
     /// `strata/test-image`, after the layered build whose image it tests.
     TestImage {

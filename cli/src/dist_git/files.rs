@@ -45,8 +45,14 @@ pub(crate) fn asked(root: &Path, mode: BuildMode) -> Vec<Asked> {
         // Which event it will be is not known before the push.
         let Ok(plan) = plan::outline(&path, &workflow, &Facts::example()) else { continue };
         for step in plan.jobs.into_iter().flat_map(|job| job.steps) {
-            let DraftAction::LayeredBuild { dockerfile, context, build_args, release, .. } =
-                step.action
+            let DraftAction::LayeredBuild {
+                dockerfile,
+                context,
+                build_args,
+                release,
+                follows_parents,
+                ..
+            } = step.action
             else {
                 continue;
             };
@@ -55,7 +61,14 @@ pub(crate) fn asked(root: &Path, mode: BuildMode) -> Vec<Asked> {
                     == (&dockerfile, &context, &build_args)
             });
             if !known {
-                found.push(Asked { dockerfile, context, build_args, mode, release });
+                found.push(Asked {
+                    dockerfile,
+                    context,
+                    build_args,
+                    mode,
+                    release,
+                    follows_parents,
+                });
             }
         }
     }
@@ -66,6 +79,7 @@ pub(crate) fn asked(root: &Path, mode: BuildMode) -> Vec<Asked> {
             build_args: BTreeMap::new(),
             mode,
             release: None,
+            follows_parents: false,
         });
     }
     found

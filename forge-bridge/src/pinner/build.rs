@@ -212,15 +212,21 @@ fn release_of(job: &UnpinnedJob, gated: &Gated) -> Option<String> {
 /// The layered build of a job; `workflows::plan` refuses a second one.
 fn asked(job: &UnpinnedJob) -> Option<Asked> {
     job.draft.steps.iter().find_map(|step| match &step.action {
-        DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release } => {
-            Some(Asked {
-                dockerfile: dockerfile.clone(),
-                context: context.clone(),
-                build_args: build_args.clone(),
-                mode: if job.is_push() { *mode } else { BuildMode::Scratch },
-                release: release.clone(),
-            })
-        }
+        DraftAction::LayeredBuild {
+            dockerfile,
+            context,
+            build_args,
+            mode,
+            release,
+            follows_parents,
+        } => Some(Asked {
+            dockerfile: dockerfile.clone(),
+            context: context.clone(),
+            build_args: build_args.clone(),
+            mode: if job.is_push() { *mode } else { BuildMode::Scratch },
+            release: release.clone(),
+            follows_parents: *follows_parents,
+        }),
         DraftAction::Run { .. }
         | DraftAction::Checkout
         | DraftAction::TestImage { .. }

@@ -79,6 +79,7 @@ impl Scene {
             build_args: Default::default(),
             mode,
             release: release.map(ToOwned::to_owned),
+            follows_parents: false,
         };
         let step = StepDraft {
             name: "build".to_owned(),

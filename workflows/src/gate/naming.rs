@@ -164,6 +164,8 @@ impl Inspection {
     /// to say so at the push that configures it.
     fn refuse_second_build(&mut self, given: &str, path: &str, line: usize) {
         let whose = match self.wishes.autorebuild {
+            // As `rebuild::Built` has it: the workflow's own word goes before all others.
+            _ if self.asked.follows_parents => "`on: parent-image` of the workflow".to_owned(),
             Some(true) => "the repository".to_owned(),
             None if self.release.rebuild.autorebuild => format!("release {}", self.release.name),
             Some(false) | None => return,
@@ -171,10 +173,14 @@ impl Inspection {
         if self.wishes.rebuild.add_timestamp {
             return;
         }
+        let otherwise = match self.asked.follows_parents {
+            true => "take `parent-image` out of `on`",
+            false => "`enabled = 0` under [autorebuild] in .osbs-repo-config",
+        };
         let message = format!(
             "release `{given}` can be built once, and {whose} asks for a rebuild whenever a parent \
              changes: leave the release out, set `autorebuild.add_timestamp_to_release` in \
-             container.yaml, or `enabled = 0` under [autorebuild] in .osbs-repo-config"
+             container.yaml, or {otherwise}"
         );
         self.problems.add(path, line, message);
     }

@@ -24,6 +24,7 @@ fn asked(mode: BuildMode, release: Option<&str>) -> Asked {
         build_args: BTreeMap::new(),
         mode,
         release: release.map(ToOwned::to_owned),
+        follows_parents: false,
     }
 }
 

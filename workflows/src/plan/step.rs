@@ -57,8 +57,11 @@ impl Drafting<'_> {
             }
             has_image |= action == Some(LAYERED_BUILD);
             let defaults = Defaults { job: &body.defaults, workflow: &workflow.defaults };
-            let Some(draft) = self.step(defaults, step, condition) else { continue };
-            builds += usize::from(matches!(draft.action, DraftAction::LayeredBuild { .. }));
+            let Some(mut draft) = self.step(defaults, step, condition) else { continue };
+            if let DraftAction::LayeredBuild { follows_parents, .. } = &mut draft.action {
+                *follows_parents = workflow.on.parent_image.is_some();
+                builds += 1;
+            }
             if builds == 2 {
                 let message = "a job can have only one layered build; it has one NVR and one image";
                 self.report.error_with_hint(step.at, message, "put this build into its own job");
@@ -281,7 +284,14 @@ impl Drafting<'_> {
             (false, false) => BuildMode::Release,
         };
         let release = self.release(mode, release);
-        Some(DraftAction::LayeredBuild { dockerfile, context, build_args, mode, release })
+        Some(DraftAction::LayeredBuild {
+            dockerfile,
+            context,
+            build_args,
+            mode,
+            release,
+            follows_parents: false,
+        })
     }
 
     fn test_image(&mut self, at: Position, with: &Table) -> Option<DraftAction> {

@@ -125,6 +125,7 @@ fn a_layered_build_reads_its_inputs() {
                 .into(),
             mode: BuildMode::Scratch,
             release: None,
+            follows_parents: false,
         }
     );
     let plain = drafted(&job("steps: [{uses: strata/layered-build@v1}]")).unwrap();

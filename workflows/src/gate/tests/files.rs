@@ -159,4 +159,16 @@ fn a_release_that_can_be_built_once_does_not_go_with_rebuilds() {
     let by_repository = told(with(false, yes, "{}\n"));
     assert!(by_repository.starts_with("Dockerfile:3: release `5` can be built once"));
     assert!(told(with(true, "", "{}\n")).contains("release f43 asks for a rebuild"));
+    // The workflow's own word goes before that of the repository.
+    let by_workflow = |config: &str, yaml: &str| {
+        let asked = Asked { follows_parents: true, ..asked(BuildMode::Release, None) };
+        let files =
+            [("Dockerfile", &*text), (".osbs-repo-config", config), ("container.yaml", yaml)];
+        through(asked, &super::files(&files), release())
+    };
+    for config in ["", no] {
+        let refused = told(by_workflow(config, "{}\n"));
+        assert!(refused.contains("`on: parent-image` of the workflow asks"), "{refused}");
+    }
+    assert!(by_workflow(no, stamped).is_ok());
 }
