@@ -117,6 +117,7 @@ impl Parts {
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
         let vault = secrets::open_vault(&store, &config).await?;
+        rebuilds::watch::bring_forward(&store, &config).await?;
         let wakes = Wakes::default();
         let clone_tokens = Arc::new(clone_tokens(&config)?);
         let forges =
@@ -304,6 +305,7 @@ impl Parts {
                 worlds: self.app.worlds.clone(),
                 store: store.clone(),
                 sources: self.planner.sources.clone(),
+                put_off: rebuilds::begin::PutOff::default(),
                 wakes: wakes.clone(),
             }
         );

@@ -8,8 +8,8 @@ mod notice;
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
@@ -37,10 +37,7 @@ struct Taken {
 
 /// The route.
 pub(crate) fn router(state: AppState) -> Router {
-    Router::new()
-        .route("/hooks/registry", post(receive))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Arc::new(state))
+    Router::new().route("/hooks/registry", post(receive)).with_state(Arc::new(state))
 }
 
 type Refused = (StatusCode, &'static str);
@@ -48,7 +45,7 @@ type Refused = (StatusCode, &'static str);
 async fn receive(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<(StatusCode, Json<Taken>), Refused> {
     let path = app.config.registry_hook_token_file.clone().ok_or((
         StatusCode::FORBIDDEN,
@@ -63,6 +60,11 @@ async fn receive(
             return Err(UNAVAILABLE);
         }
     }
+    // Of a stranger no byte is read.
+    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
+        tracing::warn!(%error, "hooks/registry: a notification cannot be read: {error}");
+        (StatusCode::PAYLOAD_TOO_LARGE, "a notification has at most 1 MiB, and all of it comes\n")
+    })?;
     let names = notice::moved(&body).map_err(|error| {
         tracing::warn!(%error, "hooks/registry: a notification cannot be read: {error}");
         (StatusCode::BAD_REQUEST, "this is no notification of distribution, Harbor or Quay\n")

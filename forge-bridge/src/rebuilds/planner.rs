@@ -4,23 +4,22 @@
 //! begin. It remembers nothing: the next turn, of this process or of one after a kill, sees the
 //! same and does what is left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use workflows::image::Reference;
-use workflows::names::CommitId;
-use workflows::rebuild::{self, Admission, Hindrance, ImageId, Moved, Plan, Tried, Wait};
+use workflows::rebuild::{self, Admission, Hindrance, Plan, Started, Wait};
 
-use super::world::{Standing, World, Worlds};
+use super::begin::PutOff;
+use super::world::{Known, World, Worlds};
 use crate::level::Turn;
 use crate::sources::Sources;
-use crate::store::rebuilds::NewRebuild;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
-/// Longest cause of a run, in characters; a chain through a deep distribution has a tenth of it.
-const MAX_CAUSE_CHARS: usize = 2_000;
+/// How often one turn looks for others in the place of what could not begin; the next turn goes on.
+const MAX_ROUNDS: usize = 8;
 /// When the plan is made again while a wave has nothing to do and cannot end yet.
 const WAVE_PAUSE: TimeDelta = TimeDelta::seconds(5);
 /// When the plan is made again while an hourly budget is spent, or a forge does not answer.
@@ -30,6 +29,7 @@ pub(crate) struct Planner {
     pub(crate) worlds: Worlds,
     pub(crate) store: Store,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) put_off: PutOff,
     pub(crate) wakes: Wakes,
 }
 
@@ -47,14 +47,7 @@ impl Planner {
         }
         self.follow(&world).await?;
         let plan = world.plan(now);
-        let admission =
-            rebuild::admit(&world.known.graph, &plan, &world.activity, &world.known.policy, now);
-        let mut again_at = clock(&plan, &admission, now);
-        for image in &admission.start {
-            if !self.begin(&world, &plan, image, now).await? {
-                again_at = Some(again_at.unwrap_or(now + BUDGET_PAUSE).min(now + BUDGET_PAUSE));
-            }
-        }
+        let mut again_at = self.begin_all(&world, &plan, now).await?;
         if plan.is_empty() && world.wave.is_some() {
             match self.store.end_wave(generation, now).await? {
                 true => tracing::info!("rebuilds: the wave is over"),
@@ -64,6 +57,36 @@ impl Planner {
         }
         self.store.planned(generation, again_at, world.staleness(), now).await?;
         Ok(Turn::Busy)
+    }
+
+    /// Begins what the budgets admit; the answer is when to plan again. What cannot begin now takes
+    /// nothing from a budget: the next one in the plan begins in its place.
+    async fn begin_all(
+        &self,
+        world: &World,
+        plan: &Plan,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let Known { graph, policy, .. } = &*world.known;
+        let mut activity = world.activity.clone();
+        activity.building.extend(self.put_off.images(now));
+        for _ in 0..MAX_ROUNDS {
+            let admission = rebuild::admit(graph, plan, &activity, policy, now);
+            let mut all_began = true;
+            for image in admission.start {
+                let began = self.begin(world, plan, &image, now).await?;
+                activity.building.insert(image.clone());
+                if began {
+                    activity.rebuilds.push(Started { image, at: now, under_way: true });
+                }
+                all_began &= began;
+            }
+            if all_began {
+                break;
+            }
+        }
+        let admission = rebuild::admit(graph, plan, &activity, policy, now);
+        Ok(clock(plan, &admission, now))
     }
 
     /// Makes the watched references those that the graph follows.
@@ -91,60 +114,6 @@ impl Planner {
         self.wakes.watch.notify_one();
         Ok(())
     }
-
-    /// Begins one rebuild; false when it has to be tried again later.
-    async fn begin(
-        &self,
-        world: &World,
-        plan: &Plan,
-        image: &ImageId,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let Some(standing) = world.known.branches.get(image) else { return Ok(true) };
-        let Some(commit) = self.commit(world, image, standing).await? else { return Ok(false) };
-        let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
-        let new = NewRebuild {
-            branch: standing.branch.clone(),
-            commit,
-            workflows: standing.workflows.clone(),
-            tried: moved.iter().filter_map(tried).collect(),
-            because: because(world, image, moved),
-        };
-        if !self.store.begin_rebuild(&new, now).await? {
-            return Ok(false);
-        }
-        tracing::info!(image = %image, "rebuild of {image}: {}", new.because);
-        self.wakes.intake.notify_one();
-        Ok(true)
-    }
-
-    /// The commit to build; `None` when it cannot be told now, or the branch is gone.
-    async fn commit(
-        &self,
-        world: &World,
-        image: &ImageId,
-        standing: &Standing,
-    ) -> Result<Option<CommitId>, StoreError> {
-        let release = world.known.graph.image(image).map(|image| image.release.as_str());
-        let rules = release.and_then(|release| world.known.policy.releases.get(release));
-        if !rules.is_some_and(|rules| standing.builds_head(rules.commit)) {
-            return Ok(Some(standing.commit.clone()));
-        }
-        let branch = &standing.branch;
-        let head = self.sources.head_of(&branch.forge, &branch.repository, &branch.ref_name).await;
-        match head {
-            Ok(Some(head)) => Ok(Some(head)),
-            Ok(None) => {
-                tracing::info!(image = %image, "{image} is gone: its branch does not exist any more");
-                self.store.forget_branch(branch).await?;
-                Ok(None)
-            }
-            Err(error) => {
-                tracing::warn!(image = %image, %error, "rebuild of {image} waits: {error}");
-                Ok(None)
-            }
-        }
-    }
 }
 
 /// The first moment at which the same graph makes another plan.
@@ -160,31 +129,4 @@ fn clock(plan: &Plan, admission: &Admission, now: DateTime<Utc>) -> Option<DateT
         Wait::Parents(_) => None,
     });
     pauses.chain(waits).min()
-}
-
-fn tried(moved: &Moved) -> Option<Tried> {
-    Some(Tried { reference: moved.reference.clone(), digest: moved.to.clone()? })
-}
-
-/// Which parents moved, and behind each that is ours, why that one was built.
-fn because(world: &World, image: &ImageId, moved: &[Moved]) -> String {
-    let sources: BTreeMap<&Reference, &ImageId> = world
-        .known
-        .graph
-        .parents_of(&world.known.policy, image)
-        .filter_map(|(_, reference, source)| Some((reference, source?)))
-        .collect();
-    let cause_of = |source: &ImageId| {
-        let branch = &world.known.branches.get(source)?.branch;
-        let wave = world.wave.as_ref()?.id;
-        let rebuilds = world.rebuilds.iter().rev();
-        let begun = rebuilds.filter(|one| one.wave == wave).find(|one| one.branch == *branch)?;
-        Some(format!(" (chain: {source} ← {})", begun.because))
-    };
-    let tell = |moved: &Moved| {
-        let chain = sources.get(&moved.reference).and_then(|source| cause_of(source));
-        format!("parent {moved}{}", chain.unwrap_or_default())
-    };
-    let all: Vec<String> = moved.iter().map(tell).collect();
-    all.join("; ").chars().take(MAX_CAUSE_CHARS).collect()
 }

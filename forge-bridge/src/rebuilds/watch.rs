@@ -4,6 +4,7 @@
 //! stay open, and by a question that a registry answers from memory. What a registry does not say
 //! is never a change.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +25,9 @@ const BATCH: u32 = 1_000;
 /// Questions under way at the same time: enough to hide the way to a registry, and no burden to
 /// one that serves pulls besides.
 pub(crate) const MAX_AT_ONCE: usize = 32;
+/// Questions in a row that a registry leaves without an answer before the rest of a turn asks it no
+/// more: what other registries say must not wait behind the patience for one that is down.
+const MAX_SILENCE: u32 = 8;
 
 pub(crate) struct Watch {
     pub(crate) config: Arc<Config>,
@@ -80,9 +84,10 @@ pub(crate) async fn ask_all(
     let tasks = due.len().min(MAX_AT_ONCE);
     let mut answers = Vec::with_capacity(due.len());
     let pile = Arc::new(Mutex::new(due.into_iter()));
+    let silence = Arc::new(Silence::default());
     let mut asking = JoinSet::new();
     for _ in 0..tasks {
-        asking.spawn(ask_from(Arc::clone(&pile), Arc::clone(registries)));
+        asking.spawn(ask_from(Arc::clone(&pile), Arc::clone(registries), Arc::clone(&silence)));
     }
     while let Some(done) = asking.join_next().await {
         match done {
@@ -97,21 +102,30 @@ pub(crate) async fn ask_all(
 async fn ask_from(
     pile: Arc<Mutex<std::vec::IntoIter<Watched>>>,
     registries: Arc<Registries>,
+    silence: Arc<Silence>,
 ) -> Vec<(Watched, Said)> {
     let next = || pile.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut answers = Vec::new();
     while let Some(watched) = next() {
-        let said = ask(&registries, &watched).await;
+        let said = ask(&registries, &watched, &silence).await;
         answers.push((watched, said));
     }
     answers
 }
 
 /// Asks for one reference.
-async fn ask(registries: &Registries, watched: &Watched) -> Said {
+async fn ask(registries: &Registries, watched: &Watched, silence: &Silence) -> Said {
+    let host = &watched.reference.registry;
+    if silence.is_deep(host) {
+        return Said::Failed(format!(
+            "registry {host} is not available: it left {MAX_SILENCE} questions without an answer"
+        ));
+    }
     // After any other answer than a digest there is nothing that could be unchanged.
     let etag = watched.etag.as_deref().filter(|_| watched.known.is_some());
-    match registries.observe(&watched.reference, etag).await {
+    let answer = registries.observe(&watched.reference, etag).await;
+    silence.heard(host, !matches!(answer, Err(RegistryError::Unavailable { .. })));
+    match answer {
         Ok(Seen::Unchanged) => Said::Unchanged,
         Ok(Seen::Names(target, etag)) => Said::Names(target, etag),
         Err(RegistryError::Unknown { .. }) => Said::Missing,
@@ -121,6 +135,38 @@ async fn ask(registries: &Registries, watched: &Watched) -> Said {
             Said::Failed(error.to_string())
         }
     }
+}
+
+/// Of each registry, the questions of one turn in a row that had no answer.
+#[derive(Default)]
+struct Silence(Mutex<HashMap<String, u32>>);
+
+impl Silence {
+    fn is_deep(&self, host: &str) -> bool {
+        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.get(host).is_some_and(|&questions| questions >= MAX_SILENCE)
+    }
+
+    fn heard(&self, host: &str, has_answered: bool) {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (hosts.get_mut(host), has_answered) {
+            (Some(questions), true) => *questions = 0,
+            (Some(questions), false) => *questions = questions.saturating_add(1),
+            (None, true) => {}
+            (None, false) => {
+                hosts.insert(host.to_owned(), 1);
+            }
+        }
+    }
+}
+
+/// Asks sooner where the configuration wants that now: what is due was written by the one of before.
+pub(crate) async fn bring_forward(store: &Store, config: &Config) -> Result<(), StoreError> {
+    let timetable = Timetable::new(config);
+    let now = Utc::now();
+    let all = store.watched().await?;
+    let next = |one: Watched| Some((timetable.next(&one, now)?, one.reference));
+    store.due_by(all.into_iter().filter_map(next)).await
 }
 
 /// When each release wants its parents looked at.
@@ -138,11 +184,16 @@ impl<'a> Timetable<'a> {
         Self { schedules: config.releases.iter().filter_map(schedule).collect() }
     }
 
-    fn checked(&self, watched: &Watched, said: Said, now: DateTime<Utc>) -> Checked {
+    /// The next time at which a release that follows a reference wants to know.
+    fn next(&self, watched: &Watched, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let of_release = |(name, _): &&(&str, Schedule)| watched.releases.iter().any(|r| r == name);
         let schedules: Vec<Schedule> =
             self.schedules.iter().filter(of_release).map(|(_, one)| one.clone()).collect();
-        let regular = next_check(&watched.reference, &schedules, now);
+        next_check(&watched.reference, &schedules, now)
+    }
+
+    fn checked(&self, watched: &Watched, said: Said, now: DateTime<Utc>) -> Checked {
+        let regular = self.next(watched, now);
         // A registry that was down is asked before its next time.
         let soon = matches!(said, Said::Failed(_)).then(|| retry_at(now, watched.tries, 0));
         let due_at = regular.into_iter().chain(soon).min().unwrap_or(DateTime::<Utc>::MAX_UTC);

@@ -71,7 +71,7 @@ impl Worlds {
         let wave = self.store.open_wave().await?;
         let started = |one: &BegunRebuild| {
             let image = known.ids.get(&one.branch)?.clone();
-            Some(Started { image, at: one.started_at })
+            Some(Started { image, at: one.started_at, under_way: one.is_open })
         };
         let activity = Activity {
             building: busy.iter().filter_map(|branch| known.ids.get(branch).cloned()).collect(),
@@ -182,7 +182,8 @@ impl<'a> Gathered<'a> {
     }
 
     /// Adds what one job of a branch built; several of one branch are one image, because they are
-    /// built again together.
+    /// built again together. The newest of a branch comes first; where its workflows ask for
+    /// different things, one that wants rebuilds goes before one that does not.
     fn add(&mut self, node: Node) {
         let Some(id) = self.id(&node.branch) else { return };
         self.ids.insert(node.branch.clone(), id.clone());
@@ -207,17 +208,20 @@ impl<'a> Gathered<'a> {
             held: None,
             failure: None,
         });
-        if node.built_at > standing.built_at {
-            standing.commit = node.commit;
-            standing.from_latest = node.from_latest;
-            standing.built_at = node.built_at;
-            image.release = node.release;
-            image.autorebuild = node.built.autorebuild;
+        // What another commit of the branch asked for is of the past.
+        if node.commit == standing.commit {
+            image.autorebuild = image.autorebuild.max(node.built.autorebuild);
         }
         let release = self.config.releases.iter().find(|release| release.name == image.release);
         let stable_tags = release.map_or(&[][..], |release| release.stable_tags.as_slice());
         image.names.extend(Name::gated(node.built.names, stable_tags));
-        image.parents.extend(node.built.parents);
+        for parent in node.built.parents {
+            // Two jobs on one parent follow it once; where they were built on different digests,
+            // each of these is compared.
+            if !image.parents.contains(&parent) {
+                image.parents.push(parent);
+            }
+        }
         if image.names.len() > MAX_NAMES || image.parents.len() > MAX_PARENTS {
             self.problems.push(format!(
                 "{} has more than {MAX_NAMES} names or {MAX_PARENTS} parents; the rest is left out",

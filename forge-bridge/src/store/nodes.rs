@@ -58,9 +58,11 @@ pub(crate) struct Control {
 }
 
 impl Store {
-    /// The whole graph, in no order.
+    /// The whole graph, the newest builds first.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM image_nodes").fetch_all(&self.reader).await?;
+        let rows = sqlx::query("SELECT * FROM image_nodes ORDER BY built_at DESC, job_id DESC")
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(node).collect()
     }
 
@@ -128,7 +130,11 @@ pub(super) async fn forgive(tx: &mut SqliteConnection, branch: &Branch) -> Resul
 }
 
 /// Writes what a published image means for the graph. Only release builds have a place in it,
-/// and an older build that ends late does not take a newer one's.
+/// an older build that ends late does not take a newer one's, and what ends after its branch is
+/// gone is not built again.
+///
+/// A rebuild forgives the failures of its branch only at its end: where one of its jobs goes well
+/// and another does not, the other one would be tried for ever.
 pub(super) async fn record(
     tx: &mut SqliteConnection,
     job: JobId,
@@ -137,7 +143,8 @@ pub(super) async fn record(
     let row = sqlx::query(
         "SELECT forge, repository, ref_name, commit_id, release, workflow_origin, workflow_path, \
          workflow_text, jobs.name AS job_name, jobs.spec AS spec, \
-         (SELECT content FROM images WHERE job_id = jobs.id) AS content \
+         (SELECT content FROM images WHERE job_id = jobs.id) AS content, \
+         (SELECT kind = 'rebuild' FROM events WHERE events.id = event_id) AS is_rebuild, event_id \
          FROM jobs JOIN runs ON runs.id = run_id WHERE jobs.id = $1 AND spec IS NOT NULL",
     )
     .bind(job.0)
@@ -154,7 +161,12 @@ pub(super) async fn record(
     let trigger = workflow.as_ref().and_then(|workflow| workflow.on.parent_image.as_ref());
     let built = Built::of(build, trigger);
     let branch = Branch::read(&row)?;
-    forgive(tx, &branch).await?;
+    if is_gone(tx, &branch, column(&row, "event_id")?).await? {
+        return Ok(());
+    }
+    if !column::<bool>(&row, "is_rebuild")? {
+        forgive(tx, &branch).await?;
+    }
     of_branch(
         "INSERT INTO image_nodes (forge, repository, ref_name, workflow_origin, workflow_path, \
          job_name, release, job_id, commit_id, parents, names, autorebuild, fixed_release, \
@@ -186,6 +198,23 @@ pub(super) async fn record(
     .execute(&mut *tx)
     .await?;
     Ok(())
+}
+
+/// Whether a branch was deleted after that event; where it came again, it was by a later one.
+pub(super) async fn is_gone(
+    tx: &mut SqliteConnection,
+    branch: &Branch,
+    since: i64,
+) -> Result<bool, StoreError> {
+    let gone = of_branch(
+        "SELECT 1 FROM events WHERE forge = $1 AND repository = $2 AND id > $4 \
+         AND kind = 'branch_deleted' AND json_extract(event, '$.ref') = $3 LIMIT 1",
+        branch,
+    )
+    .bind(since)
+    .fetch_optional(tx)
+    .await?;
+    Ok(gone.is_some())
 }
 
 /// Whether the image of a job has the content of the one that it would take the place of. Where

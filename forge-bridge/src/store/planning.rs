@@ -180,12 +180,12 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<RunId>, StoreError> {
         let mut tx = self.write().await?;
-        let needless =
-            Decision::Skip(format!("{SUPERSEDED}: another run of the branch is under way"));
-        let decision = match decision {
-            Decision::Plan(plan) if is_overtaken(&mut tx, event, plan).await? => &needless,
-            decision => decision,
+        let needless = match decision {
+            Decision::Plan(plan) => why_needless(&mut tx, event, plan).await?,
+            Decision::Skip(_) | Decision::BranchGone { .. } => None,
         };
+        let needless = needless.map(|why| Decision::Skip(format!("{SUPERSEDED}: {why}")));
+        let decision = needless.as_ref().unwrap_or(decision);
         let passed = match decision {
             Decision::Plan(plan) => plan.subject.why_passed(&mut tx).await?.map(Decision::Skip),
             Decision::Skip(_) | Decision::BranchGone { .. } => None,
@@ -223,17 +223,22 @@ impl Store {
     }
 }
 
-/// Whether this is a rebuild of a branch that something else builds: that one has the newer
-/// commit, or the same parents.
-async fn is_overtaken(
+/// Why a rebuild is not worth its run any more: its branch is gone, or something else builds it,
+/// which has the newer commit or the same parents.
+async fn why_needless(
     tx: &mut SqliteConnection,
     event: EventId,
     plan: &Planning,
-) -> Result<bool, StoreError> {
+) -> Result<Option<&'static str>, StoreError> {
     if plan.subject.priority != Priority::Rebuild {
-        return Ok(false);
+        return Ok(None);
     }
-    rebuilds::is_busy(tx, &plan.subject.branch(), Some(event.0)).await
+    let branch = plan.subject.branch();
+    if nodes::is_gone(tx, &branch, event.0).await? {
+        return Ok(Some("the branch is deleted"));
+    }
+    let is_busy = rebuilds::is_busy(tx, &branch, Some(event.0)).await?;
+    Ok(is_busy.then_some("another run of the branch is under way"))
 }
 
 /// Why an event that was looked at made no run.

@@ -98,8 +98,8 @@ impl Store {
         rows.iter().map(watched).collect()
     }
 
-    /// Makes the set of watched references that which the graph follows now. Each new one is due
-    /// at once; the history of one that is not followed any more stays.
+    /// Makes the set of watched references that which the graph follows now. Each new one, and each
+    /// that others follow than before, is due at once; the history of one that is not followed any more stays.
     pub(crate) async fn watch(
         &self,
         wanted: &[(Reference, Vec<String>)],
@@ -110,7 +110,8 @@ impl Store {
             sqlx::query(
                 "INSERT INTO watched_references (reference, repository, tag, releases) \
                  VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (reference) DO UPDATE SET releases = excluded.releases",
+                 ON CONFLICT (reference) DO UPDATE SET releases = excluded.releases, \
+                 due_at = 0, hints = hints + 1",
             )
             .bind(reference.to_string())
             .bind(&reference.repository)
@@ -155,6 +156,24 @@ impl Store {
         }
         tx.commit().await?;
         Ok(due)
+    }
+
+    /// Makes each of these due at its time at the latest.
+    pub(crate) async fn due_by(
+        &self,
+        times: impl Iterator<Item = (DateTime<Utc>, Reference)>,
+    ) -> Result<(), StoreError> {
+        let times: Vec<_> = times.map(|(at, one)| (seconds(at), one.to_string())).collect();
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE watched_references AS w SET due_at = min(w.due_at, told.due_at) \
+             FROM (SELECT value ->> 0 AS due_at, value ->> 1 AS reference FROM json_each($1)) \
+             AS told WHERE w.reference = told.reference",
+        )
+        .bind(to_json(&times)?)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     /// Makes all of them due at once.

@@ -30,6 +30,9 @@ pub struct Started {
     pub image: ImageId,
     /// When it was queued.
     pub at: DateTime<Utc>,
+    /// Whether it is still under way. A push that builds the same image is no rebuild, and what
+    /// is over costs only the hour.
+    pub under_way: bool,
 }
 
 /// What may start now, and what not.
@@ -179,8 +182,7 @@ impl<'a> Spending<'a> {
         let mut spending = Self::default();
         for started in &activity.rebuilds {
             let Some(image) = graph.image(&started.image) else { continue };
-            let under_way = activity.building.contains(&started.image);
-            spending.start(image, under_way, now.signed_duration_since(started.at) < HOUR);
+            spending.start(image, started.under_way, now.signed_duration_since(started.at) < HOUR);
         }
         spending
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::draft::Draft;
-use super::graph::Graph;
-use super::image::{Image, ImageId, Tried};
-use super::observed::{Compared, Moved, Observed, Unseen};
+use super::graph::{Followed, Graph};
+use super::image::{Failure, Image, ImageId};
+use super::observed::{Compared, Moved, Observation, Observed, Unseen};
 use super::order;
 use super::policy::Policy;
+use crate::image::Reference;
 
 /// Most names of a circle or a chain that are written out; the ends say the most.
 const MAX_SHOWN_NAMES: usize = 12;
@@ -227,10 +228,14 @@ pub fn plan(graph: &Graph, observed: &Observed, policy: &Policy, now: DateTime<U
             }
             let image = &graph.images()[place];
             // An image that waits is given parents on which it has not failed.
-            let failed_on = if after.is_empty() { moved.as_slice() } else { &[] };
+            let failure = image.failure.as_deref().filter(|_| after.is_empty());
+            let failure = failure.filter(|failure| {
+                let followed = graph.followed(policy, place);
+                failed_on_these(failure, &moved, followed, observed)
+            });
             let hindrance = match &cycle {
                 Some(cycle) => Some(Hindrance::Circle(Arc::clone(cycle))),
-                None => hindrance(image, failed_on, policy, now),
+                None => hindrance(image, failure, policy, now),
             };
             match hindrance {
                 Some(hindrance) => draft.blocked.push((place, hindrance)),
@@ -241,10 +246,31 @@ pub fn plan(graph: &Graph, observed: &Observed, policy: &Policy, now: DateTime<U
     draft.finish(graph, compared.unseen)
 }
 
-/// What stands in the way of a build of this image.
+/// Whether a build now would stand on what the failed one stood on: every parent that moved was
+/// tried as it is, and none that was tried has gone on, or back to what the image stands on. Where
+/// a registry says nothing, nothing has changed.
+fn failed_on_these<'a>(
+    failure: &Failure,
+    moved: &[Moved],
+    followed: impl Iterator<Item = Followed<'a>>,
+    observed: &Observed,
+) -> bool {
+    let tried = |reference: &Reference| {
+        failure.tried.iter().find(|tried| tried.reference == *reference).map(|tried| &tried.digest)
+    };
+    let was_tried =
+        |moved: &Moved| moved.to.is_some() && tried(&moved.reference) == moved.to.as_ref();
+    let is_as_tried = |followed: Followed<'_>| {
+        let Some(Observation::Found(now)) = observed.get(followed.reference) else { return true };
+        tried(followed.reference).is_none_or(|tried| tried == now.digest())
+    };
+    moved.iter().all(was_tried) && { followed }.all(is_as_tried)
+}
+
+/// What stands in the way of a build of this image, which failed before on the same parents.
 fn hindrance(
     image: &Image,
-    failed_on: &[Moved],
+    failure: Option<&Failure>,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Option<Hindrance> {
@@ -260,15 +286,7 @@ fn hindrance(
     if let Some(reason) = &image.held {
         return Some(Hindrance::Held(reason.clone()));
     }
-    let failure = image.failure.as_ref()?;
-    let was_tried = |moved: &Moved| {
-        let same = |t: &&Tried| t.reference == moved.reference;
-        let tried = failure.tried.iter().find(same).map(|tried| &tried.digest);
-        tried.is_some() && tried == moved.to.as_ref()
-    };
-    if failed_on.is_empty() || !failed_on.iter().all(was_tried) {
-        return None;
-    }
+    let failure = failure?;
     let (attempts, reason) = (failure.attempts, failure.reason.clone());
     if attempts >= rules.max_attempts.get() {
         return Some(Hindrance::GaveUp { attempts, reason });

@@ -1,7 +1,10 @@
 //! The notifications of three registries, and what of them counts: repository and tag.
 //!
 //! The host is left out on purpose: a registry often knows itself by another name than those who
-//! pull from it.
+//! pull from it. What tells of a pull says nothing new, and our own question is a pull: a hint from
+//! it would ask again, for ever.
+
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use workflows::image::{MAX_REPOSITORY_BYTES, Tag};
@@ -15,9 +18,12 @@ struct Notice {
     /// Distribution.
     #[serde(default)]
     events: Vec<DistributionEvent>,
-    /// Harbor.
-    #[serde(default)]
+    /// Harbor, in its own form and as a CloudEvent.
+    #[serde(default, alias = "data")]
     event_data: Option<HarborData>,
+    /// What Harbor tells of.
+    #[serde(default, rename = "type")]
+    kind: String,
     /// Quay: tags, with the repository's path beside them.
     #[serde(default)]
     updated_tags: Option<QuayTags>,
@@ -27,6 +33,8 @@ struct Notice {
 
 #[derive(Deserialize)]
 struct DistributionEvent {
+    #[serde(default)]
+    action: String,
     #[serde(default)]
     target: DistributionTarget,
 }
@@ -84,11 +92,11 @@ pub(super) fn moved(body: &[u8]) -> Result<Vec<(String, String)>, serde_json::Er
     let notice: Notice = serde_json::from_slice(body)?;
     let mut names = Vec::new();
     for event in notice.events {
-        if let Some(tag) = event.target.tag {
+        if let Some(tag) = event.target.tag.filter(|_| !is_pull(&event.action)) {
             names.push((event.target.repository, tag));
         }
     }
-    if let Some(data) = notice.event_data {
+    if let Some(data) = notice.event_data.filter(|_| !is_pull(&notice.kind)) {
         let repository = data.repository.repo_full_name;
         let tags = data.resources.into_iter().filter_map(|resource| resource.tag);
         names.extend(tags.map(|tag| (repository.clone(), tag)));
@@ -96,12 +104,18 @@ pub(super) fn moved(body: &[u8]) -> Result<Vec<(String, String)>, serde_json::Er
     if let (Some(repository), Some(tags)) = (notice.repository, notice.updated_tags) {
         names.extend(tags.names().into_iter().map(|tag| (repository.clone(), tag)));
     }
+    let mut seen = HashSet::new();
     let sensible = |(repository, tag): &(String, String)| {
         repository.len() <= MAX_REPOSITORY_BYTES && Tag::parse(tag).is_ok()
     };
-    names.retain(sensible);
+    names.retain(|name| sensible(name) && seen.insert(name.clone()));
     names.truncate(MAX_NAMES);
     Ok(names)
+}
+
+/// `pull`, `PULL_ARTIFACT`, `pullImage`, `harbor.artifact.pulled`.
+fn is_pull(kind: &str) -> bool {
+    kind.to_ascii_lowercase().contains("pull")
 }
 
 #[cfg(test)]
@@ -132,6 +146,31 @@ mod tests {
             "repository": {"date_created": 1586922308, "name": "debian", "namespace": "library",
             "repo_full_name": "library/debian", "repo_type": "public"}}}"#;
         assert_eq!(told(body), ["library/debian:latest"]);
+    }
+
+    #[test]
+    fn a_pull_is_no_hint_or_our_own_questions_would_never_end() {
+        for (action, expected) in [("pull", 0), ("push", 1), ("delete", 1)] {
+            let event = format!(
+                r#"{{"action": "{action}", "target": {{"repository": "f43/base", "tag": "1"}}}}"#
+            );
+            let body = format!(r#"{{"events": [{event}, {event}]}}"#);
+            assert_eq!(told(&body).len(), expected, "{action}");
+        }
+        for (kind, key, expected) in [
+            ("PULL_ARTIFACT", "event_data", 0),
+            ("PUSH_ARTIFACT", "event_data", 1),
+            ("pullImage", "event_data", 0),
+            ("DELETE_ARTIFACT", "event_data", 1),
+            ("harbor.artifact.pulled", "data", 0),
+            ("harbor.artifact.pushed", "data", 1),
+        ] {
+            let body = format!(
+                r#"{{"specversion": "1.0", "type": "{kind}", "{key}": {{"resources":
+                [{{"tag": "latest"}}], "repository": {{"repo_full_name": "f43/base"}}}}}}"#
+            );
+            assert_eq!(told(&body).len(), expected, "{kind}");
+        }
     }
 
     #[test]

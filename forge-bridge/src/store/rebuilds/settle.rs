@@ -6,7 +6,7 @@ use workflows::image::{Digest, Reference};
 use workflows::rebuild::Tried;
 use workflows::state::Outcome;
 
-use super::super::nodes::{Branch, of_branch};
+use super::super::nodes::{self, Branch, of_branch};
 use super::super::row::{column, json, parsed_option, to_json};
 use super::super::{StoreError, seconds};
 use super::SUPERSEDED;
@@ -49,7 +49,10 @@ pub(super) async fn settle(
         return Ok(());
     }
     match end.outcome {
-        Outcome::Success => drop_leftovers(tx, &branch, event).await,
+        Outcome::Success => {
+            nodes::forgive(tx, &branch).await?;
+            drop_leftovers(tx, &branch, event).await
+        }
         Outcome::Superseded => Ok(()),
         _ => record_failure(tx, row, &branch, event, &end.reason, now).await,
     }

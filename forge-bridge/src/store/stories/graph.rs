@@ -144,6 +144,78 @@ async fn a_branch_is_rebuilt_once_at_a_time_and_failures_count_by_their_parents(
 }
 
 #[tokio::test]
+async fn a_job_that_goes_well_does_not_forgive_one_that_fails() {
+    let mut story = Story::begin().await;
+    for attempt in 1..=3 {
+        assert!(story.begin_rebuild('1').await);
+        let event = story.store.events_due(story.now, 10, &[]).await.unwrap().remove(0);
+        let run = one_run(&[draft("good", &[]), draft("bad", &[])]);
+        let decision = story.decision('a', run);
+        story.store.record_decision(event.id, "forge", &decision, story.now).await.unwrap();
+        story.pin_all().await;
+        story.publish(&format!("good {attempt}"), '1', evidence('1')).await;
+        let bad = story.lease(&format!("bad {attempt}")).await.unwrap();
+        let failed = report(bad.fence, Outcome::Failure, None);
+        story.store.finish(RUNNER, bad.job, &failed, story.now).await.unwrap();
+        assert_eq!(story.store.settle_rebuilds(story.now).await.unwrap(), 1);
+        assert_eq!(story.attempts().await, [attempt], "the good one is no success of the branch");
+        story.now += TimeDelta::hours(1);
+    }
+    // A person mends it.
+    story.push('b', &[draft("good", &[])]).await;
+    story.pin_all().await;
+    story.publish("mended", '2', evidence('2')).await;
+    assert_eq!(story.attempts().await, [0]);
+}
+
+#[tokio::test]
+async fn what_ends_after_its_branch_is_gone_is_not_built_again() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    let gone = workflows::event::RefDeleted {
+        repository: repository(),
+        ref_name: branch(),
+        before: None,
+        actor: None,
+    };
+    story.deliver("gone", Event::BranchDeleted(gone)).await;
+    let event = story.store.events_due(story.now, 10, &[]).await.unwrap().remove(0);
+    let decision = Decision::BranchGone { repository: repository(), ref_name: branch() };
+    story.store.record_decision(event.id, "forge", &decision, story.now).await.unwrap();
+    story.publish("late", '1', evidence('1')).await;
+    assert!(story.store.nodes().await.unwrap().is_empty());
+
+    // It comes again.
+    story.push('b', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    story.publish("new", '2', evidence('2')).await;
+    assert_eq!(story.store.nodes().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_rebuild_of_a_branch_that_goes_before_it_begins_is_dropped() {
+    let story = Story::begin().await;
+    assert!(story.begin_rebuild('1').await);
+    let gone = workflows::event::RefDeleted {
+        repository: repository(),
+        ref_name: branch(),
+        before: None,
+        actor: None,
+    };
+    story.deliver("gone", Event::BranchDeleted(gone)).await;
+    let event = story.store.events_due(story.now, 10, &[]).await.unwrap().remove(0);
+    let mut decision = story.decision('a', one_run(&[draft("build", &[])]));
+    let Decision::Plan(plan) = &mut decision else { panic!("{decision:?}") };
+    plan.subject.priority = Priority::Rebuild;
+    story.store.record_decision(event.id, "forge", &decision, story.now).await.unwrap();
+    assert_eq!(story.store.settle_rebuilds(story.now).await.unwrap(), 1);
+    let ended = story.text("SELECT outcome || ': ' || reason FROM rebuilds").await;
+    assert_eq!(ended, ["superseded: superseded: the branch is deleted"]);
+    assert!(story.attempts().await.is_empty(), "nothing is left of it");
+}
+
+#[tokio::test]
 async fn a_push_that_waits_keeps_rebuilds_of_its_branch_from_beginning() {
     let story = Story::begin().await;
     story.push('a', &[draft("build", &[])]).await;

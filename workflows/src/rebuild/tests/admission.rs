@@ -14,8 +14,8 @@ fn fan(children: usize) -> Graph {
 }
 
 fn started(names: &[&str], minutes_ago: i64) -> Vec<Started> {
-    let start = |name: &&str| Started { image: id(name), at: now() - minutes(minutes_ago) };
-    names.iter().map(start).collect()
+    let at = now() - minutes(minutes_ago);
+    names.iter().map(|name| Started { image: id(name), at, under_way: false }).collect()
 }
 
 fn admitted(graph: &Graph, activity: &Activity, policy: &Policy) -> Admission {
@@ -36,8 +36,9 @@ fn a_storm_starts_a_few_at_a_time() {
 fn what_is_under_way_is_not_started_again_and_counts() {
     let graph = fan(4);
     let policy = policy(ReleaseRules { budget: budget(2, 30), ..rules() });
-    let activity =
-        Activity { building: [id("child000")].into(), rebuilds: started(&["child000"], 5) };
+    let mut rebuilds = started(&["child000"], 5);
+    rebuilds[0].under_way = true;
+    let activity = Activity { building: [id("child000")].into(), rebuilds };
     let admission = admitted(&graph, &activity, &policy);
     assert_eq!(admission.start, [id("child001")]);
     assert_eq!(admission.waiting[0], Waiting { image: id("child000"), wait: Wait::Building });
@@ -51,6 +52,21 @@ fn a_push_to_the_same_branch_goes_first_and_costs_no_budget() {
     let activity = Activity { building: [id("child000")].into(), rebuilds: Vec::new() };
     let admission = admitted(&graph, &activity, &policy);
     assert_eq!(admission.start, [id("child001")]);
+}
+
+#[test]
+fn a_rebuild_that_is_over_is_not_under_way_although_its_image_is_built_again() {
+    let graph = fan(3);
+    let policy = policy(ReleaseRules { budget: budget(2, 30), ..rules() });
+    // Built again twice within the hour; what is under way now is the second, or a push.
+    for (is_push, starts) in [(false, &["child001"][..]), (true, &["child001", "child002"])] {
+        let mut rebuilds = started(&["child000"], 20);
+        rebuilds.extend(started(&["child000"], 5));
+        rebuilds[1].under_way = !is_push;
+        let activity = Activity { building: [id("child000")].into(), rebuilds };
+        let starts: Vec<ImageId> = starts.iter().map(|name| id(name)).collect();
+        assert_eq!(admitted(&graph, &activity, &policy).start, starts);
+    }
 }
 
 #[test]

@@ -297,6 +297,27 @@ fn another_digest_is_another_chance() {
 }
 
 #[test]
+fn a_parent_that_goes_back_is_another_chance_and_a_silent_registry_is_none() {
+    let policy = policy(rules());
+    let mut images = images("a < fedora debian");
+    let tried = |name, number| Tried { reference: reference(name), digest: digest(number) };
+    images[0].failure = Some(Box::new(Failure {
+        attempts: 3,
+        last_at: now(),
+        reason: "the new fedora is broken".to_owned(),
+        tried: vec![tried("fedora", 2), tried("debian", 2)],
+    }));
+    let graph = Graph::new(images).unwrap();
+    let builds = |seen: &Observed| plan(&graph, seen, &policy, now()).builds();
+    let mut seen = observed(&graph, &policy, &["fedora", "debian"]);
+    assert_eq!(builds(&seen), 0, "it failed on these");
+    seen.insert(reference("fedora"), Observation::Failed("502".to_owned()));
+    assert_eq!(builds(&seen), 0, "nobody says that fedora is another one now");
+    seen.insert(reference("fedora"), Observation::Found(index(1)));
+    assert_eq!(builds(&seen), 1, "on the old fedora and the new debian it was never tried");
+}
+
+#[test]
 fn a_blocked_parent_is_not_waited_for() {
     let mut images = images("a < fedora\n b < fedora\n c < a b");
     images[0].held = Some("broken upstream".to_owned());

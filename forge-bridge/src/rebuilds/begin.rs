@@ -1,0 +1,161 @@
+//! One rebuild begins: which commit it builds, and why.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use workflows::image::Reference;
+use workflows::names::CommitId;
+use workflows::rebuild::{ImageId, Moved, Plan, Tried};
+
+use super::planner::Planner;
+use super::world::{Standing, World};
+use crate::level::retry_at;
+use crate::store::StoreError;
+use crate::store::rebuilds::NewRebuild;
+
+/// Longest cause of a run, in characters; a chain through a deep distribution has a tenth of it.
+const MAX_CAUSE_CHARS: usize = 2_000;
+
+/// Images whose forge did not tell what to build, and until when nobody asks again. It is kept in
+/// memory only: a bridge that starts anew asks once more, and loses nothing.
+#[derive(Debug, Default)]
+pub(crate) struct PutOff(Mutex<HashMap<ImageId, (u32, DateTime<Utc>)>>);
+
+impl PutOff {
+    /// Those that are put off now.
+    pub(super) fn images(&self, now: DateTime<Utc>) -> Vec<ImageId> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(_, (_, until))| now < *until).map(|(image, _)| image.clone()).collect()
+    }
+
+    fn again(&self, image: &ImageId, now: DateTime<Utc>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tries, until) = all.entry(image.clone()).or_insert((0, now));
+        *until = retry_at(now, *tries, 0);
+        *tries = tries.saturating_add(1);
+    }
+
+    fn forget(&self, image: &ImageId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
+    }
+}
+
+impl Planner {
+    /// Begins one rebuild; false when it has to be tried again later.
+    pub(super) async fn begin(
+        &self,
+        world: &World,
+        plan: &Plan,
+        image: &ImageId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let Some(standing) = world.known.branches.get(image) else { return Ok(true) };
+        let Some(commit) = self.commit(world, image, standing, now).await? else {
+            return Ok(false);
+        };
+        let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
+        let new = NewRebuild {
+            branch: standing.branch.clone(),
+            commit,
+            workflows: standing.workflows.clone(),
+            tried: moved.iter().filter_map(tried).collect(),
+            because: because(world, image, moved),
+        };
+        if !self.store.begin_rebuild(&new, now).await? {
+            return Ok(false);
+        }
+        tracing::info!(image = %image, "rebuild of {image}: {}", new.because);
+        self.wakes.intake.notify_one();
+        Ok(true)
+    }
+
+    /// The commit to build; `None` when it cannot be told now, or the branch is gone. The forge is
+    /// asked whichever commit it is: of a branch that nobody has told us is gone, nothing is built.
+    async fn commit(
+        &self,
+        world: &World,
+        image: &ImageId,
+        standing: &Standing,
+        now: DateTime<Utc>,
+    ) -> Result<Option<CommitId>, StoreError> {
+        let branch = &standing.branch;
+        let head = self.sources.head_of(&branch.forge, &branch.repository, &branch.ref_name).await;
+        match head {
+            Ok(Some(head)) => {
+                self.put_off.forget(image);
+                let release = world.known.graph.image(image).map(|image| image.release.as_str());
+                let rules = release.and_then(|name| world.known.policy.releases.get(name));
+                let builds_head = rules.is_some_and(|rules| standing.builds_head(rules.commit));
+                Ok(Some(if builds_head { head } else { standing.commit.clone() }))
+            }
+            Ok(None) => {
+                tracing::info!(image = %image, "{image} is gone: its branch does not exist any more");
+                self.store.forget_branch(branch).await?;
+                Ok(None)
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(image = %image, %error, "rebuild of {image} waits: {error}");
+                self.put_off.again(image, now);
+                Ok(None)
+            }
+            // It fails in its own words, and counts as a failure: it is not tried for ever.
+            Err(_) => Ok(Some(standing.commit.clone())),
+        }
+    }
+}
+
+fn tried(moved: &Moved) -> Option<Tried> {
+    Some(Tried { reference: moved.reference.clone(), digest: moved.to.clone()? })
+}
+
+/// Which parents moved, and behind each that is ours, why that one was built.
+fn because(world: &World, image: &ImageId, moved: &[Moved]) -> String {
+    let sources: BTreeMap<&Reference, &ImageId> = world
+        .known
+        .graph
+        .parents_of(&world.known.policy, image)
+        .filter_map(|(_, reference, source)| Some((reference, source?)))
+        .collect();
+    let cause_of = |source: &ImageId| {
+        let branch = &world.known.branches.get(source)?.branch;
+        let wave = world.wave.as_ref()?.id;
+        let rebuilds = world.rebuilds.iter().rev();
+        let begun = rebuilds.filter(|one| one.wave == wave).find(|one| one.branch == *branch)?;
+        Some(format!(" (chain: {source} ← {})", begun.because))
+    };
+    let tell = |moved: &Moved| {
+        let chain = sources.get(&moved.reference).and_then(|source| cause_of(source));
+        format!("parent {moved}{}", chain.unwrap_or_default())
+    };
+    let mut all: Vec<String> = moved.iter().map(tell).collect();
+    // Two jobs of a branch may stand on one parent by different digests; the reader needs one.
+    all.dedup();
+    all.join("; ").chars().take(MAX_CAUSE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_off_is_asked_for_again_after_pauses_that_grow() {
+        let put_off = PutOff::default();
+        let image = ImageId::parse("containers/httpd@f43").unwrap();
+        let mut now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            assert!(put_off.images(now).is_empty());
+            put_off.again(&image, now);
+            let begun = now;
+            while !put_off.images(now).is_empty() {
+                now += chrono::TimeDelta::seconds(1);
+            }
+            pauses.push((now - begun).num_seconds());
+        }
+        assert_eq!((&pauses[..4], pauses[11]), (&[1, 2, 4, 8][..], 300));
+        put_off.again(&image, now);
+        put_off.forget(&image);
+        assert!(put_off.images(now).is_empty());
+    }
+}
