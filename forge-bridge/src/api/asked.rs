@@ -159,6 +159,7 @@ pub(super) async fn next_nvr(
         release: query.release,
         place: "the next build".to_owned(),
         dist_tag: release(&app, &query.ref_name)?.dist_tag.clone(),
+        there: Vec::new(),
         claim: None,
     };
     let nvr = app.store.next_nvr(&request).await.map_err(|error| match error {

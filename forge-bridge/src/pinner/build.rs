@@ -11,11 +11,14 @@ use workflows::rebuild::ParentKind;
 use workflows::release::ReleasePolicy;
 use workflows::state::Fault;
 
-use super::spec::target;
+use super::spec::{primary_tag, target};
 use super::{Pinner, Unpinnable};
 use crate::registry::{RegistryError, ResolvedImage};
 use crate::store::jobs::Ending;
 use crate::store::pinning::{Claim, NvrRequest, UnpinnedJob};
+
+/// Most numbers that are stepped over for one build; each is a question to the registry.
+const MAX_NUMBERS_THERE: usize = 200;
 
 /// A layered build with everything known.
 pub(super) struct BuildFacts {
@@ -74,11 +77,16 @@ impl Pinner {
             release: release_of(job, &gated),
             place: gated.release_place.clone(),
             dist_tag: release.dist_tag.clone(),
+            there: Vec::new(),
             claim: Some(Claim {
                 target: target(release, &gated.labels.name),
                 assigned: release.holder_of(&gated.labels.component, &gated.labels.name).cloned(),
             }),
         });
+        let nvr = match nvr {
+            Some(request) => Some(self.beside_the_registry(request).await),
+            None => None,
+        };
         let parent = gated.base_stage.and_then(|stage| pinned.parents.get(&stage));
         let parent = parent.map(|(pin, _)| pin.clone());
         let mut pins = pinned.pins;
@@ -98,6 +106,24 @@ impl Pinner {
             nvr,
             commit_time,
         }))
+    }
+
+    /// Steps over the numbers whose tags the registry has. A primary tag never moves, so that a
+    /// build with such a number would fail at its end; a registry that does not answer stops nobody.
+    async fn beside_the_registry(&self, mut request: NvrRequest) -> NvrRequest {
+        let Some(claim) = request.claim.clone().filter(|_| request.release.is_none()) else {
+            return request;
+        };
+        while request.there.len() < MAX_NUMBERS_THERE {
+            let Ok(nvr) = self.store.next_nvr(&request).await else { break };
+            let Some(tag) = primary_tag(&nvr) else { break };
+            if self.registries.digest_of(&claim.target.tagged(&tag)).await.is_err() {
+                break;
+            }
+            tracing::warn!("{nvr} is in the registry and not in this database: it is stepped over");
+            request.there.insert(0, nvr.release);
+        }
+        request
     }
 
     /// Pins every image that the Dockerfile names; what is wrong with one goes to the inspection.

@@ -183,13 +183,16 @@ fn tags(
     nvr: Option<&Nvr>,
     now: DateTime<Utc>,
 ) -> TagPlan {
-    let tag = |text: &str| Tag::parse(text).ok();
-    let primary = nvr.and_then(|nvr| tag(&format!("{}-{}", nvr.version, nvr.release)));
     TagPlan {
         unique: unique_tag(&release.name, now),
-        primary,
+        primary: nvr.and_then(primary_tag),
         floating: build.gated.floating.clone(),
     }
+}
+
+/// The tag that never moves.
+pub(super) fn primary_tag(nvr: &Nvr) -> Option<Tag> {
+    Tag::parse(&format!("{}-{}", nvr.version, nvr.release)).ok()
 }
 
 /// `<release>-<five random digits>-<time>`, as the first layered-image service wrote it. A

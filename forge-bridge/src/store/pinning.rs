@@ -55,6 +55,9 @@ pub(crate) struct NvrRequest {
     pub(crate) place: String,
     /// Put behind a number that is ours to choose.
     pub(crate) dist_tag: String,
+    /// Releases of this line that the registry has although nobody here holds them, the newest
+    /// first: they were given out after a database was saved that is restored now.
+    pub(crate) there: Vec<String>,
     /// What else it takes; `None` of a question that reserves nothing.
     pub(crate) claim: Option<Claim>,
 }
@@ -95,7 +98,9 @@ impl NvrRequest {
         let nvr = |release: &str| {
             Nvr::new(&self.name, &self.version, release).map_err(|error| refused(&error))
         };
-        match nvr::release_for(self.release.as_deref(), &self.dist_tag, held) {
+        let there = self.there.iter().map(|release| (release.clone(), self.dist_tag.clone()));
+        let held: Vec<_> = there.chain(held.iter().cloned()).collect();
+        match nvr::release_for(self.release.as_deref(), &self.dist_tag, &held) {
             Ok(release) => nvr(&release),
             Err(NvrError::Taken(release)) => {
                 Err(ReserveError::Taken { nvr: nvr(&release)?, place: place.clone() })

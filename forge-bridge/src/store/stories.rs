@@ -163,6 +163,7 @@ fn request() -> NvrRequest {
         release: None,
         place: "Dockerfile:3".to_owned(),
         dist_tag: "fc43".to_owned(),
+        there: Vec::new(),
         claim: Some(Claim { target: build(None).target, assigned: None }),
     }
 }

@@ -104,6 +104,21 @@ async fn a_number_whose_tag_may_be_in_the_registry_is_used_up() {
 }
 
 #[tokio::test]
+async fn numbers_that_only_the_registry_has_are_stepped_over() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    let next = async |there: &[&str]| {
+        let there = there.iter().map(|release| (*release).to_owned()).collect();
+        let beside = NvrRequest { there, ..request() };
+        story.store.next_nvr(&beside).await.unwrap().release
+    };
+    assert_eq!(next(&[]).await, "2.fc43");
+    assert_eq!(next(&["2.fc43"]).await, "3.fc43");
+    assert_eq!(next(&["3.fc43", "2.fc43"]).await, "4.fc43");
+}
+
+#[tokio::test]
 async fn a_component_and_its_place_are_those_of_the_repository_that_built_them_first() {
     let story = Story::begin().await;
     story.push('a', &[draft("build", &[])]).await;
