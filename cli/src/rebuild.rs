@@ -82,7 +82,7 @@ fn plan_file(args: &PlanArgs, graph: &Path) -> Result<(), Failure> {
     if let Some(path) = &args.svg {
         draw(&file, &plan, path)?;
     }
-    let view = PlanView::new(planning(&file, &plan, at), !args.stale.is_empty());
+    let view = view(&file, &plan, at, !args.stale.is_empty());
     show(&view, &Output::new(args.asking.shown))
 }
 
@@ -130,9 +130,12 @@ fn draw(file: &GraphFile, plan: &Plan, path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))
 }
 
-/// What of a file's graph is shown.
-fn planning<'a>(file: &'a GraphFile, plan: &'a Plan, at: DateTime<Utc>) -> Planning<'a> {
-    Planning { graph: &file.graph, policy: &file.policy, activity: &IDLE, plan, at }
+/// The whole plan of a file's graph, as it is shown.
+fn view(file: &GraphFile, plan: &Plan, at: DateTime<Utc>, supposed: bool) -> PlanView {
+    let GraphFile { graph, policy, .. } = file;
+    let problems = rebuild::check(graph, policy).iter().map(ToString::to_string).collect();
+    let planning = Planning { graph, policy, activity: &IDLE, plan, at };
+    PlanView::new(planning, problems, usize::MAX, supposed)
 }
 
 fn print(view: &PlanView, output: &Output) -> Result<(), Failure> {
@@ -173,7 +176,11 @@ fn print(view: &PlanView, output: &Output) -> Result<(), Failure> {
             vec![Cell::plain(u.reference.to_string()), Cell::plain(u.images.to_string()), reason]
         })
         .collect();
-    section(output, &["TAKEN AS UNCHANGED", "IMAGES", "WHY"], &unseen)
+    section(output, &["TAKEN AS UNCHANGED", "IMAGES", "WHY"], &unseen)?;
+    match view.more {
+        0 => Ok(()),
+        more => Ok(output.line(&format!("{more} more rows are not shown."))?),
+    }
 }
 
 /// A table of its own below an empty line, if there is anything in it.

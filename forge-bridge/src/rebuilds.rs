@@ -5,6 +5,7 @@
 //! promotion do not know the difference. Both loops may be killed at any point; what they have
 //! not written is found again.
 
+mod adopt;
 pub(crate) mod begin;
 pub(crate) mod hook;
 pub(crate) mod planner;

@@ -305,6 +305,7 @@ impl Parts {
                 worlds: self.app.worlds.clone(),
                 store: store.clone(),
                 sources: self.planner.sources.clone(),
+                registries: self.registries.clone(),
                 put_off: rebuilds::begin::PutOff::default(),
                 wakes: wakes.clone(),
             }

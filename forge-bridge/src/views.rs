@@ -39,8 +39,8 @@ pub use named_values::{
 pub use promotions::{Promoted, PromotionRequest};
 pub use rebuilds::{
     BlockedView, ControlRequest, Controlled, History, HistoryFilter, MAX_SHOWN_IMAGES,
-    MAX_SIGHTINGS, MovedView, ParentView, PlanView, PlannedView, Planning, SightingView, Stale,
-    StaleFilter, StaleImage, UnseenView, WaveView,
+    MAX_SHOWN_PLAN, MAX_SIGHTINGS, MovedView, ParentView, PlanView, PlannedView, Planning,
+    SightingView, Stale, StaleFilter, StaleImage, UnseenView, WaveView,
 };
 pub use runs::{RunDetail, RunFilter, RunSummary, Runs, SkippedWorkflow, Standing, Status};
 pub use statuses::{ListedStatus, Retried, RetryRequest, StatusFilter, Statuses};

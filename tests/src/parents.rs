@@ -53,6 +53,27 @@ impl World {
         commit
     }
 
+    /// Copies the database of a bridge that is down.
+    pub fn save_database(&self) {
+        self.copy_database("state", "saved");
+    }
+
+    /// Puts the copy back, while the bridge is down.
+    pub fn restore_database(&self) {
+        self.copy_database("saved", "state");
+    }
+
+    fn copy_database(&self, from: &str, to: &str) {
+        let (from, to) = (self.dir().join(from), self.dir().join(to));
+        std::fs::create_dir_all(&to).expect("a directory");
+        for name in ["strata.db", "strata.db-wal", "strata.db-shm"] {
+            let _missing = std::fs::remove_file(to.join(name));
+            if from.join(name).exists() {
+                std::fs::copy(from.join(name), to.join(name)).expect("a copy of the database");
+            }
+        }
+    }
+
     /// Moves a base image as its maintainers do; the answer is its new digest.
     pub async fn move_base(&self, repository: &str) -> String {
         let digest = self.registry.push_base(repository, "latest").await;

@@ -24,7 +24,21 @@ fn view(stale: &[&str], at: &str) -> PlanView {
     suppose(&mut file, &stale).unwrap();
     let at = at.parse().unwrap();
     let plan = rebuild::plan(&file.graph, &file.observed, &file.policy, at);
-    PlanView::new(planning(&file, &plan, at), !stale.is_empty())
+    super::view(&file, &plan, at, !stale.is_empty())
+}
+
+#[test]
+fn a_plan_that_is_cut_says_how_much_is_left_out() {
+    let file = GraphFile::parse("graph.yaml", &read(&example()).unwrap()).unwrap();
+    let GraphFile { graph, policy, .. } = &file;
+    let at = "2026-03-01T00:00:00Z".parse().unwrap();
+    let plan = rebuild::plan(graph, &file.observed, policy, at);
+    let planning = Planning { graph, policy, activity: &IDLE, plan: &plan, at };
+    for (most, rows, more) in [(3, 3, 1), (1, 1, 3), (0, 0, 6), (usize::MAX, 4, 0)] {
+        let view = PlanView::new(planning, Vec::new(), most, false);
+        assert_eq!((view.waves.iter().flatten().count(), view.more), (rows, more), "{most}");
+        assert!(view.waves.iter().all(|wave| !wave.is_empty()));
+    }
 }
 
 #[test]

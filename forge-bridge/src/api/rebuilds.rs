@@ -10,6 +10,7 @@ use super::Answer;
 use super::error::{ApiError, Given};
 use super::operator::Operator;
 use crate::app::AppState;
+use crate::rebuilds::world::World;
 use crate::store::nodes::Branch;
 use crate::views::{
     ControlRequest, Controlled, History, HistoryFilter, MAX_SIGHTINGS, PlanView, SightingView,
@@ -22,7 +23,7 @@ const MAX_REASON_CHARS: usize = 300;
 pub(super) async fn plan(State(app): State<AppState>) -> Answer<PlanView> {
     let now = Utc::now();
     let world = app.worlds.now(now).await?;
-    Ok(Json(world.show_plan(now)))
+    Ok(Json(world.apart(move |world| world.show_plan(now)).await?))
 }
 
 pub(super) async fn stale(
@@ -31,7 +32,8 @@ pub(super) async fn stale(
 ) -> Answer<Stale> {
     let now = Utc::now();
     let world = app.worlds.now(now).await?;
-    Ok(Json(world.show_stale(filter.release.as_deref(), now)))
+    let look = move |world: &World| world.show_stale(filter.release.as_deref(), now);
+    Ok(Json(world.apart(look).await?))
 }
 
 pub(super) async fn history(
@@ -62,9 +64,7 @@ pub(super) async fn start(
 ) -> Answer<Controlled> {
     let (images, branches) = chosen(&app, &request).await?;
     if !request.dry_run {
-        for branch in &branches {
-            app.store.hold(branch, None).await?;
-        }
+        app.store.hold(&branches, None).await?;
         app.store.hint_all(Utc::now()).await?;
         app.wakes.watch.notify_one();
         app.wakes.rebuilds.notify_one();
@@ -87,9 +87,7 @@ pub(super) async fn stop(
     }
     let (images, branches) = chosen(&app, &request).await?;
     if !request.dry_run {
-        for branch in &branches {
-            app.store.hold(branch, Some(&reason)).await?;
-        }
+        app.store.hold(&branches, Some(&reason)).await?;
         app.wakes.rebuilds.notify_one();
     }
     Ok(Json(Controlled { images, dry_run: request.dry_run }))
@@ -103,9 +101,7 @@ pub(super) async fn retry(
 ) -> Answer<Controlled> {
     let (images, branches) = chosen(&app, &request).await?;
     if !request.dry_run {
-        for branch in &branches {
-            app.store.forget_failures(branch).await?;
-        }
+        app.store.forget_failures(&branches).await?;
         app.wakes.rebuilds.notify_one();
     }
     Ok(Json(Controlled { images, dry_run: request.dry_run }))

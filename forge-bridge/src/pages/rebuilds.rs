@@ -11,6 +11,7 @@ use super::frame::{Frame, Section};
 use super::links::with_query;
 use super::{Asked, Page, PageError, html};
 use crate::app::AppState;
+use crate::rebuilds::world::World;
 use crate::views::{Stale, StaleFilter};
 
 #[derive(Template)]
@@ -28,7 +29,8 @@ pub(super) async fn table(
 ) -> Page {
     let now = Utc::now();
     let world = app.worlds.now(now).await?;
-    let stale = world.show_stale(filter.release.as_deref(), now);
+    let release = filter.release.clone();
+    let stale = world.apart(move |world| world.show_stale(release.as_deref(), now)).await?;
     let releases = app.config.releases.iter().map(|release| release.name.clone()).collect();
     html(&RebuildsPage { frame: Frame::new(Section::Rebuilds, now), filter, releases, stale })
 }
@@ -66,9 +68,9 @@ pub(super) async fn picture(
 ) -> Result<Response, PageError> {
     let now = Utc::now();
     let world = app.worlds.now(now).await?;
-    let picture = filter
-        .release
-        .and_then(|release| world.picture(&release, now))
+    let draw = move |world: &World| world.picture(filter.release.as_deref()?, now);
+    let picture = world.apart(draw).await?;
+    let picture = picture
         .ok_or_else(|| PageError::NotFound("No image of this release was built yet.".to_owned()))?;
     Ok(([(header::CONTENT_TYPE, "image/svg+xml")], picture).into_response())
 }

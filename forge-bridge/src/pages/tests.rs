@@ -47,9 +47,10 @@ impl Served {
         std::fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
         let config: Config = toml::from_str(&format!(
             r#"
-            state_dir = "{}"
+            state_dir = "{0}"
             public_url = "https://strata.example/"
-            operator_token_file = "{}"
+            operator_token_file = "{1}"
+            registry_hook_token_file = "{1}"
             [[forge]]
             name = "forge"
             kind = "forgejo"
@@ -102,6 +103,7 @@ impl Served {
         };
         let router = super::router(app.clone())
             .merge(crate::api::router(app.clone()))
+            .merge(crate::rebuilds::hook::router(app.clone()))
             .merge(crate::metrics::router(app.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

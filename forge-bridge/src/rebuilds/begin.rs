@@ -55,6 +55,9 @@ impl Planner {
             return Ok(false);
         };
         let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
+        if self.adopt(world, image, standing, moved).await? {
+            return Ok(false);
+        }
         let new = NewRebuild {
             branch: standing.branch.clone(),
             commit,

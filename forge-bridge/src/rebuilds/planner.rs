@@ -14,6 +14,7 @@ use workflows::rebuild::{self, Admission, Hindrance, Plan, Started, Wait};
 use super::begin::PutOff;
 use super::world::{Known, World, Worlds};
 use crate::level::Turn;
+use crate::registry::Registries;
 use crate::sources::Sources;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
@@ -29,6 +30,7 @@ pub(crate) struct Planner {
     pub(crate) worlds: Worlds,
     pub(crate) store: Store,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) registries: Arc<Registries>,
     pub(crate) put_off: PutOff,
     pub(crate) wakes: Wakes,
 }
@@ -42,11 +44,12 @@ impl Planner {
             return Ok(if settled > 0 { Turn::Busy } else { Turn::Idle });
         };
         let world = self.worlds.now(now).await?;
-        for problem in &world.known.problems {
+        for problem in &world.known.left_out {
             tracing::warn!("rebuilds: {problem}");
         }
         self.follow(&world).await?;
-        let plan = world.plan(now);
+        let look = move |world: &World| (world.plan(now), world.staleness());
+        let (plan, staleness) = Arc::clone(&world).apart(look).await?;
         let mut again_at = self.begin_all(&world, &plan, now).await?;
         if plan.is_empty() && world.wave.is_some() {
             match self.store.end_wave(generation, now).await? {
@@ -55,7 +58,7 @@ impl Planner {
                 false => again_at = Some(now + WAVE_PAUSE),
             }
         }
-        self.store.planned(generation, again_at, world.staleness(), now).await?;
+        self.store.planned(generation, again_at, staleness, now).await?;
         Ok(Turn::Busy)
     }
 

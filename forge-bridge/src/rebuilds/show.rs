@@ -1,14 +1,17 @@
 //! The world as people see it.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use workflows::image::Reference;
-use workflows::rebuild::{self, Graph, Image, ImageId, Plan};
+use workflows::rebuild::{self, Graph, Hindrance, Image, ImageId, Plan, Wait};
 
 use super::world::{Known, World};
-use crate::store::watched::Watched;
-use crate::views::{MAX_SHOWN_IMAGES, ParentView, PlanView, Planning, Stale, StaleImage, WaveView};
+use crate::store::watched::{Answer, Watched};
+use crate::views::{
+    MAX_SHOWN_IMAGES, MAX_SHOWN_PLAN, ParentView, PlanView, Planning, Stale, StaleImage, WaveView,
+};
 
 /// What the metrics say of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,71 +24,65 @@ impl World {
     /// The plan of the moment.
     pub(crate) fn show_plan(&self, now: DateTime<Utc>) -> PlanView {
         let plan = self.plan(now);
-        let mut view = PlanView::new(self.planning(&plan, now), false);
-        view.problems.extend(self.known.problems.iter().cloned());
-        view
-    }
-
-    fn planning<'a>(&'a self, plan: &'a Plan, at: DateTime<Utc>) -> Planning<'a> {
         let Known { graph, policy, .. } = &*self.known;
-        Planning { graph, policy, activity: &self.activity, plan, at }
+        let planning = Planning { graph, policy, activity: &self.activity, plan: &plan, at: now };
+        PlanView::new(planning, self.known.problems(), MAX_SHOWN_PLAN, false)
     }
 
-    /// Every image of a release, or of all, with its parents.
+    /// Every image of a release, or of all, with its parents. Of those that are not shown, only
+    /// what decides about the order is worked out.
     pub(crate) fn show_stale(&self, release: Option<&str>, now: DateTime<Utc>) -> Stale {
         let plan = self.plan(now);
         let conditions = self.conditions(&plan);
-        let view = PlanView::new(self.planning(&plan, now), false);
-        let mut whys: HashMap<&ImageId, String> = HashMap::new();
-        for blocked in &view.blocked {
-            whys.insert(&blocked.image, blocked.reason.clone());
-        }
-        for planned in view.waves.iter().flatten() {
-            whys.insert(&planned.image, planned.waits.clone().unwrap_or_else(|| "starts".into()));
-        }
         let seen = self.seen();
-        let wanted = |image: &&Image| release.is_none_or(|release| image.release == release);
-        let mut images: Vec<StaleImage> = self
-            .known
-            .graph
-            .images()
-            .iter()
-            .filter(wanted)
-            .filter_map(|image| {
-                let parents = self.parents(&image.id, &seen);
-                Some(StaleImage {
-                    image: image.id.clone(),
-                    release: image.release.clone(),
-                    condition: *conditions.get(&image.id)?,
-                    behind_since: behind_since(&parents),
-                    built_at: self.known.branches.get(&image.id)?.built_at,
-                    parents,
-                    why: whys.remove(&image.id).unwrap_or_default(),
-                })
+        let images = self.known.graph.images().iter();
+        let wanted = images.filter(|image| release.is_none_or(|wanted| image.release == wanted));
+        let mut all: Vec<_> =
+            wanted.map(|image| (self.behind_since(&image.id, &seen), image)).collect();
+        all.sort_by_key(|(since, _)| (since.is_none(), *since));
+        let more = all.len().saturating_sub(MAX_SHOWN_IMAGES);
+        all.truncate(MAX_SHOWN_IMAGES);
+        let mut whys = self.whys(&plan, now);
+        let view = |(behind_since, image): (_, &Image)| {
+            Some(StaleImage {
+                image: image.id.clone(),
+                release: image.release.clone(),
+                condition: *conditions.get(&image.id)?,
+                behind_since,
+                built_at: self.known.branches.get(&image.id)?.built_at,
+                parents: self.parents(&image.id, &seen),
+                why: whys.remove(&image.id).map(|why| why.to_string()).unwrap_or_default(),
             })
-            .collect();
-        images.sort_by_key(|image| (image.behind_since.is_none(), image.behind_since));
-        let more = images.len().saturating_sub(MAX_SHOWN_IMAGES);
-        images.truncate(MAX_SHOWN_IMAGES);
+        };
         Stale {
             at: now,
             wave: self.show_wave(),
             checked_at: self.known.watched.iter().filter_map(|one| one.asked_at).max(),
-            images,
+            images: all.into_iter().filter_map(view).collect(),
             more,
-            problems: view
-                .problems
-                .into_iter()
-                .chain(self.known.problems.iter().cloned())
-                .collect(),
+            problems: self.known.problems(),
         }
+    }
+
+    /// What each image that is stale waits for, or what stands in its way.
+    fn whys<'a>(&self, plan: &'a Plan, now: DateTime<Utc>) -> HashMap<&'a ImageId, Why<'a>> {
+        let Known { graph, policy, .. } = &*self.known;
+        let admission = rebuild::admit(graph, plan, &self.activity, policy, now);
+        let mut waits: HashMap<ImageId, Wait> =
+            admission.waiting.into_iter().map(|one| (one.image, one.wait)).collect();
+        let planned = plan.waves.iter().flatten().map(|planned| {
+            let wait = waits.remove(&planned.image);
+            (&planned.image, wait.map_or(Why::Starts, Why::Waits))
+        });
+        let blocked = plan.blocked.iter().map(|one| (&one.image, Why::Blocked(&one.hindrance)));
+        blocked.chain(planned).collect()
     }
 
     /// How many images are behind, and since when.
     pub(crate) fn staleness(&self) -> Staleness {
         let seen = self.seen();
         let stale = rebuild::stale(&self.known.graph, &self.known.observed, &self.known.policy);
-        let since = |one: &rebuild::Stale| behind_since(&self.parents(&one.image, &seen));
+        let since = |one: &rebuild::Stale| self.behind_since(&one.image, &seen);
         Staleness { images: stale.len(), since: stale.iter().filter_map(since).min() }
     }
 
@@ -118,6 +115,21 @@ impl World {
         self.known.watched.iter().map(|one| (&one.reference, one)).collect()
     }
 
+    /// Since when a parent is not what was built on. As in a plan, an index and a manifest are not
+    /// compared, and a reference that names nothing any more has not moved.
+    fn behind_since(
+        &self,
+        image: &ImageId,
+        seen: &HashMap<&Reference, &Watched>,
+    ) -> Option<DateTime<Utc>> {
+        let since = |(parent, reference, _): (&rebuild::Parent, &Reference, _)| {
+            let watched = seen.get(reference).filter(|one| one.answer != Answer::Missing)?;
+            let ((now, since), pin) = (watched.known.as_ref()?, parent.pin.as_ref()?);
+            (pin.form() == now.form() && pin != now).then_some(*since)
+        };
+        self.known.graph.parents_of(&self.known.policy, image).filter_map(since).min()
+    }
+
     fn parents(&self, image: &ImageId, seen: &HashMap<&Reference, &Watched>) -> Vec<ParentView> {
         let view = |(parent, reference, _): (&rebuild::Parent, &Reference, _)| {
             let watched = seen.get(reference);
@@ -134,10 +146,19 @@ impl World {
     }
 }
 
-/// Since when a parent is not what was built on.
-fn behind_since(parents: &[ParentView]) -> Option<DateTime<Utc>> {
-    let moved = |parent: &&ParentView| {
-        parent.pin.is_some() && parent.now.is_some() && parent.pin != parent.now
-    };
-    parents.iter().filter(moved).filter_map(|parent| parent.since).min()
+/// Why a stale image is not built yet.
+enum Why<'a> {
+    Starts,
+    Waits(Wait),
+    Blocked(&'a Hindrance),
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starts => f.write_str("starts"),
+            Self::Waits(wait) => wait.fmt(f),
+            Self::Blocked(hindrance) => hindrance.fmt(f),
+        }
+    }
 }

@@ -201,3 +201,69 @@ impl<'a> Timetable<'a> {
         Checked { reference, hints: watched.hints, said, due_at }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use workflows::image::{DOCKER_HUB, Reference};
+
+    use super::*;
+    use crate::config::RegistryConfig;
+    use crate::store::watched::Answer;
+
+    #[tokio::test]
+    async fn a_registry_that_is_down_is_asked_a_few_times_and_not_a_thousand() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let silent = tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                drop(connection);
+            }
+        });
+        let config = RegistryConfig {
+            host: host.clone(),
+            plain_http: true,
+            username: None,
+            password_file: None,
+            allow_private: false,
+            rebuild_budget: None,
+        };
+        let registries = Arc::new(Registries::new(&[config]).unwrap());
+        let watched = |number| Watched {
+            reference: Reference::parse(&format!("{host}/f43/i{number}:1"), DOCKER_HUB).unwrap(),
+            releases: Vec::new(),
+            known: None,
+            etag: None,
+            answer: Answer::Unasked,
+            asked_at: None,
+            tries: 0,
+            hints: 0,
+        };
+        let answers = ask_all(&registries, (0..1_000).map(watched).collect()).await;
+        silent.abort();
+        assert_eq!(answers.len(), 1_000);
+        let why = |said: &Said| matches!(said, Said::Failed(why) if why.contains("not available"));
+        assert!(answers.iter().all(|(_, said)| why(said)), "{:?}", answers[0].1);
+        // Those that were under way when it was found out, each perhaps over two connections.
+        let asked = asked.load(Ordering::Relaxed);
+        assert!(asked <= 2 * (MAX_AT_ONCE + MAX_SILENCE as usize), "{asked}");
+    }
+
+    #[test]
+    fn an_answer_ends_the_silence() {
+        let silence = Silence::default();
+        for _ in 0..MAX_SILENCE - 1 {
+            silence.heard("a", false);
+        }
+        silence.heard("a", true);
+        silence.heard("b", true);
+        silence.heard("a", false);
+        assert!(!silence.is_deep("a") && !silence.is_deep("b"));
+        (1..MAX_SILENCE).for_each(|_| silence.heard("a", false));
+        assert!(silence.is_deep("a") && !silence.is_deep("b"));
+    }
+}

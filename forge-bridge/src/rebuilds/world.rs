@@ -1,7 +1,7 @@
 //! The graph of the moment, as the store holds it: one image for each branch.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
@@ -18,6 +18,9 @@ use crate::store::nodes::{Branch, Control, Node};
 use crate::store::rebuilds::{BegunRebuild, Wave};
 use crate::store::watched::Watched;
 use crate::store::{Store, StoreError};
+
+/// Most problems that are told at once; who has mended these sees the next.
+const MAX_PROBLEMS: usize = 100;
 
 /// Everything that a plan is made from, and what the plan does not need but its readers do.
 pub(crate) struct World {
@@ -38,7 +41,9 @@ pub(crate) struct Known {
     pub(crate) branches: HashMap<ImageId, Standing>,
     pub(crate) watched: Vec<Watched>,
     /// What the graph could not take in.
-    pub(crate) problems: Vec<String>,
+    pub(crate) left_out: Vec<String>,
+    /// What is wrong with the graph and its rules, once somebody has asked.
+    checked: OnceLock<Vec<String>>,
     ids: HashMap<Branch, ImageId>,
 }
 
@@ -64,7 +69,7 @@ impl Worlds {
     }
 
     /// All of it.
-    pub(crate) async fn now(&self, now: DateTime<Utc>) -> Result<World, StoreError> {
+    pub(crate) async fn now(&self, now: DateTime<Utc>) -> Result<Arc<World>, StoreError> {
         let known = self.known().await?;
         let rebuilds = self.store.recent_rebuilds(now).await?;
         let busy = self.store.busy_branches().await?;
@@ -77,7 +82,7 @@ impl Worlds {
             building: busy.iter().filter_map(|branch| known.ids.get(branch).cloned()).collect(),
             rebuilds: rebuilds.iter().filter_map(started).collect(),
         };
-        Ok(World { known, activity, rebuilds, wave })
+        Ok(Arc::new(World { known, activity, rebuilds, wave }))
     }
 
     /// The part that does not change with what is under way.
@@ -127,11 +132,37 @@ impl Known {
         let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
         let observed = watched.iter().filter_map(observe).collect();
         let policy = policy(config);
-        Ok(Self { graph, policy, observed, branches, watched, problems, ids })
+        let (left_out, checked) = (problems, OnceLock::new());
+        Ok(Self { graph, policy, observed, branches, watched, left_out, checked, ids })
+    }
+
+    /// What keeps rebuilds from working as configured; of very many the first. It is worked out
+    /// once for each state of the graph, because that takes as long as a plan.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let all = self.checked.get_or_init(|| {
+            let found = rebuild::check(&self.graph, &self.policy);
+            let found = found.iter().map(ToString::to_string);
+            let mut all: Vec<String> = found.chain(self.left_out.iter().cloned()).collect();
+            let hidden = all.len().saturating_sub(MAX_PROBLEMS);
+            all.truncate(MAX_PROBLEMS);
+            all.extend((hidden > 0).then(|| format!("and {hidden} more problems")));
+            all
+        });
+        all.clone()
     }
 }
 
 impl World {
+    /// Looks at a world on a thread of its own: with a hundred thousand images that takes as long as
+    /// a plan, and the threads that answer forges must not wait for it.
+    pub(crate) async fn apart<T: Send + 'static>(
+        self: Arc<Self>,
+        look: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let looked = tokio::task::spawn_blocking(move || look(&self)).await;
+        looked.map_err(|error| StoreError::Corrupt(format!("the graph of images: {error}")))
+    }
+
     /// What has to be built, now.
     pub(crate) fn plan(&self, now: DateTime<Utc>) -> Plan {
         let Known { graph, observed, policy, .. } = &*self.known;

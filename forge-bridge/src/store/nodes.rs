@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use workflows::event::WorkflowRef;
 use workflows::ids::JobId;
-use workflows::image::BuildMode;
+use workflows::image::{BuildMode, Digest};
 use workflows::job::{BuildSpec, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::rebuild::{Built, Failure, Name, Parent, Sameness};
@@ -49,6 +49,15 @@ pub(crate) struct Node {
     pub(crate) built_at: DateTime<Utc>,
 }
 
+/// The image that one job of a branch made last.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    pub(crate) job: JobId,
+    pub(crate) names: Vec<Name>,
+    pub(crate) parents: Vec<Parent>,
+    pub(crate) digest: Digest,
+}
+
 /// What people and failures say of a branch's rebuilds.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
@@ -72,29 +81,78 @@ impl Store {
         rows.iter().map(control).collect()
     }
 
-    /// Stops the rebuilds of a branch for a reason, or lets them run again.
+    /// Stops the rebuilds of branches for a reason, or lets them run again.
     pub(crate) async fn hold(
         &self,
-        branch: &Branch,
+        branches: &[Branch],
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
+        let sql = match reason {
+            Some(_) => {
+                "INSERT INTO rebuild_controls (forge, repository, ref_name, held) \
+                 VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (forge, repository, ref_name) DO UPDATE SET held = excluded.held"
+            }
+            None => {
+                "UPDATE rebuild_controls SET held = $4 WHERE forge = $1 AND repository = $2 \
+                 AND ref_name = $3 AND held IS NOT NULL"
+            }
+        };
         let mut tx = self.write().await?;
-        of_branch(
-            "INSERT INTO rebuild_controls (forge, repository, ref_name, held) \
-             VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (forge, repository, ref_name) DO UPDATE SET held = excluded.held",
-            branch,
-        )
-        .bind(reason)
-        .execute(&mut *tx)
-        .await?;
+        for branch in branches {
+            of_branch(sql, branch).bind(reason).execute(&mut *tx).await?;
+        }
         Ok(tx.commit().await?)
     }
 
-    /// Forgets the failures of a branch, so that its next rebuild is due at once.
-    pub(crate) async fn forget_failures(&self, branch: &Branch) -> Result<(), StoreError> {
+    /// Forgets the failures of branches, so that their next rebuilds are due at once.
+    pub(crate) async fn forget_failures(&self, branches: &[Branch]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        forgive(&mut tx, branch).await?;
+        for branch in branches {
+            forgive(&mut tx, branch).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// The images that a branch made last.
+    pub(crate) async fn made_of(&self, branch: &Branch) -> Result<Vec<Made>, StoreError> {
+        let rows = of_branch(
+            "SELECT image_nodes.job_id AS job, names, parents, digest FROM image_nodes \
+             JOIN images ON images.job_id = image_nodes.job_id \
+             WHERE forge = $1 AND image_nodes.repository = $2 AND ref_name = $3",
+            branch,
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        let made = |row: &SqliteRow| {
+            let digest = Digest::parse(column(row, "digest")?);
+            Ok(Made {
+                job: JobId(column(row, "job")?),
+                names: json(row, "names")?,
+                parents: json(row, "parents")?,
+                digest: digest.map_err(|error| StoreError::Corrupt(format!("images: {error}")))?,
+            })
+        };
+        rows.iter().map(made).collect()
+    }
+
+    /// Writes what an image stands on that somebody built after this database was saved, and the
+    /// commit that it was built from where that is known.
+    pub(crate) async fn adopt(
+        &self,
+        made: &Made,
+        commit: Option<&CommitId>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE image_nodes SET parents = $2, commit_id = coalesce($3, commit_id) \
+             WHERE job_id = $1",
+        )
+        .bind(made.job.0)
+        .bind(to_json(&made.parents)?)
+        .bind(commit.map(CommitId::as_str))
+        .execute(&mut *tx)
+        .await?;
         Ok(tx.commit().await?)
     }
 

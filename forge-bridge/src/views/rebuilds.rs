@@ -10,6 +10,8 @@ use workflows::rebuild::{
 
 /// Most images of one answer; those that are behind come first.
 pub const MAX_SHOWN_IMAGES: usize = 1_000;
+/// Most rows of each list of a plan that the bridge shows; a file's plan is shown whole.
+pub const MAX_SHOWN_PLAN: usize = 10_000;
 /// Most digests of one history.
 pub const MAX_SIGHTINGS: u32 = 200;
 
@@ -26,6 +28,9 @@ pub struct PlanView {
     pub unseen: Vec<UnseenView>,
     /// What is wrong with the graph or its rules.
     pub problems: Vec<String>,
+    /// How many rows of these lists are left out.
+    #[serde(default)]
+    pub more: usize,
 }
 
 /// One image that is built again.
@@ -92,17 +97,23 @@ pub struct Planning<'a> {
 }
 
 impl PlanView {
-    /// A plan as it is shown. Whoever `supposed` a change has not asked any registry, and need
-    /// not be told so.
+    /// A plan as it is shown, with the problems of its graph and so many rows of each list at most.
+    /// Whoever `supposed` a change has not asked any registry, and need not be told so.
     #[must_use]
-    pub fn new(planning: Planning<'_>, supposed: bool) -> Self {
+    pub fn new(planning: Planning<'_>, problems: Vec<String>, most: usize, supposed: bool) -> Self {
         let Planning { graph, policy, activity, plan, at } = planning;
         let admission = rebuild::admit(graph, plan, activity, policy, at);
         let mut waits = Waits::new(&admission);
-        let mut wave = |wave: &Vec<Planned>| {
-            wave.iter().map(|planned| PlannedView::new(graph, plan, planned, &mut waits)).collect()
+        let mut room = most;
+        let mut wave = |wave: &Vec<Planned>| -> Vec<PlannedView> {
+            let shown = wave.iter().take(room);
+            room = room.saturating_sub(wave.len());
+            shown.map(|planned| PlannedView::new(graph, plan, planned, &mut waits)).collect()
         };
+        let mut waves: Vec<_> = plan.waves.iter().map(&mut wave).collect();
+        waves.retain(|wave| !wave.is_empty());
         let told = |unseen: &&Unseen| !(supposed && unseen.reason == UnseenReason::NotAsked);
+        let rows = [plan.builds(), plan.blocked.len(), plan.unseen.iter().filter(told).count()];
         let blocked = |b: &rebuild::Blocked| BlockedView {
             image: b.image.clone(),
             reason: b.hindrance.to_string(),
@@ -114,10 +125,11 @@ impl PlanView {
         };
         Self {
             at,
-            waves: plan.waves.iter().map(&mut wave).collect(),
-            blocked: plan.blocked.iter().map(blocked).collect(),
-            unseen: plan.unseen.iter().filter(told).map(unseen).collect(),
-            problems: rebuild::check(graph, policy).iter().map(ToString::to_string).collect(),
+            waves,
+            blocked: plan.blocked.iter().take(most).map(blocked).collect(),
+            unseen: plan.unseen.iter().filter(told).take(most).map(unseen).collect(),
+            problems,
+            more: rows.map(|rows| rows.saturating_sub(most)).iter().sum(),
         }
     }
 }

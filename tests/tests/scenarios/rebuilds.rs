@@ -65,6 +65,31 @@ async fn a_diamond_whose_parents_both_move_is_built_once() {
 }
 
 #[tokio::test]
+async fn two_parents_that_move_at_once_are_one_build() {
+    let world = World::with_rebuilds(&format!("{REBUILDS}builders = true\n")).await;
+    let tool = world.image_on("tool", "base");
+    world.registry.push_base("rawhide/compiler", "latest").await;
+    let text = on("tool", "base")
+        .replace("RUN ", "COPY --from=rawhide/compiler:latest /etc/passwd /etc/compiled\nRUN ");
+    tool.write("Dockerfile", text);
+    world.first_build(&tool).await;
+    world.all_current(1).await;
+
+    for repository in ["rawhide/compiler", "rawhide/base"] {
+        world.registry.push_base(repository, "latest").await;
+    }
+    for repository in ["rawhide/compiler", "rawhide/base"] {
+        world.registry_tells(repository, "latest").await;
+    }
+
+    let runs = world.all_current(2).await;
+    let base = world.registry.digest("rawhide/base", "latest").await;
+    assert_eq!(Some(world.parent_of("tool").await), base);
+    assert_eq!(runs[0]["jobs"][0]["nvr"], "tool-container-1.0-2.fc44");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_builder_image_counts_where_the_release_says_so() {
     for (rules, expected) in [(REBUILDS.to_owned() + "builders = true\n", 2), (REBUILDS.into(), 1)]
     {
@@ -141,6 +166,48 @@ async fn a_kill_in_the_middle_of_a_wave_loses_nothing_and_builds_nothing_twice()
     assert_eq!(world.parent_of("upper").await, world.latest("lower").await);
     let plan = world.get("/api/v1/rebuilds/plan").await;
     assert_eq!(plan["waves"].as_array().map(Vec::len), Some(0), "a second plan is empty");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_restored_backup_rebuilds_nothing_that_is_current() {
+    let mut world = World::with_rebuilds(REBUILDS).await;
+    let lower = world.image_on("lower", "base");
+    let upper = world.image_on("upper", "lower");
+    world.first_build(&lower).await;
+    world.first_build(&upper).await;
+    world.all_current(2).await;
+    world.kill_bridge();
+    world.save_database();
+    world.start_bridge().await;
+    let base = world.move_base("rawhide/base").await;
+    world.all_current(4).await;
+    let built = (world.latest("lower").await, world.latest("upper").await);
+
+    world.kill_bridge();
+    world.restore_database();
+    world.start_bridge().await;
+    for repository in ["rawhide/base", "rawhide/lower"] {
+        world.registry_tells(repository, "latest").await;
+        let reference = format!("{}/{repository}:latest", world.registry.host());
+        world.looked_at(&reference).await;
+    }
+    world.all_current(2).await;
+    assert_eq!((world.latest("lower").await, world.latest("upper").await), built);
+    let log = world.bridge_log();
+    for image in ["lower", "upper"] {
+        let told = format!("containers/{image}@rawhide stands on");
+        assert!(log.contains(&told), "{log}");
+    }
+
+    // What is built from here on has numbers that the registry does not know.
+    let moved = world.move_base("rawhide/base").await;
+    assert_ne!(moved, base);
+    let runs = world.all_current(4).await;
+    assert_eq!(runs[1]["jobs"][0]["nvr"], "lower-container-1.0-3.fc44", "{runs:#?}");
+    assert!(runs.iter().all(|run| run["outcome"] == "success"), "{runs:#?}");
+    assert_eq!(world.parent_of("lower").await, moved);
+    assert_eq!(world.parent_of("upper").await, world.latest("lower").await);
     world.nothing_left().await;
 }
 

@@ -55,6 +55,43 @@ async fn the_page_tells_what_is_behind_why_and_for_how_long() {
     let picture = picture.text().await.unwrap();
     assert!(picture.contains("containers/old@f43") && !picture.contains("containers/lost@"));
     assert_eq!(served.get("/rebuilds?colour=red").await.status(), StatusCode::BAD_REQUEST);
+
+    // An index against a manifest is no change, and what is gone has not moved.
+    for change in [
+        "UPDATE watched_references SET form = 'manifest'",
+        "UPDATE watched_references SET form = 'index', answer = 'missing'",
+    ] {
+        served.sql(change).await;
+        let page = served.text("/rebuilds").await;
+        assert!(page.contains(">unknown</span>") && !page.contains("behind since"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_is_heard_that_has_the_token_and_says_little() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    let url = format!("{}/hooks/registry", served.url);
+    let tell = async |token: &str, body: &str| {
+        let told = served.client.post(&url).bearer_auth(token).body(body.to_owned());
+        told.send().await.unwrap().status().as_u16()
+    };
+    let event =
+        r#"{"events": [{"action": "push", "target": {"repository": "fedora", "tag": "43"}}]}"#;
+    let too_long = "x".repeat(1024 * 1024 + 1);
+    for (token, body, expected) in [
+        ("", event, 401),
+        ("wrong", event, 401),
+        (TOKEN, "{", 400),
+        (TOKEN, &*too_long, 413),
+        (TOKEN, event, 202),
+    ] {
+        assert_eq!(tell(token, body).await, expected, "{token}");
+    }
+    let hints = served.app.store.watched().await.unwrap();
+    let mut hints: Vec<i64> = hints.iter().map(|one| one.hints).collect();
+    hints.sort_unstable();
+    assert_eq!(hints, [0, 1], "one of the two moved");
 }
 
 #[tokio::test]

@@ -312,6 +312,35 @@ async fn a_hint_during_a_question_is_not_lost() {
 }
 
 #[tokio::test]
+async fn whoever_follows_a_reference_anew_is_told_at_once_and_a_sooner_time_counts() {
+    let story = Story::begin().await;
+    let follow = async |release: &str| {
+        story.store.watch(&[(base(), vec![release.to_owned()])], &[]).await.unwrap();
+    };
+    let due = async |minutes: i64| {
+        let at = story.now + TimeDelta::minutes(minutes);
+        story.store.watched_due(at, 10).await.unwrap()
+    };
+    let answered = async || {
+        let hints = due(0).await[0].hints;
+        let due_at = story.now + TimeDelta::hours(1);
+        let check = Checked { reference: base(), hints, said: Said::Missing, due_at };
+        story.store.record_checks(&[check], story.now).await.unwrap();
+        assert!(due(59).await.is_empty());
+    };
+    follow("f43").await;
+    answered().await;
+    follow("f44").await;
+    answered().await;
+    for (sooner, later) in [(90, 59), (10, 9)] {
+        let at = story.now + TimeDelta::minutes(sooner);
+        story.store.due_by([(at, base())].into_iter()).await.unwrap();
+        assert!(due(later).await.is_empty(), "{sooner}");
+    }
+    assert_eq!(due(10).await.len(), 1);
+}
+
+#[tokio::test]
 async fn images_of_before_are_in_the_graph_and_never_compared() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("strata.db");
