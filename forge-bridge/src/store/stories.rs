@@ -12,7 +12,8 @@ use workflows::protocol::{JobReport, LEASE_SECONDS};
 use workflows::selection::Origin;
 use workflows::state::{Fault, Outcome};
 
-use super::leases::{LeaseError, MAX_ATTEMPTS};
+use super::leases::LeaseError;
+use super::leases::end::MAX_ATTEMPTS;
 use super::pinning::{Claim, NvrRequest, UnpinnedJob};
 use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subject};
 use super::{Decoded, Store};
