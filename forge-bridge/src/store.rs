@@ -19,6 +19,8 @@ pub(crate) mod named_values;
 pub(crate) mod nodes;
 pub(crate) mod pinning;
 pub(crate) mod planning;
+#[cfg(test)]
+mod plans;
 mod progress;
 pub(crate) mod promotions;
 pub(crate) mod pulls;

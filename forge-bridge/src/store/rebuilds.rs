@@ -132,8 +132,11 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<BegunRebuild>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM rebuilds WHERE finished_at IS NULL OR started_at > $1 \
-             OR wave_id = (SELECT id FROM waves WHERE finished_at IS NULL) ORDER BY id",
+            "SELECT * FROM rebuilds WHERE id IN ( \
+             SELECT id FROM rebuilds WHERE finished_at IS NULL \
+             UNION SELECT id FROM rebuilds WHERE started_at > $1 \
+             UNION SELECT id FROM rebuilds \
+             WHERE wave_id = (SELECT id FROM waves WHERE finished_at IS NULL)) ORDER BY id",
         )
         .bind(seconds(now - LATELY))
         .fetch_all(&self.reader)

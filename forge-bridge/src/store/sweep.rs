@@ -37,7 +37,7 @@ pub(crate) struct Remembered {
     pub(crate) known: BTreeMap<RefName, Known>,
     pub(crate) told: Told,
     pub(crate) is_first: bool,
-    /// The newest event in `told`.
+    /// The newest event when `told` was read.
     pub(crate) events_up_to: i64,
 }
 
@@ -287,7 +287,7 @@ async fn known(
     rows.iter().map(read).collect()
 }
 
-/// What events newer than `since` say of branches, and the number of the newest of them.
+/// What events newer than `since` say of branches, and the number of the newest of all.
 async fn told(
     tx: &mut SqliteConnection,
     forge: &str,
@@ -306,15 +306,20 @@ async fn told(
     .bind(repository.as_str())
     .bind(since)
     .bind(MAX_TOLD)
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    let (mut told, mut newest) = (Told::new(), since);
+    let mut told = Told::new();
     for row in &rows {
         let heads: &mut Vec<_> = told.entry(parsed(row, "ref_name")?).or_default();
         heads.push(parsed_option(row, "head")?);
-        newest = newest.max(column(row, "id")?);
     }
-    Ok((told, newest))
+    Ok((told, newest_event(tx).await?.max(since)))
+}
+
+/// The newest event of all: whatever is told later has a higher number, and no look need read
+/// again what others have said meanwhile.
+async fn newest_event(tx: &mut SqliteConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM events").fetch_one(tx).await?)
 }
 
 /// Stores an event as a delivery that nobody sent; the decoder takes it from there.

@@ -97,8 +97,9 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         let forgotten = sqlx::query(
+            // In this order: few statuses are pending, and most jobs are over.
             "SELECT j.id, j.outcome, j.fault, j.message FROM statuses s \
-             JOIN jobs j ON j.run_id = s.run_id AND j.context = s.context \
+             CROSS JOIN jobs j ON j.run_id = s.run_id AND j.context = s.context \
              WHERE s.state = 'pending' AND j.state = 'finished' AND j.outcome IS NOT NULL \
              AND s.changed_at >= $1 ORDER BY j.id DESC LIMIT $2",
         )

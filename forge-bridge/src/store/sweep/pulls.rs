@@ -9,7 +9,7 @@ use workflows::names::{CommitId, RepositoryName};
 use workflows::sweep::Known;
 use workflows::sweep::pulls::Told;
 
-use super::{MAX_TOLD, WatchedRepository, make_up};
+use super::{MAX_TOLD, WatchedRepository, make_up, newest_event};
 use crate::store::row::{column, json, parsed_option, to_json};
 use crate::store::{Store, StoreError, seconds};
 
@@ -19,7 +19,7 @@ pub(crate) struct RememberedPulls {
     pub(crate) known: BTreeMap<u64, Known>,
     pub(crate) told: Told,
     pub(crate) is_first: bool,
-    /// The newest event in `told`.
+    /// The newest event when `told` was read.
     pub(crate) events_up_to: i64,
 }
 
@@ -188,7 +188,7 @@ async fn known(
     rows.iter().map(read).collect()
 }
 
-/// What events newer than `since` say of pull requests, and the number of the newest of them.
+/// What events newer than `since` say of pull requests, and the number of the newest of all.
 async fn told(
     tx: &mut SqliteConnection,
     forge: &str,
@@ -208,15 +208,14 @@ async fn told(
     .bind(repository.as_str())
     .bind(since)
     .bind(MAX_TOLD)
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    let (mut told, mut newest) = (Told::new(), since);
+    let mut told = Told::new();
     for row in &rows {
         let number: i64 = column(row, "number")?;
         told.entry(number.unsigned_abs())
             .or_default()
             .push(parsed_option::<CommitId>(row, "head")?);
-        newest = newest.max(column(row, "id")?);
     }
-    Ok((told, newest))
+    Ok((told, newest_event(tx).await?.max(since)))
 }
