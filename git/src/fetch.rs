@@ -7,11 +7,12 @@ use std::time::Duration;
 use gix::bstr::{BStr, ByteSlice};
 use gix::progress::Discard;
 use gix::protocol::handshake::Ref;
-use gix::protocol::transport::client::blocking_io::http;
+use gix::protocol::transport::client::blocking_io::{Transport, http};
 use gix::remote::Direction;
 use gix::remote::fetch::{Shallow, Tags};
 use secrecy::ExposeSecret;
 
+use crate::bounded::{Bounded, Meter};
 use crate::deadline::watched;
 use crate::error::is_refused_want;
 use crate::{Deadline, GitError, Mirror, Remote};
@@ -27,6 +28,9 @@ const REF_SEARCH_DEPTH: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 /// Largest pack for one fetch, in bytes. Dist-git holds recipes; sources are in the lookaside
 /// cache.
 const MAX_PACK_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Longest list of refs that is read over HTTP, in bytes: far more than [`MAX_REFS`] need.
+const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Longest list of refs that is returned; a server with more is asked with a longer prefix.
 const MAX_REFS: usize = 50_000;
@@ -148,8 +152,9 @@ fn fetch(
     deadline: &Deadline,
 ) -> Result<(), Failure> {
     let packs = repository.objects.store_ref().path().join("pack");
+    let meter = Meter::new(MAX_PACK_BYTES + MAX_LIST_BYTES, deadline);
     let result = watched(deadline, &packs, MAX_PACK_BYTES, |stop| -> gix::Result<()> {
-        with_connection(repository, remote, source, |connection| {
+        with_connection(repository, remote, source, &meter, |connection| {
             connection
                 .prepare_fetch(Discard, gix::remote::ref_map::Options::default())?
                 .with_shallow(Shallow::DepthAtRemote(depth))
@@ -160,7 +165,10 @@ fn fetch(
     match result {
         Err(verdict) => Err(Failure::Other(verdict)),
         Ok(Err(error)) if is_refused_want(&error) => Err(Failure::Refused),
-        Ok(Err(error)) => Err(Failure::Other(network_error(remote, &error))),
+        Ok(Err(error)) => {
+            let verdict = meter.verdict();
+            Err(Failure::Other(verdict.unwrap_or_else(|| network_error(remote, &error))))
+        }
         Ok(Ok(())) => Ok(()),
     }
 }
@@ -172,11 +180,12 @@ fn list_refs(
     deadline: &Deadline,
 ) -> Result<Vec<RefHead>, GitError> {
     deadline.check()?;
-    let refs = with_connection(repository, remote, refspec, |connection| {
+    let meter = Meter::new(MAX_LIST_BYTES, deadline);
+    let refs = with_connection(repository, remote, refspec, &meter, |connection| {
         let (map, _) = connection.ref_map(Discard, gix::remote::ref_map::Options::default())?;
         Ok(map.remote_refs)
     })
-    .map_err(|error| network_error(remote, &error))?;
+    .map_err(|error| meter.verdict().unwrap_or_else(|| network_error(remote, &error)))?;
     deadline.check()?;
     Ok(refs.iter().filter_map(ref_head).collect())
 }
@@ -191,27 +200,32 @@ fn ref_head(found: &Ref) -> Option<RefHead> {
     Some(RefHead { name: name.to_str().ok()?.to_owned(), commit: commit.to_string() })
 }
 
-type Connection<'a, 'r> = gix::remote::Connection<
-    'a,
-    'static,
-    'r,
-    Box<dyn gix::protocol::transport::client::blocking_io::Transport + Send>,
->;
+type Connection<'a, 'r> = gix::remote::Connection<'a, 'static, 'r, Box<dyn Transport + Send>>;
 
 fn with_connection<T>(
     repository: &gix::Repository,
     remote: &Remote,
     refspec: &str,
+    meter: &Arc<Meter>,
     work: impl FnOnce(Connection<'_, '_>) -> gix::Result<T>,
 ) -> gix::Result<T> {
     let git_remote = repository
         .remote_at_without_url_rewrite(remote.url())?
         .with_fetch_tags(Tags::None)
         .with_refspecs([BStr::new(refspec)], Direction::Fetch)?;
-    let mut connection = git_remote.connect(Direction::Fetch)?;
+    let is_http = remote.url().starts_with("http");
+    let mut connection = if is_http {
+        let (url, version) = git_remote.sanitized_url_and_version(Direction::Fetch)?;
+        let bounded = Bounded::new(Arc::clone(meter));
+        let transport: Box<dyn Transport + Send> =
+            Box::new(http::Transport::new_http(bounded, url, version, false));
+        git_remote.to_connection_with_transport(transport)
+    } else {
+        git_remote.connect(Direction::Fetch)?
+    };
     // Without this the library would ask a terminal for a password.
     connection.set_credentials(|_| Ok(None));
-    if remote.url().starts_with("http") {
+    if is_http {
         connection.set_transport_options(Box::new(http_options(remote)));
     }
     work(connection)

@@ -10,6 +10,7 @@
 //! `https` and `http` need no program. `file` starts `git upload-pack` and `ssh` starts `ssh`,
 //! which must then be on the `PATH`.
 
+mod bounded;
 mod checkout;
 mod deadline;
 mod error;

@@ -10,6 +10,9 @@ use crate::{Deadline, GitError, Remote, fetch};
 /// down with their number.
 const MAX_PACKS: usize = 256;
 
+/// Bytes of packs after which a mirror starts anew: commits that nobody builds any more go with it.
+const MAX_MIRROR_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
 /// Largest object that is read into memory, in bytes. Files have their own, smaller bounds; this
 /// one holds for trees, commits and deltas too.
 const MAX_OBJECT_BYTES: u64 = 512 * 1024 * 1024;
@@ -42,7 +45,7 @@ impl Mirror {
         let use_lock = directory.join(USE_LOCK);
         let repository = directory.join(REPOSITORY);
         if let Some(_alone) = Lock::try_alone(&use_lock)?
-            && (open_repository(&repository).is_err() || packs_in(&repository) > MAX_PACKS)
+            && (open_repository(&repository).is_err() || is_full(&repository))
         {
             start_anew(&repository)?;
         }
@@ -150,9 +153,15 @@ fn start_anew(path: &Path) -> Result<(), GitError> {
     Ok(())
 }
 
-fn packs_in(repository: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(repository.join("objects/pack")) else { return 0 };
-    entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "idx")).count()
+/// Whether it holds more packs, or bytes of them, than a mirror is worth.
+fn is_full(repository: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(repository.join("objects/pack")) else { return false };
+    let (mut packs, mut bytes) = (0, 0_u64);
+    for entry in entries.flatten() {
+        packs += usize::from(entry.path().extension().is_some_and(|e| e == "idx"));
+        bytes = bytes.saturating_add(entry.metadata().map_or(0, |meta| meta.len()));
+    }
+    packs > MAX_PACKS || bytes > MAX_MIRROR_BYTES
 }
 
 /// Removes what a killed fetch left. Only for the holder of the fetch lock, because of whom no

@@ -233,3 +233,50 @@ fn a_guarded_remote_asks_its_resolver_about_names() {
         other => panic!("{other:?}"),
     }
 }
+
+/// A server with more refs than anybody reads, which says when it has sent some.
+fn endless(after_some: impl Fn() + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            read_request(&stream);
+            let mut send = |text: String| stream.write_all(text.as_bytes()).is_ok();
+            send(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\n\
+                 Content-Type: application/x-git-upload-pack-advertisement\r\n\r\n\
+                 001e# service=git-upload-pack\n0000"
+                    .to_owned(),
+            );
+            let capabilities = "\0agent=git/2.39";
+            for number in 1..4_000_000 {
+                let tail = if number == 1 { capabilities } else { "" };
+                let line = format!("{number:040x} refs/heads/b{number}{tail}\n");
+                if !send(format!("{:04x}{line}", line.len() + 4)) {
+                    break;
+                }
+                if number == 1_000 {
+                    after_some();
+                }
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn a_list_of_refs_without_an_end_is_cut_by_its_size_and_by_time() {
+    let scratch = TempDir::new().unwrap();
+    let mirror = Mirror::open(&mirror_path(&scratch)).unwrap();
+    match mirror.refs(&remote(endless(|| {}), None), "refs/heads/", &soon()) {
+        Err(GitError::TooLarge(why)) => assert!(why.contains("sends more than"), "{why}"),
+        other => panic!("{:?}", other.map(|refs| refs.len())),
+    }
+    let deadline = soon();
+    let over = deadline.clone();
+    let remote = remote(endless(move || over.interrupt()), None);
+    match mirror.refs(&remote, "refs/heads/", &deadline) {
+        Err(GitError::Interrupted) => {}
+        other => panic!("{:?}", other.map(|refs| refs.len())),
+    }
+}
