@@ -180,6 +180,7 @@ impl Parts {
             keys: Arc::clone(&self.keys),
             vault: Arc::clone(&self.app.vault),
             wakes: self.app.wakes.clone(),
+            away: crate::sweeper::away::Away::default(),
         }
     }
 

@@ -25,7 +25,9 @@ use crate::store::sweep::WatchedRepository;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 use crate::wakes::Wakes;
+use away::{Answer, Away};
 
+pub(crate) mod away;
 mod discovery;
 mod pulls;
 
@@ -46,6 +48,8 @@ pub(crate) struct Sweeper {
     /// Seals the secrets of a repository anew that gets another name.
     pub(crate) vault: Arc<Vault>,
     pub(crate) wakes: Wakes,
+    /// Forges that do not answer.
+    pub(crate) away: Away,
 }
 
 impl Sweeper {
@@ -64,24 +68,31 @@ impl Sweeper {
 
     /// Looks at every repository that is due, a few at a time.
     async fn turn(self: Arc<Self>, now: DateTime<Utc>) -> Result<Turn, StoreError> {
-        let forges: Vec<String> =
-            self.config.forges.iter().map(|forge| forge.name.clone()).collect();
-        let due = self.store.sweeps_due(&forges, now, BATCH).await?;
+        let names = self.config.forges.iter().map(|forge| &forge.name);
+        let there = names.filter(|forge| self.away.may_ask(forge, now));
+        let forges: Vec<String> = there.cloned().collect();
+        let mut due = self.store.sweeps_due(&forges, now, BATCH).await?;
+        self.away.thin_out(&mut due);
         if due.is_empty() {
             return Ok(Turn::Idle);
         }
         let looks = due.into_iter().map(|swept| {
             let agent = Arc::clone(&self);
-            async move { agent.look(&swept, now).await }
+            async move { agent.look(&swept, now).await.map(|answer| (swept.forge, answer)) }
         });
         let looks: Vec<_> =
             futures_util::stream::iter(looks).buffer_unordered(MAX_SWEEPS).collect().await;
-        looks.into_iter().collect::<Result<(), _>>()?;
+        let answers = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
+        self.away.note(&answers, now);
         Ok(Turn::Busy)
     }
 
     /// One repository; what goes wrong at the forge is kept beside it and tried again.
-    async fn look(&self, swept: &WatchedRepository, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn look(
+        &self,
+        swept: &WatchedRepository,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, StoreError> {
         self.keys.look_after(&swept.forge, &swept.repository, now).await;
         let outcome = self.sources.heads(&swept.forge, &swept.repository).await;
         let mut heads = match outcome {
@@ -116,7 +127,8 @@ impl Sweeper {
         }
         self.look_at_pulls(swept, now).await?;
         self.identify(swept, now).await?;
-        self.redeliver(swept, now).await
+        self.redeliver(swept, now).await?;
+        Ok(Answer::Some)
     }
 
     async fn put_off(
@@ -124,7 +136,7 @@ impl Sweeper {
         swept: &WatchedRepository,
         error: &SourceError,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Answer, StoreError> {
         tracing::warn!(
             forge.name = swept.forge, repo.name = %swept.repository,
             "sweeper: cannot list the branches of {}: {error}", swept.repository
@@ -136,7 +148,11 @@ impl Sweeper {
             next_sweep(now, self.config.sweep.interval(), seed(swept))
         };
         self.store.defer_sweep(swept, &error.to_string(), due_at).await?;
-        if error.is_transient() { Ok(()) } else { self.follow(swept, now).await }
+        if error.is_transient() {
+            return Ok(Answer::None);
+        }
+        self.follow(swept, now).await?;
+        Ok(Answer::Some)
     }
 
     /// Asks the forge, once in a while, to send again what it could not deliver.

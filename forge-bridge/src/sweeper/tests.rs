@@ -45,7 +45,9 @@ async fn sweeper(text: &str, directory: &Path) -> (Store, Arc<Sweeper>) {
     let keys = KeyKeeper::new(Arc::clone(&config), Arc::clone(&forges), Arc::default());
     let (keys, wakes) = (Arc::new(keys), Wakes::default());
     let vault = Arc::new(Vault::open(&directory.join("secrets.key"), 0).unwrap());
-    let sweeper = Sweeper { config, store: store.clone(), sources, forges, keys, vault, wakes };
+    let away = Away::default();
+    let sweeper =
+        Sweeper { config, store: store.clone(), sources, forges, keys, vault, wakes, away };
     (store, Arc::new(sweeper))
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::{Path as UrlPath, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http::StatusCode;
 
 use super::*;
 use crate::forge::tests::serve;
@@ -19,20 +21,24 @@ struct Model {
     lists: Mutex<BTreeMap<String, usize>>,
     /// Repositories whose branch has moved, with its new head.
     moved: Mutex<BTreeMap<String, String>>,
+    /// Whether it answers nobody, and how often it was asked then.
+    is_away: AtomicBool,
+    asked_in_vain: AtomicUsize,
 }
 
 /// What `git upload-pack` says first.
-async fn advertise(
-    State(model): State<Arc<Model>>,
-    UrlPath(name): UrlPath<String>,
-) -> impl IntoResponse {
+async fn advertise(State(model): State<Arc<Model>>, UrlPath(name): UrlPath<String>) -> Response {
+    if model.is_away.load(Ordering::Relaxed) {
+        model.asked_in_vain.fetch_add(1, Ordering::Relaxed);
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     *model.lists.lock().unwrap().entry(name.clone()).or_default() += 1;
     let kind = [("content-type", "application/x-git-upload-pack-advertisement")];
     let head = model.moved.lock().unwrap().get(&name).cloned().unwrap_or_else(|| "1".repeat(40));
     let line = |text: String| format!("{:04x}{text}", text.len() + 4);
     let service = line("# service=git-upload-pack\n".to_owned());
     let branch = line(format!("{head} refs/heads/f43\0 agent=git/2.39\n"));
-    (kind, format!("{service}0000{branch}0000"))
+    (kind, format!("{service}0000{branch}0000")).into_response()
 }
 
 struct Thousand {
@@ -82,6 +88,18 @@ impl Thousand {
         while decoder.decode_waiting().await.unwrap() > 0 {}
     }
 
+    /// Repositories that something was missed of, in order.
+    async fn missed(&self) -> Vec<String> {
+        let page = self.store.view_deliveries(&DeliveryFilter::default()).await.unwrap();
+        let mut found: Vec<String> = page
+            .deliveries
+            .iter()
+            .map(|delivery| delivery.event.as_ref().unwrap().repository.clone().unwrap())
+            .collect();
+        found.sort();
+        found
+    }
+
     /// How often the branches were listed since the last time, of all repositories together.
     fn lists(&self) -> usize {
         let lists = std::mem::take(&mut *self.model.lists.lock().unwrap());
@@ -121,13 +139,33 @@ async fn a_thousand_repositories_are_looked_at_once_each_and_what_was_missed_is_
     // Looked at twice before they count as missed, and not a third time.
     all.sweep_for(120).await;
     assert_eq!(all.lists(), 10);
-    let page = all.store.view_deliveries(&DeliveryFilter::default()).await.unwrap();
-    let mut found: Vec<String> = page
-        .deliveries
-        .iter()
-        .map(|delivery| delivery.event.as_ref().unwrap().repository.clone().unwrap())
-        .collect();
-    found.sort();
     let expected = ["p0", "p14", "p21", "p28", "p7"].map(|name| format!("containers/{name}"));
-    assert_eq!(found, expected);
+    assert_eq!(all.missed().await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hour_of_outage_costs_few_questions_and_loses_nothing() {
+    let mut all = Thousand::begin().await;
+    all.sweep_for(20).await;
+    assert_eq!(all.lists(), REPOSITORIES);
+    all.sweep_for(2_700).await;
+    all.lists();
+
+    // Nearly all come due in this hour, in which nobody answers.
+    all.model.is_away.store(true, Ordering::Relaxed);
+    for number in [3, 500, 997] {
+        all.model.moved.lock().unwrap().insert(format!("p{number}"), "2".repeat(40));
+    }
+    all.sweep_for(3_600).await;
+    let asked = all.model.asked_in_vain.load(Ordering::Relaxed);
+    assert!((10..=200).contains(&asked), "{asked} questions to a forge that is away");
+    assert_eq!(all.missed().await, [""; 0]);
+
+    all.model.is_away.store(false, Ordering::Relaxed);
+    // The longest pause, and the time for which a delivery may be on its way.
+    all.sweep_for(400 + 80).await;
+    assert_eq!(all.store.watched_count().await.unwrap(), (1_000, 0), "all were looked at");
+    assert!(all.lists() <= REPOSITORIES + 3, "once each, and twice what was missed");
+    let expected = ["p3", "p500", "p997"].map(|name| format!("containers/{name}"));
+    assert_eq!(all.missed().await, expected);
 }
