@@ -1,6 +1,7 @@
 //! The container engine: one connection, names and labels by which everything is found again.
 
 mod sweep;
+mod volumes;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -196,6 +197,7 @@ impl Engine {
         name: &str,
         body: ContainerCreateBody,
     ) -> Result<String, Error> {
+        let body = self.with_labelled_volumes(body).await;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         match self.docker.create_container(Some(options.clone()), body.clone()).await {
             Err(error) if status_of(&error) == Some(409) => {

@@ -61,7 +61,10 @@ pub async fn push_redis(registry: &str, repository: &str, tag: &str) {
     let programs =
         [("/usr/bin/redis-check-rdb", "redis-server"), ("/usr/bin/redis-cli", "redis-cli")];
     let layer = LAYER.get_or_init(|| make_layer(&programs));
-    push_layer(registry, repository, tag, "redis", layer).await;
+    let config = json!({
+        "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "Volumes": {"/var/lib/redis": {}},
+    });
+    push_image(registry, (repository, tag), layer, config).await;
 }
 
 async fn push_layer(

@@ -52,8 +52,17 @@ impl World {
         remove(&["rmi"], lines_of_docker(&["images", "-q", "--no-trunc", "--filter", &reference]));
     }
 
+    /// Volumes of this installation's jobs.
+    #[must_use]
+    pub fn volumes(&self) -> Vec<String> {
+        let Some(instance) = self.instance() else { return Vec::new() };
+        let label = format!("label=strata.instance={instance}");
+        lines_of_docker(&["volume", "ls", "-q", "--filter", &label])
+    }
+
     /// Containers of this installation's jobs that run now.
-    pub(crate) fn containers(&self) -> Vec<String> {
+    #[must_use]
+    pub fn containers(&self) -> Vec<String> {
         let Some(instance) = self.instance() else { return Vec::new() };
         lines_of_docker(&[
             "ps",
@@ -86,7 +95,7 @@ impl World {
         let Some(instance) = self.instance() else { return Vec::new() };
         let label = format!("label=strata.instance={instance}");
         let mut left = lines_of_docker(&["ps", "-aq", "--filter", &label]);
-        left.extend(lines_of_docker(&["volume", "ls", "-q", "--filter", &label]));
+        left.extend(self.volumes());
         left.extend(lines_of_docker(&["network", "ls", "-q", "--filter", &label]));
         left.extend(lines_of_docker(&["images", "-aq", "--filter", &label]));
         let intermediate = format!("reference=strata-build/{instance}*");

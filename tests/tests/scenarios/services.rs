@@ -1,5 +1,7 @@
 //! Services beside a job, in containers: reached by name, healthy before the first step, gone after.
 
+use scenarios::held::HOLD;
+use scenarios::parts::docker;
 use scenarios::world::World;
 
 const WORKFLOW: &str = r#"name: own
@@ -48,6 +50,34 @@ async fn a_job_talks_to_a_real_redis_that_was_healthy_before_its_first_step() {
     assert!(healthy < first, "{log}");
     let pins = run["jobs"][0]["pins"].to_string();
     assert!(pins.contains("rawhide/redis:7"), "its image is pinned: {pins}");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn volumes_of_a_service_are_found_again_whoever_removed_its_container() {
+    let mut world = World::start().await;
+    world.registry.push_redis("rawhide/redis", "7").await;
+    let _ = world.push_workflow(format!(
+        "name: own\non: push\njobs:\n  test:\n    runs-on: docker\n    \
+         container: rawhide/base:latest\n    services:\n      redis:\n        \
+         image: rawhide/redis:7\n        volumes: [/data]\n        \
+         command: redis-server --save ''\n        options: --user 0:0\n    \
+         steps:\n      - run: {HOLD}\n"
+    ));
+    let first = world.held().await;
+    world.kill_runner();
+    assert_eq!(world.volumes().len(), 2, "the one that was asked for, and the image's own");
+    for container in world.containers() {
+        // As somebody does who tidies up by hand: the volumes stay.
+        docker(&["rm", "-f", &container]);
+    }
+    assert_eq!(world.volumes().len(), 2);
+
+    world.start_runner();
+    world.held_again(&first).await.release();
+
+    let run = world.finished_run().await;
+    assert_eq!(run["outcome"], "success", "{run:#}\n{}", world.ends_of_logs());
     world.nothing_left().await;
 }
 
