@@ -31,6 +31,7 @@ use crate::wakes::Wakes;
 mod base;
 mod commands;
 mod files;
+mod offer;
 mod paths;
 mod pulls;
 mod runs;

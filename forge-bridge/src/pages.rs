@@ -8,6 +8,7 @@ mod actions;
 mod assets;
 mod builds;
 mod details;
+mod dispatch;
 mod folding;
 mod frame;
 mod links;
@@ -49,6 +50,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// The pages, and the answers for whoever watches over the server. Its fallback is the server's.
 pub(crate) fn router(state: AppState) -> Router {
+    let long_form = DefaultBodyLimit::max(dispatch::MAX_FORM_BYTES);
     Router::new()
         .route("/", get(lists::runs))
         .route("/runs/{id}", get(details::run))
@@ -56,6 +58,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/runs/{id}/cancel", post(actions::cancel))
         .route("/runs/{id}/rerun", post(actions::rerun))
         .route("/runs/{id}/rerun-failed", post(actions::rerun_failed))
+        .route("/dispatch", get(dispatch::form).post(dispatch::run).layer(long_form))
+        .route("/dispatch/{id}", get(dispatch::asked))
         .route("/sign-in", get(session::form).post(session::enter))
         .route("/sign-out", post(session::leave))
         .route("/runs/{id}/jobs/{job}/log", get(live::plain))

@@ -53,9 +53,14 @@ impl Dispatch {
     /// Whether the workflow of this file and title is meant.
     #[must_use]
     pub fn means(&self, path: &str, title: &str) -> bool {
-        let last = path.rsplit('/').next().unwrap_or(path);
-        [path, last, title].contains(&self.workflow.as_str())
+        is_named(&self.workflow, path, title)
     }
+}
+
+/// Whether somebody who says `wanted` may mean the workflow of this file and title.
+pub(crate) fn is_named(wanted: &str, path: &str, title: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    [path, last, title].contains(&wanted)
 }
 
 /// The context `inputs` of a run: what was said, read as the workflow declares it.

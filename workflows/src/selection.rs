@@ -1,5 +1,7 @@
 //! Which workflow files an event fires, and why the others do not.
 
+mod offer;
+
 use serde_json::Map;
 
 use crate::asked::builds_an_image;
@@ -9,6 +11,8 @@ use crate::facts::Facts;
 use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft, RunTexts};
 use crate::workflow::{self, Workflow};
+
+pub use offer::{Dispatchable, Offer};
 
 /// Most workflow files that are read for one event; more is a mistake or an attack.
 pub const MAX_WORKFLOW_FILES: usize = 64;
@@ -43,6 +47,13 @@ pub struct Candidate {
     pub file: WorkflowFile,
     /// What it means, or everything that is wrong with it.
     pub workflow: Result<Workflow, Vec<Diagnostic>>,
+}
+
+impl Candidate {
+    /// Its name; empty when it cannot be read.
+    fn title(&self) -> &str {
+        self.workflow.as_ref().map_or("", |workflow| workflow.title())
+    }
 }
 
 /// A workflow that fires.
@@ -186,10 +197,8 @@ pub fn select_dispatched(
 ) -> (Selection, Facts) {
     let mut selection = Selection::default();
     let mut facts = facts.clone();
-    let meant = candidates.into_iter().find(|Candidate { file, workflow }| {
-        let title = workflow.as_ref().map_or("", |workflow| workflow.title());
-        dispatch.means(&file.path, title)
-    });
+    let mut candidates = candidates.into_iter();
+    let meant = candidates.find(|one| dispatch.means(&one.file.path, one.title()));
     let skip = |path: String, reason: String| Skipped { path, reason };
     match meant {
         None => {

@@ -179,7 +179,7 @@ fn release<'a>(app: &'a AppState, ref_name: &RefName) -> Result<&'a ReleasePolic
 }
 
 /// The named forge, or the only one.
-pub(super) fn forge(app: &AppState, named: Option<&str>) -> Result<String, ApiError> {
+pub(crate) fn forge(app: &AppState, named: Option<&str>) -> Result<String, ApiError> {
     let forges = &app.config.forges;
     let names = || forges.iter().map(|forge| forge.name.as_str()).collect::<Vec<_>>().join(", ");
     match (named, forges.as_slice()) {

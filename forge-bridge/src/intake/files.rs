@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use strata_git::{FileAt, GitError, Mirror};
-use workflows::names::{CommitId, RefName};
+use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::ReleasePolicy;
 use workflows::selection::{MAX_WORKFLOW_FILES, Origin, WorkflowFile};
 use workflows::workflow::MAX_FILE_BYTES;
@@ -28,22 +28,30 @@ impl Planner {
         target: &Target,
         definitions: &CommitId,
     ) -> Result<Found, SourceError> {
+        let fetch_ref =
+            if target.definitions_from_base { target.ref_name.as_str() } else { &target.fetch_ref };
+        self.files_at(forge, &target.repository, definitions, fetch_ref).await
+    }
+
+    /// The workflow files of a repository at a commit, which `fetch_ref` leads to.
+    pub(super) async fn files_at(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+        commit: &CommitId,
+        fetch_ref: &str,
+    ) -> Result<Found, SourceError> {
         let directories = self.config.workflows.directories.clone();
-        let fetch_ref = if target.definitions_from_base {
-            target.ref_name.to_string()
-        } else {
-            target.fetch_ref.clone()
-        };
-        let commit = definitions.clone();
+        let at = commit.clone();
         let read = move |fetched: &Fetched| {
             let mut files = Vec::new();
             for directory in &directories {
-                read_directory(&fetched.mirror, commit.as_str(), directory, &mut files)?;
+                read_directory(&fetched.mirror, at.as_str(), directory, &mut files)?;
             }
-            let message = fetched.mirror.commit_facts(commit.as_str())?.message;
+            let message = fetched.mirror.commit_facts(at.as_str())?.message;
             Ok(Found { files, message })
         };
-        self.sources.at_commit(forge, &target.repository, definitions, Some(&fetch_ref), read).await
+        self.sources.at_commit(forge, repository, commit, Some(fetch_ref), read).await
     }
 
     /// The release's default workflows, from the operator's repository or directory.

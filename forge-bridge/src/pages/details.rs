@@ -115,6 +115,12 @@ impl RunPage {
         self.detail.run.state == RunState::Finished
     }
 
+    /// Where workflows of its branch are run by hand.
+    fn dispatch_link(&self) -> String {
+        let run = &self.detail.run;
+        super::dispatch::link(&run.forge, &run.repository, self.frame.short_ref(&run.ref_name))
+    }
+
     /// Whether somebody has to approve it first.
     fn waits(&self) -> bool {
         self.jobs.iter().any(|shown| shown.job.state == JobState::Held)

@@ -43,11 +43,18 @@ pub(super) struct Session {
 /// Who looks: perhaps nobody that is known.
 pub(super) struct Visitor(pub(super) Option<Session>);
 
-/// The only field of a form that does something.
+/// What a form that does something has: the word of its session.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pressed {
     #[serde(default)]
     word: String,
+}
+
+impl Pressed {
+    /// The word of a form that has other fields too.
+    pub(super) fn with(word: &str) -> Self {
+        Self { word: word.to_owned() }
+    }
 }
 
 /// Proof that a button of ours was pressed by somebody who is signed in.

@@ -202,7 +202,7 @@ async fn the_merge_of_the_head_with_its_base_is_built_where_the_forge_has_it() {
 }
 
 /// Signs in at a page with a token and gives back the cookie.
-async fn signed_in(world: &World, token: &str) -> String {
+pub(crate) async fn signed_in(world: &World, token: &str) -> String {
     let answer =
         sent(&format!("{}/sign-in", world.url()), "", &format!("token={token}&to=/")).await;
     let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie").to_owned();
@@ -210,7 +210,7 @@ async fn signed_in(world: &World, token: &str) -> String {
 }
 
 /// Sends a form as a browser does, and follows nothing.
-async fn sent(url: &str, cookie: &str, form: &str) -> reqwest::Response {
+pub(crate) async fn sent(url: &str, cookie: &str, form: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let request = client.build().expect("a client").post(url).header("cookie", cookie);
     let request = request.header("content-type", "application/x-www-form-urlencoded");
