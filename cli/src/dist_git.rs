@@ -12,7 +12,7 @@ use workflows::submission::{Origin, Submission, WorkingTree, submission};
 
 use crate::failure::Failure;
 use crate::lookaside::repository_of;
-pub(crate) use files::{asked, files, workflow_files};
+pub(crate) use files::{asked, content, files, workflow_files};
 pub(crate) use rules::{Inspected, Rules};
 
 /// The remote that builds are taken from.

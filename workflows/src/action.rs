@@ -3,6 +3,9 @@
 //! The bridge reads action files to pin what they stand on, the runner to do what they say; both
 //! read them here.
 
+mod found;
+pub mod local;
+
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, nearest, quoted};
@@ -10,6 +13,8 @@ use crate::job::{ActionSource, StepAction, StepSpec};
 use crate::plan::composite_steps;
 use crate::template::{Kind, Template};
 use crate::workflow::{ActionFile, ActionRuns, DockerRuns, NodeRuns, Phases, Text, parse_action};
+
+pub use found::Found;
 
 /// How an action's file may be called; the first that is there counts.
 pub const FILE_NAMES: [&str; 2] = ["action.yml", "action.yaml"];

@@ -99,7 +99,7 @@ pub(crate) fn workflow_files(root: &Path) -> Vec<String> {
 }
 
 /// What stands at a path; what is behind a symbolic link is not there, as in a commit.
-fn content(root: &Path, path: &str, max_bytes: usize) -> Content {
+pub(crate) fn content(root: &Path, path: &str, max_bytes: usize) -> Content {
     let mut place = PathBuf::from(root);
     let mut parts = path.split('/').peekable();
     while let Some(part) = parts.next() {

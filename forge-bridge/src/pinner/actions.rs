@@ -6,12 +6,9 @@
 use std::collections::BTreeSet;
 
 use strata_git::{GitError, Mirror};
-use workflows::action::{
-    self, Action, ActionImage, ActionKind, DOCKERFILE, FILE_NAMES, MAX_ACTIONS, MAX_DEPTH,
-    MAX_FILE_BYTES,
-};
+use workflows::action::{ActionImage, ActionKind, Found, MAX_ACTIONS, MAX_DEPTH};
 use workflows::diagnostic::{Diagnostic, Severity};
-use workflows::dockerfile::{self, MAX_DOCKERFILE_BYTES};
+use workflows::dockerfile;
 use workflows::event::Trust;
 use workflows::gate::Content;
 use workflows::image::Reference;
@@ -31,14 +28,6 @@ struct Tree {
     repository: RepositoryName,
     commit: CommitId,
     fetch_ref: Option<String>,
-}
-
-/// What a directory says.
-struct Found {
-    /// `None` when it is no action as far as git knows; a step may still make one of it.
-    action: Option<Result<Action, Vec<Diagnostic>>>,
-    /// Path and text of the Dockerfile that its image is built from.
-    dockerfile: Option<(String, String)>,
 }
 
 impl Pinner {
@@ -232,38 +221,10 @@ fn used(job: &UnpinnedJob) -> impl Iterator<Item = ActionSource> {
 }
 
 fn found(mirror: &Mirror, commit: &str, path: &str) -> Result<Found, GitError> {
-    let below = |name: &str| match path {
-        "" => name.to_owned(),
-        path => format!("{path}/{name}"),
-    };
-    let text = |path: &str, max_bytes: usize| match content(mirror, commit, path, max_bytes)? {
+    Found::at(path, |path, max_bytes| match content(mirror, commit, path, max_bytes)? {
         Content::Text(text) => Ok(Some(text)),
-        _ => Ok::<_, GitError>(None),
-    };
-    let mut action = None;
-    for name in FILE_NAMES {
-        let path = below(name);
-        if let Some(text) = text(&path, MAX_FILE_BYTES)? {
-            action = Some(action::read(&path, &text));
-            break;
-        }
-    }
-    let mut dockerfile = None;
-    let file = match &action {
-        None => Some(below(DOCKERFILE)),
-        Some(Ok(Action { kind: ActionKind::Docker(docker), .. })) => match &docker.image {
-            ActionImage::Dockerfile(file) => Some(below(file.trim_start_matches("./"))),
-            ActionImage::Named(_) => None,
-        },
-        Some(_) => None,
-    };
-    if let Some(path) = file
-        && let Some(text) = text(&path, MAX_DOCKERFILE_BYTES)?
-    {
-        dockerfile = Some((path, text));
-        action.get_or_insert_with(|| Ok(Action::of_dockerfile()));
-    }
-    Ok(Found { action, dockerfile })
+        _ => Ok(None),
+    })
 }
 
 /// An action that is not there is the mistake of the one who wrote the step.
