@@ -3,10 +3,11 @@
 //! What runs, in which order and with which conditions is decided by the same functions as at the
 //! bridge, and each job is executed as a runner executes it.
 
+mod actions;
 mod facts;
-mod images;
 mod jobs;
 mod printing;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use runner::local::{Machine, Tree};
 use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use workflows::file_commands;
 use workflows::state::Outcome;
@@ -25,7 +27,8 @@ use crate::dist_git::{git, succeeded, text};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 
-use jobs::Run;
+use jobs::{Here, Run};
+use remote::Remotes;
 
 /// Longest file of secrets, in bytes.
 const MAX_SECRETS_BYTES: u64 = 1 << 20;
@@ -45,7 +48,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     matrix: Vec<(String, String)>,
     /// What `inputs` holds; may be given several times.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long, short = 'i', value_name = "NAME=VALUE", value_parser = pair)]
     input: Vec<(String, String)>,
     /// What `vars` holds; may be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
@@ -56,6 +59,10 @@ pub(crate) struct RunArgs {
     /// File with lines NAME=VALUE: secrets.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Where actions of other repositories come from; by default the forge that the clone's
+    /// `origin` is on.
+    #[arg(long, value_name = "https://HOST/{repository}.git")]
+    actions: Option<String>,
     /// Let steps reach the network.
     #[arg(long)]
     network: bool,
@@ -99,10 +106,13 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let tree = Tree { files: files(&root)?, root };
     let secrets = secrets(&args)?;
     let machine = Machine::open().await?;
+    let origin = text(&git(&tree.root, &["config", "--get", "remote.origin.url"])?);
+    let remotes = Remotes::new(args.actions.as_deref(), &origin, machine.mirrors());
+    let place = Here { machine: &machine, tree: &tree, remotes: &remotes, secrets: &secrets };
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     let listener = tokio::spawn(listen(stop.clone(), now.clone()));
     printing::begins(&run, &output)?;
-    run.perform(&machine, &tree, &secrets, &output, (&stop, &now)).await?;
+    run.perform(&place, &output, (&stop, &now)).await?;
     listener.abort();
     printing::ends(&run, &output)?;
     match run.outcome() {
@@ -111,12 +121,15 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     }
 }
 
-/// The first Ctrl-C asks jobs to end, as a cancellation does; the second ends them.
+/// The first Ctrl-C asks jobs to end, as a cancellation does; the second ends them. So do other
+/// signals that ask a program to end.
 async fn listen(stop: CancellationToken, now: CancellationToken) {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let signals: Result<Vec<_>, _> = kinds.into_iter().map(signal).collect();
+    let Ok(mut signals) = signals else { return };
     for token in [stop, now] {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
-        }
+        let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(any).await;
         output::complain("ending what runs; once more ends it at once");
         token.cancel();
     }

@@ -1,6 +1,8 @@
 //! One job on this machine, for the person at the terminal: no bridge, no lease, the files of a
 //! working tree. What it does and how it is confined is what a runner does.
 
+mod directory;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -28,8 +30,12 @@ use crate::steps::progress::Progress;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
 
+use directory::RunDirectory;
+
 /// Most bytes of a log that are shown at once.
 const PIECE_BYTES: usize = 64 << 10;
+/// What the directory of mirrors is called.
+const MIRRORS: &str = "mirrors";
 /// Name of the machine in `runner.name`.
 const NAME: &str = "local";
 
@@ -74,8 +80,7 @@ pub struct Machine {
     engine: Engine,
     registries: Registries,
     lookaside: Cache,
-    state: tempfile::TempDir,
-    owner: String,
+    state: RunDirectory,
 }
 
 /// What a person wants of a job that runs here.
@@ -95,21 +100,26 @@ pub struct Wish<'a> {
 }
 
 impl Machine {
-    /// Connects to the engine.
+    /// Connects to the engine, and removes what earlier runs left there that were killed.
     ///
     /// # Errors
     /// When there is no engine, or no room for files.
     pub async fn open() -> anyhow::Result<Self> {
         let engine = Engine::connect(None).await?;
-        let state = tempfile::Builder::new().prefix("strata-run-").tempdir();
-        let state = state.context("cannot make a directory for the run")?;
-        // The users of images pass through it.
-        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o711))
-            .context("cannot open the directory of the run to images")?;
+        let parent = std::env::temp_dir();
+        for left in RunDirectory::left(&parent) {
+            engine.sweep_leftovers(left.owner(), &|_| false).await;
+        }
+        let state = RunDirectory::make(&parent).context("cannot make a directory for the run")?;
         let lookaside = Cache::open(state.path(), 0).context("cannot make a cache")?;
         let registries = Registries::new(Vec::new());
-        let owner = uuid::Uuid::new_v4().to_string();
-        Ok(Self { engine, registries, lookaside, state, owner })
+        Ok(Self { engine, registries, lookaside, state })
+    }
+
+    /// Where mirrors of repositories may be kept for as long as the run takes.
+    #[must_use]
+    pub fn mirrors(&self) -> PathBuf {
+        self.state.path().join(MIRRORS)
     }
 
     /// The digest of an image: of the engine's own copy, or of the one that it pulls now.
@@ -161,11 +171,11 @@ impl Machine {
             expires_at: Utc::now(),
             spec: wish.spec,
             // Of its own, so that two runs at once share no name of a container.
-            instance: format!("{NAME}-{:.8}", self.owner),
+            instance: format!("{NAME}-{:.8}", self.state.owner()),
             clone_token: None,
             secrets: wish.secrets,
         };
-        let names = AttemptNames::of(&lease, &self.owner);
+        let names = AttemptNames::of(&lease, self.state.owner());
         let secrets = lease.secrets.values().map(|secret| secret.expose_secret().to_owned());
         let masker = Masker::new(secrets.collect::<Vec<_>>());
         let limit = lease.spec.limits.log_bytes;

@@ -29,7 +29,7 @@ pub(super) fn facts(
 ) -> Result<Facts, Failure> {
     let place = Place::of(root)?;
     let commit = place.commit.clone();
-    let event = place.event(path, workflow, args.event)?;
+    let event = place.event(path, workflow, args)?;
     let policy = format!(
         r#"{{"name": "{LOCAL}", "branches": ["**"], "registry": "{LOCAL}", "namespace": ""}}"#
     );
@@ -81,9 +81,9 @@ impl Place {
         Ok(Self { repository, ref_name, commit })
     }
 
-    fn event(self, path: &str, workflow: &Workflow, name: EventName) -> Result<Event, Failure> {
+    fn event(self, path: &str, workflow: &Workflow, args: &RunArgs) -> Result<Event, Failure> {
         let Self { repository, ref_name, commit } = self;
-        Ok(match name {
+        Ok(match args.event {
             EventName::Push => Event::Push(Push {
                 repository,
                 ref_name,
@@ -123,7 +123,7 @@ impl Place {
                 repository,
                 ref_name,
                 workflow: path.to_owned(),
-                inputs: BTreeMap::new(),
+                inputs: args.input.iter().cloned().collect(),
                 actor: LOCAL.to_owned(),
             }),
         })

@@ -1,7 +1,6 @@
 //! The jobs of a run on this machine, one after the other in the order of their needs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use forge_bridge::logs::clean;
 use runner::local::{Machine, Tree, Wish};
@@ -17,15 +16,24 @@ use workflows::state::Outcome;
 use workflows::workflow::Workflow;
 
 use super::facts::Place;
-use super::{RunArgs, images};
+use super::remote::Remotes;
+use super::{RunArgs, actions};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 
 /// Why jobs stop when the person wants it.
 const CANCELLED: &str = "Cancelled";
 
-/// A job here.
-pub(super) struct Here {
+/// What jobs need of this machine.
+pub(super) struct Here<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) tree: &'a Tree,
+    pub(super) remotes: &'a Remotes,
+    pub(super) secrets: &'a BTreeMap<String, SecretString>,
+}
+
+/// A job of the run.
+pub(super) struct LocalJob {
     pub(super) draft: JobDraft,
     pub(super) member: Member,
     /// The context `needs`, once the needed jobs are over.
@@ -41,12 +49,12 @@ pub(super) struct Run<'a> {
     facts: Facts,
     args: &'a RunArgs,
     pub(super) name: Option<String>,
-    pub(super) jobs: Vec<Here>,
+    pub(super) jobs: Vec<LocalJob>,
     /// Jobs whose `if` does not hold, and why.
     pub(super) skipped: Vec<(String, String)>,
 }
 
-impl Here {
+impl LocalJob {
     fn new(draft: JobDraft) -> Self {
         let member = Member {
             name: draft.name.clone(),
@@ -92,7 +100,7 @@ impl<'a> Run<'a> {
         let wanted = run.wanted(&plan.jobs)?;
         let drafts = plan.jobs.into_iter();
         let drafts = drafts.filter(|draft| wanted.contains(&draft.key) && run.fits(draft));
-        run.jobs = drafts.map(Here::new).collect();
+        run.jobs = drafts.map(LocalJob::new).collect();
         Ok(run)
     }
 
@@ -143,9 +151,7 @@ impl<'a> Run<'a> {
     /// Runs all jobs.
     pub(super) async fn perform(
         &mut self,
-        machine: &Machine,
-        tree: &Tree,
-        secrets: &BTreeMap<String, SecretString>,
+        here: &Here<'_>,
         output: &Output,
         (stop, now): (&CancellationToken, &CancellationToken),
     ) -> Result<(), Failure> {
@@ -153,7 +159,19 @@ impl<'a> Run<'a> {
             self.settle(stop.is_cancelled());
             let next = self.jobs.iter().position(|job| job.member.stage == Stage::Queued);
             let Some(place) = next else { return Ok(()) };
-            let spec = match self.spec(machine, &tree.root, place).await {
+            // Images and actions may take long to come, and nothing of the job has begun yet. What
+            // is here although the run stops asks for it.
+            let asked = if stop.is_cancelled() { now } else { stop };
+            let spec = tokio::select! {
+                spec = self.spec(here, place) => spec,
+                () = asked.cancelled() => {
+                    if now.is_cancelled() {
+                        self.jobs[place].end(Outcome::Cancelled, CANCELLED);
+                    }
+                    continue;
+                }
+            };
+            let spec = match spec {
                 Ok(spec) => spec,
                 Err(Failure::Negative(why)) => {
                     output::complain(&format!("{}: {why}", self.jobs[place].draft.name));
@@ -164,14 +182,15 @@ impl<'a> Run<'a> {
             };
             let job = &mut self.jobs[place];
             job.member.stage = Stage::Running { is_told_to_stop: false };
-            let named = secrets.iter().filter(|(name, _)| job.draft.secrets.has(name));
+            let named = here.secrets.iter().filter(|(name, _)| job.draft.secrets.has(name));
             let named = named.map(|(name, value)| {
                 (name.clone(), SecretString::from(value.expose_secret().to_owned()))
             });
             let number = i64::try_from(place).unwrap_or(i64::MAX).saturating_add(1);
+            let tree = here.tree;
             let wish = Wish { spec, number, tree, secrets: named.collect(), stop, now };
             let mut lines = Lines::new(&job.draft.name, output);
-            let report = machine.run(wish, |bytes| lines.push(bytes)).await?;
+            let report = here.machine.run(wish, |bytes| lines.push(bytes)).await?;
             lines.finish();
             job.end(report.outcome, report.message);
             job.member.outputs = report.outputs;
@@ -212,12 +231,12 @@ impl<'a> Run<'a> {
                 let drafts: Vec<JobDraft> =
                     drafts.into_iter().filter(|draft| self.fits(draft)).collect();
                 let new = drafts.into_iter().map(|draft| {
-                    let mut job = Here::new(draft);
+                    let mut job = LocalJob::new(draft);
                     job.needs = needs.clone();
                     job.member.stage = Stage::Queued;
                     job
                 });
-                let new: Vec<Here> = new.collect();
+                let new: Vec<LocalJob> = new.collect();
                 self.jobs.splice(place..=place, new);
             }
             Err(found) => {
@@ -229,7 +248,9 @@ impl<'a> Run<'a> {
     }
 
     /// What a runner would be given.
-    async fn spec(&self, machine: &Machine, root: &Path, place: usize) -> Result<JobSpec, Failure> {
+    async fn spec(&self, here: &Here<'_>, place: usize) -> Result<JobSpec, Failure> {
+        let Here { machine, tree, remotes, .. } = *here;
+        let root = &tree.root;
         let job = &self.jobs[place];
         let draft = &job.draft;
         let mut steps: Vec<StepSpec> = Vec::with_capacity(draft.steps.len());
@@ -243,15 +264,15 @@ impl<'a> Run<'a> {
             steps.push(step.spec(action));
         }
         let image = match &draft.image {
-            Some(image) => Some(images::pin(machine, image, image).await?),
+            Some(image) => Some(actions::pin(machine, image, image).await?),
             None => None,
         };
         let mut services = Vec::with_capacity(draft.services.len());
         for service in &draft.services {
-            let pin = images::pin(machine, &service.image, &service.image).await?;
+            let pin = actions::pin(machine, &service.image, &service.image).await?;
             services.push(service.spec(pin));
         }
-        let here = Place::of(root)?;
+        let clone = Place::of(root)?;
         let matrix = draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
         let (title, key) = (self.workflow.title(), Some(draft.key.as_str()));
         let mut contexts = self.facts.values(title, key, Some(&matrix), &draft.strategy());
@@ -262,11 +283,11 @@ impl<'a> Run<'a> {
             name: draft.name.clone(),
             source: Source {
                 forge: "local".to_owned(),
-                repository: here.repository,
+                repository: clone.repository,
                 clone_url: String::new(),
-                fetch_ref: here.ref_name.to_string(),
-                ref_name: here.ref_name,
-                commit: here.commit,
+                fetch_ref: clone.ref_name.to_string(),
+                ref_name: clone.ref_name,
+                commit: clone.commit,
             },
             release: "local".to_owned(),
             trust: Trust::Trusted,
@@ -282,7 +303,7 @@ impl<'a> Run<'a> {
             outputs: draft.outputs.clone(),
             services,
             container: draft.container.clone(),
-            actions: images::of_actions(machine, root, draft).await?,
+            actions: actions::pins(machine, root, remotes, draft).await?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::jobs::{Here, Run};
+use super::jobs::{LocalJob, Run};
 use crate::failure::Failure;
 use crate::output::{Cell, Output};
 
@@ -17,7 +17,7 @@ pub(super) fn plan(run: &Run<'_>, output: &Output) -> Result<(), Failure> {
     begins(run, output)
 }
 
-fn planned(job: &Here) -> Json {
+fn planned(job: &LocalJob) -> Json {
     json!({
         "name": job.draft.name, "needs": job.draft.needs, "image": job.draft.image,
         "steps": job.draft.steps.iter().map(|step| &step.name).collect::<Vec<_>>()

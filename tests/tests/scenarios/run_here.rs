@@ -1,16 +1,18 @@
 //! `strata run`: workflows of a working tree on this machine, without a bridge.
 
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-use scenarios::parts::{output, strata, succeed};
+use scenarios::dist_git::Repository;
+use scenarios::parts::{lines_of_docker, output, strata, succeed};
 use scenarios::wait::{LONG, until};
 use scenarios::world::{World, text};
 
 const FILE: &str = ".strata/workflows/ci.yml";
 
 /// A clone with this workflow, whose jobs run in the base image.
-fn clone_with(world: &World, jobs: &str) -> scenarios::dist_git::Repository {
-    let clone = scenarios::dist_git::Repository::create(world.dir(), "containers/local");
+fn clone_with(world: &World, jobs: &str) -> Repository {
+    let clone = Repository::create(world.dir(), "containers/local");
     let image = format!("{}/rawhide/base:latest", world.registry.host());
     let jobs = jobs.replace("IMAGE", &image);
     clone.write(
@@ -24,7 +26,7 @@ fn clone_with(world: &World, jobs: &str) -> scenarios::dist_git::Repository {
     clone
 }
 
-fn run(world: &World, clone: &scenarios::dist_git::Repository) -> Command {
+fn run(world: &World, clone: &Repository) -> Command {
     let mut command = Command::new(strata());
     // What it keeps is in a directory that the story looks at.
     command.current_dir(clone.clone_dir()).env("TMPDIR", world.dir().join("tmp"));
@@ -108,30 +110,149 @@ async fn a_working_tree_runs_as_a_push_would_and_leaves_nothing() {
     world.nothing_left().await;
 }
 
+const SLEEPER: &str = "  only:\n    runs-on: x\n    container: IMAGE\n    services:\n      \
+    beside: {image: IMAGE, command: sleep 600, volumes: [/data]}\n    steps:\n      - run: |\n          \
+    trap 'echo tidied up; exit 1' TERM\n          echo sleeping\n          sleep 600 &\n          \
+    wait\n      - run: echo at the end\n        if: always()\n";
+
+/// A run whose step has begun to sleep; what it says goes to the file.
+async fn sleeping(world: &World, clone: &Repository, log: &Path) -> Child {
+    let file = std::fs::File::create(log).expect("a file");
+    let child = run(world, clone).stdout(file).stderr(Stdio::null()).spawn();
+    until("the step runs", LONG, async || {
+        let said = said(log);
+        if said.contains("[only] sleeping") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    child.expect("strata starts")
+}
+
+fn said(log: &Path) -> String {
+    std::fs::read_to_string(log).expect("the output")
+}
+
 #[tokio::test]
 async fn an_interrupted_run_ends_its_steps_and_leaves_nothing() {
     let world = World::prepare().await;
-    let clone = clone_with(
-        &world,
-        "  only:\n    runs-on: x\n    container: IMAGE\n    steps:\n      - run: |\n          \
-         trap 'echo tidied up; exit 1' TERM\n          echo sleeping\n          sleep 600 &\n          \
-         wait\n      - run: echo at the end\n        if: always()\n",
-    );
+    let clone = clone_with(&world, SLEEPER);
+    for signal in ["-INT", "-TERM"] {
+        let log = world.dir().join("run.log");
+        let mut child = sleeping(&world, &clone, &log).await;
+        succeed(Command::new("kill").args([signal, &child.id().to_string()]));
+        let ended = async || child.try_wait().expect("a child").ok_or_else(|| said(&log));
+        let status = until("the end", LONG, ended).await;
+        let said = said(&log);
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(said.contains("tidied up") && said.contains("[only] at the end"), "{said}");
+        nothing_left(&world);
+    }
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_goes_with_the_next_one() {
+    let world = World::prepare().await;
+    let clone = clone_with(&world, SLEEPER);
     let log = world.dir().join("run.log");
-    let file = std::fs::File::create(&log).expect("a file");
-    let mut child =
-        run(&world, &clone).stdout(file).stderr(Stdio::null()).spawn().expect("strata starts");
-    let said = || std::fs::read_to_string(&log).expect("the output");
-    until("the step runs", LONG, async || {
-        if said().contains("[only] sleeping") { Ok(()) } else { Err(said()) }
-    })
-    .await;
-    succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
-    let status =
-        until("the end", LONG, async || child.try_wait().expect("a child").ok_or_else(said)).await;
-    let said = said();
-    assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("tidied up") && said.contains("[only] at the end"), "{said}");
+    let mut child = sleeping(&world, &clone, &log).await;
+    child.kill().expect("it can be killed");
+    child.wait().expect("it is over");
+    let owner = std::fs::read_dir(world.dir().join("tmp")).expect("it is there");
+    let owner = owner.flatten().next().expect("its directory").file_name();
+    let owner = owner.to_str().expect("utf-8").strip_prefix("strata-run-").expect("a name");
+    let label = format!("label=strata.owner={owner}");
+    let left = || {
+        let of = |what: &[&str]| lines_of_docker(&[what, &["-q", "--filter", &label]].concat());
+        [of(&["ps", "-a"]), of(&["network", "ls"]), of(&["volume", "ls"])].map(|ids| ids.len())
+    };
+    assert_eq!(left(), [2, 1, 1], "the step and its service, their network, a volume");
+
+    let quick = "  only:\n    runs-on: x\n    container: IMAGE\n    steps: [{run: echo quick}]\n";
+    let image = format!("{}/rawhide/base:latest", world.registry.host());
+    clone.write(FILE, format!("on: push\njobs:\n{}", quick.replace("IMAGE", &image)));
+    let ran = output(&mut run(&world, &clone));
+
+    assert!(text(&ran).contains("[only] quick"), "{}", text(&ran));
+    assert_eq!(left(), [0, 0, 0], "{}", text(&ran));
+    nothing_left(&world);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn actions_of_other_repositories_services_and_inputs_are_there_as_at_the_bridge() {
+    let world = World::prepare().await;
+    world.registry.push_redis("rawhide/redis", "7").await;
+    let image = format!("{}/rawhide/base:latest", world.registry.host());
+    let greet = Repository::create(world.dir(), "tools/greet");
+    greet.write(
+        "say/action.yml",
+        "inputs: {who: {required: true}}\noutputs:\n  said: {value: '${{ steps.s.outputs.said }}'}\n\
+         runs:\n  using: composite\n  steps:\n    - id: s\n      shell: sh\n      run: |\n        \
+         echo \"greeting $(cat $GITHUB_ACTION_PATH/../word)\"\n        \
+         echo \"said=hello ${{ inputs.who }}\" >>\"$GITHUB_OUTPUT\"\n    \
+         - uses: tools/image@main\n",
+    );
+    greet.write("word", "from v1");
+    let first = greet.commit("main", "Import");
+    greet.git(&["tag", "v1"]);
+    greet.write("word", "from main");
+    greet.commit("main", "Change");
+    greet.push(&["main", "v1"]);
+    let inner = Repository::create(world.dir(), "tools/image");
+    inner.write("action.yml", "runs: {using: docker, image: Dockerfile, args: [acting]}\n");
+    inner.write("Dockerfile", format!("FROM {image}\nENTRYPOINT [\"/bin/echo\", \"built\"]\n"));
+    inner.commit("main", "Import");
+    inner.push(&["main"]);
+    let clone = clone_with(&world, "  x: {runs-on: x, steps: [{uses: strata/checkout}]}\n");
+    let workflow = r#"name: ci
+on:
+  workflow_dispatch:
+    inputs:
+      who: {required: true}
+      loud: {type: boolean, default: true}
+      count: {type: number, default: 3}
+jobs:
+  only:
+    runs-on: x
+    container: IMAGE
+    services:
+      redis:
+        image: REDIS
+        command: sh -c 'exec redis-server --save ""'
+        options: --health-cmd "redis-cli ping" --health-interval 500ms --user 0:0
+    steps:
+      - run: printf 'PING\r\nQUIT\r\n' | nc redis 6379
+      - id: greet
+        uses: tools/greet/say@v1
+        with: {who: '${{ inputs.who }}'}
+      - run: echo "${{ steps.greet.outputs.said }}, ${{ inputs.count == 3 }} ${{ github.event.inputs.who }}"
+        if: inputs.loud
+"#;
+    let redis = format!("{}/rawhide/redis:7", world.registry.host());
+    clone.write(FILE, workflow.replace("IMAGE", &image).replace("REDIS", &redis));
+    let dispatch = |more: &[&str]| {
+        let ran = output(run(&world, &clone).args(["--event", "workflow_dispatch"]).args(more));
+        (ran.status.code(), text(&ran))
+    };
+
+    let (code, said) = dispatch(&["-i", "who=you"]);
+    assert_eq!(code, Some(0), "{said}");
+    for words in [
+        "[only] +PONG",
+        &format!("action tools/greet@v1 at {first}"),
+        "[only] greeting from v1",
+        "[only] built acting",
+        "[only] hello you, true you",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    let (code, said) = dispatch(&[]);
+    assert!(code == Some(1) && said.contains("input `who` is required"), "{said}");
+    let (code, said) = dispatch(&["-i", "who=you", "-i", "loud=maybe"]);
+    assert!(code == Some(1) && said.contains("must be `true` or `false`"), "{said}");
+    let elsewhere = format!("{}/{{repository}}.git", world.dir().join("nowhere").display());
+    let (code, said) = dispatch(&["-i", "who=you", "--actions", &elsewhere]);
+    assert!(code == Some(1) && said.contains("action `tools/greet/say@v1`:"), "{said}");
     nothing_left(&world);
     world.nothing_left().await;
 }

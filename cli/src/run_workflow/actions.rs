@@ -1,0 +1,110 @@
+//! What the actions of a job stand on: repositories, each at one commit, and images with their
+//! digests; as the bridge finds it out.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use runner::local::Machine;
+use workflows::action::{ActionImage, ActionKind, Found, MAX_ACTIONS, MAX_DEPTH};
+use workflows::dockerfile;
+use workflows::gate::Content;
+use workflows::image::{DOCKER_HUB, ParentPin, Reference};
+use workflows::job::{ActionPins, ActionSource};
+use workflows::plan::{DraftAction, JobDraft};
+
+use super::remote::Remotes;
+use crate::dist_git::content;
+use crate::failure::Failure;
+
+/// Pins one image by the engine of this machine.
+pub(super) async fn pin(
+    machine: &Machine,
+    written: &str,
+    expanded: &str,
+) -> Result<ParentPin, Failure> {
+    let reference = Reference::parse(expanded, DOCKER_HUB)
+        .map_err(|error| Failure::Negative(format!("image {expanded}: {error}")))?;
+    Ok(machine.pin(written, &reference).await?)
+}
+
+/// What the actions of a job stand on.
+pub(super) async fn pins(
+    machine: &Machine,
+    root: &Path,
+    remotes: &Remotes,
+    draft: &JobDraft,
+) -> Result<ActionPins, Failure> {
+    let mut pins = ActionPins { source_registry: DOCKER_HUB.to_owned(), ..ActionPins::default() };
+    let used = draft.steps.iter().filter_map(|step| match &step.action {
+        DraftAction::Action { source, .. } => Some((source.clone(), 1)),
+        _ => None,
+    });
+    let mut open: Vec<(ActionSource, usize)> = used.collect();
+    let mut seen = BTreeSet::new();
+    while let Some((source, depth)) = open.pop() {
+        if !seen.insert(source.clone()) {
+            continue;
+        }
+        if seen.len() > MAX_ACTIONS || depth > MAX_DEPTH {
+            return Err(Failure::Negative(format!(
+                "the job's actions use more than {MAX_ACTIONS} others, or each other more than \
+                 {MAX_DEPTH} deep"
+            )));
+        }
+        let found = match &source {
+            ActionSource::Image { image } => {
+                add(machine, &mut pins, image, image).await?;
+                continue;
+            }
+            ActionSource::Local { path } => local(root, path),
+            ActionSource::Remote { .. } => remotes.find(&source, &mut pins).await?,
+        };
+        for (written, expanded) in images(&source, &found)? {
+            add(machine, &mut pins, &written, &expanded).await?;
+        }
+        // What is wrong with an action is told when its step begins.
+        if let Some(Ok(action)) = &found.action {
+            open.extend(action.uses().map(|inner| (inner.clone(), depth + 1)));
+        }
+    }
+    Ok(pins)
+}
+
+async fn add(
+    machine: &Machine,
+    pins: &mut ActionPins,
+    written: &str,
+    expanded: &str,
+) -> Result<(), Failure> {
+    if pins.image(written).is_none() {
+        pins.images.push(pin(machine, written, expanded).await?);
+    }
+    Ok(())
+}
+
+/// An action of the working tree.
+fn local(root: &Path, path: &str) -> Found {
+    let text = |path: &str, max_bytes| match content(root, path, max_bytes) {
+        Content::Text(text) => Ok::<_, std::convert::Infallible>(Some(text)),
+        _ => Ok(None),
+    };
+    let Ok(found) = Found::at(path, text);
+    found
+}
+
+/// The images that an action names, as written and with variables expanded.
+fn images(source: &ActionSource, found: &Found) -> Result<Vec<(String, String)>, Failure> {
+    let Some(Ok(action)) = &found.action else { return Ok(Vec::new()) };
+    let ActionKind::Docker(docker) = &action.kind else { return Ok(Vec::new()) };
+    if let ActionImage::Named(image) = &docker.image {
+        return Ok(vec![(image.clone(), image.clone())]);
+    }
+    let Some((path, text)) = &found.dockerfile else { return Ok(Vec::new()) };
+    let named = dockerfile::parse(text)
+        .and_then(|file| dockerfile::images_named(&file, &Default::default()));
+    let named = named.map_err(|error| {
+        let (line, message) = (error.line, &error.message);
+        Failure::Negative(format!("action `{source}`: {path}:{line}: {message}"))
+    })?;
+    Ok(named.into_iter().map(|image| (image.written, image.expanded)).collect())
+}
