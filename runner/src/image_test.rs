@@ -14,6 +14,7 @@ use workflows::job::{Network, Shell};
 
 use crate::delivery::Delivered;
 use crate::engine::sandbox_fault;
+use crate::environment;
 use crate::execute::Execution;
 use crate::foreground;
 use crate::image_build::inside;
@@ -59,7 +60,7 @@ pub(crate) async fn run(
         // By its id: nothing that happens to a tag changes what is tested.
         image: Some(image.id.clone()),
         entrypoint: Some(argv(test.shell, SCRIPT)),
-        env: Some(environment(test, image)),
+        env: Some(variables(test, image)?),
         healthcheck: Some(no_healthcheck()),
         labels: Some(execution.names.labels()),
         host_config: Some(confinement(limits, Network::None, &[mount])),
@@ -103,12 +104,12 @@ fn read(checkout: &Path, written: &str) -> Result<Vec<u8>, Stop> {
     Ok(script)
 }
 
-fn environment(test: &Test<'_>, image: &Delivered) -> Vec<String> {
+fn variables(test: &Test<'_>, image: &Delivered) -> Result<Vec<String>, Stop> {
     let mut env = test.env.clone();
     let digest = image.pushed.as_ref().map(|pushed| pushed.image.digest.to_string());
     env.insert(IMAGE_VARIABLE.to_owned(), image.reference.clone());
     env.insert(DIGEST_VARIABLE.to_owned(), digest.unwrap_or_default());
-    env.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    environment::listed(&env)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod credential;
 mod delivery;
 mod egress;
 mod engine;
+mod environment;
 mod execute;
 mod foreground;
 mod gathered;

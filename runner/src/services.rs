@@ -19,6 +19,7 @@ use workflows::job::{ContainerOptions, HealthCheck, Limits, Network, PortSpec, S
 use workflows::template;
 
 use crate::engine::{pinned_name, sandbox_fault, status_of, words_of};
+use crate::environment;
 use crate::execute::Execution;
 use crate::sandbox::confinement;
 use crate::steps::no_healthcheck;
@@ -200,7 +201,10 @@ fn env(service: &ServiceSpec, context: &Context) -> Result<Vec<String>, Stop> {
         })?;
         env.insert(name.clone(), value.to_text().to_string());
     }
-    Ok(env.iter().map(|(name, value)| format!("{name}={value}")).collect())
+    environment::listed(&env).map_err(|stop| match stop {
+        Stop::Failure(why) => Stop::Failure(format!("service `{}`: {why}", service.name)),
+        stop => stop,
+    })
 }
 
 /// Waits until a service is healthy; without a health check, until it has run for a moment.

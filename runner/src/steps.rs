@@ -8,7 +8,6 @@ pub(crate) mod output;
 pub(crate) mod progress;
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -17,9 +16,11 @@ use bollard::models::{ContainerCreateBody, ExecConfig, HealthConfig, HostConfig}
 use builder::Passage;
 use futures_util::{Stream, StreamExt as _};
 use workflows::job::Shell;
+use workflows::working_directory;
 
 use crate::egress;
 use crate::engine::{pinned_name, sandbox_fault, status_of, words_of};
+use crate::environment;
 use crate::execute::Execution;
 use crate::sandbox::{WorkspaceMount, bind};
 use crate::services;
@@ -34,8 +35,10 @@ pub(crate) const SCRIPTS: &str = "/strata";
 pub(crate) const TEMPORARY: &str = "/strata-temp";
 /// Where programs are in an image that does not say it, as Docker has it.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Notes which process leads the step, and becomes the command.
-const LEADER: &str = "echo $$ >\"$0\"; exec \"$@\"";
+/// Notes which process leads the step, goes to its directory and becomes the command. The engine
+/// is not asked to go there: it would do so before it is wholly within the container, and a link
+/// that a step has made leads to where it leads in the container only once it is.
+const LEADER: &str = "echo $$ >\"$0\"; cd \"$1\" || exit; shift; exec \"$@\"";
 /// Waits for input that never comes: a way to sleep that every image with a shell knows. It
 /// ignores TERM, which is meant for the commands beside it.
 const IDLE: &str = "trap '' TERM; read -r _";
@@ -149,7 +152,7 @@ impl JobContainer {
     ) -> Result<i64, Stop> {
         let engine = execution.engine;
         let fault = sandbox_fault("run the step's commands");
-        let config = exec_config(command);
+        let config = exec_config(command)?;
         let exec = engine.create_exec(&self.id, config).await.map_err(&fault)?;
         let StartExecResults::Attached { output: stream, input } =
             engine.start_exec(&exec.id, None).await.map_err(&fault)?
@@ -266,19 +269,19 @@ pub(crate) fn mounts(execution: &Execution<'_>) -> Vec<WorkspaceMount> {
     ]
 }
 
-fn exec_config(command: Command<'_>) -> ExecConfig {
+fn exec_config(command: Command<'_>) -> Result<ExecConfig, Stop> {
     // The engine makes the first process the leader of a session, and so of a process group.
-    let leader = ["/bin/sh", "-c", LEADER, &command.process_file].map(str::to_owned);
-    let env = command.env.iter().map(|(name, value)| format!("{name}={value}"));
-    ExecConfig {
+    let leader = ["/bin/sh", "-c", LEADER, &command.process_file, command.directory];
+    let leader = leader.map(str::to_owned);
+    Ok(ExecConfig {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        env: Some(env.collect()),
+        env: Some(environment::listed(command.env)?),
         cmd: Some(leader.into_iter().chain(command.argv).collect()),
         user: Some(USER.to_owned()),
-        working_dir: Some(command.directory.to_owned()),
+        working_dir: Some("/".to_owned()),
         ..ExecConfig::default()
-    }
+    })
 }
 
 /// The program that reads a script file; the script itself is never part of a command line.
@@ -291,20 +294,16 @@ pub(crate) fn argv(shell: Shell, script: &str) -> Vec<String> {
     program.iter().copied().chain([script]).map(str::to_owned).collect()
 }
 
-/// The directory as the container sees it; `None` for one that would leave the workspace.
-pub(crate) fn directory_in_workspace(written: &str) -> Option<String> {
-    let mut directory = WORKSPACE.to_owned();
-    for component in Path::new(written).components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(part) => {
-                directory.push('/');
-                directory.push_str(part.to_str()?);
-            }
-            Component::Prefix(_) | Component::RootDir | Component::ParentDir => return None,
-        }
-    }
-    Some(directory)
+/// A `working-directory` as the container sees it.
+pub(crate) fn directory_in_container(written: &str) -> Result<String, Stop> {
+    let directory = working_directory::read(written).map_err(|why| {
+        Stop::failure(format!("`working-directory` `{}` {why}", written.escape_debug()))
+    })?;
+    Ok(match directory.as_str() {
+        "" => WORKSPACE.to_owned(),
+        whole if whole.starts_with('/') => directory,
+        below => format!("{WORKSPACE}/{below}"),
+    })
 }
 
 /// The image's own health check would run beside the commands, unasked.
@@ -317,11 +316,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_working_directory_stays_in_the_workspace() {
-        assert_eq!(directory_in_workspace("").as_deref(), Some("/workspace"));
-        assert_eq!(directory_in_workspace("./a/b/").as_deref(), Some("/workspace/a/b"));
-        for bad in ["/etc", "..", "a/../../etc", "../x"] {
-            assert_eq!(directory_in_workspace(bad), None, "{bad}");
+    fn a_working_directory_begins_in_the_workspace() {
+        for (written, expected) in
+            [("", "/workspace"), ("./a/b/", "/workspace/a/b"), ("/tmp", "/tmp"), ("/", "/")]
+        {
+            assert_eq!(directory_in_container(written).unwrap(), expected);
+        }
+        for bad in ["..", "a/../../etc", "/proc/self/fd/8"] {
+            assert!(matches!(directory_in_container(bad), Err(Stop::Failure(_))), "{bad}");
         }
     }
 

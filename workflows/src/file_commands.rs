@@ -12,7 +12,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// Variables that a step may not set for those that come after it: what the runner sets itself,
 /// and what makes an interpreter run other code than it was told to.
-const RESERVED: [&str; 5] = ["GITHUB_", "FORGEJO_", "RUNNER_", "NODE_OPTIONS", "LD_PRELOAD"];
+const RESERVED: [&str; 6] =
+    ["GITHUB_", "FORGEJO_", "RUNNER_", "NODE_OPTIONS", "LD_PRELOAD", "LD_AUDIT"];
 
 /// Why a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -55,4 +55,6 @@ pub mod submission;
 pub mod summary;
 pub mod sweep;
 pub mod template;
+pub mod variables;
 pub mod workflow;
+pub mod working_directory;

@@ -21,6 +21,7 @@ use super::{Left, Scope, Sequence};
 use crate::actions::Place;
 use crate::egress;
 use crate::engine::{pinned_name, sandbox_fault};
+use crate::environment;
 use crate::foreground;
 use crate::image_build;
 use crate::sandbox::bind;
@@ -259,7 +260,7 @@ impl Sequence<'_> {
         let execution = self.for_one_step();
         let files = self.files.files()?;
         let env = self.variables(env, id, &files);
-        let env = env.iter().map(|(name, value)| format!("{name}={value}"));
+        let env = environment::listed(&env)?;
         let spec = &execution.lease.spec;
         let network = spec.network;
         let (entrypoint, args) = self.command_of(container).await?;
@@ -268,7 +269,7 @@ impl Sequence<'_> {
             entrypoint,
             cmd: args,
             open_stdin: (network == Network::Egress).then_some(true),
-            env: Some(env.collect()),
+            env: Some(env),
             working_dir: Some(WORKSPACE.to_owned()),
             healthcheck: Some(no_healthcheck()),
             labels: Some(execution.names.labels()),

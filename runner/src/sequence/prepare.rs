@@ -65,9 +65,6 @@ impl Sequence<'_> {
                 _ => own.extend(texts(&value, &what)?),
             }
         }
-        if let Some((name, _)) = own.iter().find(|(_, value)| value.contains('\0')) {
-            return Err(format!("variable `{name}` has a null character"));
-        }
         all.extend(own.clone());
         Ok(StepEnv { all, own })
     }

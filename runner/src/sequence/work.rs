@@ -12,7 +12,7 @@ use crate::execute::Execution;
 use crate::image_test::{self, Test};
 use crate::steps::command_files::{CommandFiles, FileKind};
 use crate::steps::output::StepOutput;
-use crate::steps::{Command, JobContainer, KILLED, SCRIPTS, argv, directory_in_workspace};
+use crate::steps::{Command, JobContainer, KILLED, SCRIPTS, argv, directory_in_container};
 use crate::stop::Stop;
 use crate::{image_build, lookaside, strata};
 
@@ -54,10 +54,7 @@ impl<'a> Sequence<'a> {
         watch: &Watch,
         left: &mut Left,
     ) -> Result<(), Stop> {
-        let directory = directory_in_workspace(script.directory).ok_or_else(|| {
-            let written = script.directory;
-            Stop::failure(format!("`working-directory` `{written}` is not below the workspace"))
-        })?;
+        let directory = directory_in_container(script.directory)?;
         let place = self.written(script.text)?;
         let argv = argv(script.shell, &place);
         let of = (step.id.as_deref(), &step.env);
@@ -208,7 +205,7 @@ impl<'a> Sequence<'a> {
 struct Script<'a> {
     text: &'a str,
     shell: Shell,
-    /// Below the workspace.
+    /// As written.
     directory: &'a str,
 }
 

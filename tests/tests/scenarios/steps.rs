@@ -213,3 +213,71 @@ async fn a_job_that_must_stop_ends_its_step_gently_and_runs_what_asks_for_it() {
     assert_eq!(run["outcome"], "timed_out", "{run:#}");
     world.nothing_left().await;
 }
+
+#[tokio::test]
+async fn a_step_runs_anywhere_in_its_container_and_its_variables_reach_nothing_else() {
+    let world = World::start().await;
+    let (run, log) = ran(
+        &world,
+        r#"env: {LD_PRELOAD: /workspace/none.so, LD_AUDIT: /workspace/none.so}
+steps:
+  - run: mkdir -p "$RUNNER_TEMP/deep" /opt/own
+  - run: echo "in $(pwd) with $LD_PRELOAD"
+    working-directory: /opt//own/.
+  - run: echo "and in $(pwd)"
+    working-directory: ${{ runner.temp }}/deep
+  - run: echo "also in $(pwd)"
+    working-directory: ${{ github.workspace }}
+  - id: gone
+    continue-on-error: true
+    run: echo never
+    working-directory: /nowhere
+  - id: kernel
+    continue-on-error: true
+    run: echo never
+    working-directory: ${{ format('/proc/self/fd/{0}', steps.gone.outputs.n || 7) }}
+  - id: named
+    continue-on-error: true
+    run: echo never
+    env: ${{ fromJSON(format('{{"LD_PRELOAD=/evil.so":"{0}"}}', steps.gone.outcome)) }}
+  - id: zero
+    continue-on-error: true
+    run: echo never
+    env: {A: '${{ fromJSON(format(''"a\u0000{0}"'', steps.gone.outcome)) }}'}
+  - id: long
+    continue-on-error: true
+    run: |
+      printf 'LONG=' >>"$GITHUB_ENV"
+      dd if=/dev/zero bs=1024 count=200 2>/dev/null | tr '\0' x >>"$GITHUB_ENV"
+      echo "LD_PRELOAD=/evil.so" >"$RUNNER_TEMP/x"; cat "$RUNNER_TEMP/x" | sed 's/^/\n/' >>"$GITHUB_ENV"
+  - id: after
+    continue-on-error: true
+    run: echo never
+  - run: echo "never"
+    env: {LONG: ''}
+    if: steps.after.outcome == 'success'
+  - env: {LONG: '', KEPT: "${{ steps.gone.outcome }} ${{ steps.kernel.outcome }} ${{ steps.named.outcome }} ${{ steps.zero.outcome }} ${{ steps.after.outcome }}"}
+    run: echo "ends $KEPT"
+"#,
+    )
+    .await;
+
+    has(
+        &log,
+        &[
+            "in /opt/own with /workspace/none.so",
+            "and in /strata-temp/deep",
+            "also in /workspace",
+            "/nowhere",
+            "`working-directory` `/proc/self/fd/7` is a place of the kernel",
+            "the name of variable `LD_PRELOAD=/evil.so` has a `=` in it",
+            "variable `A` has a null character",
+            "a step cannot set `LD_PRELOAD` for later ones",
+            "variable `LONG` has 20",
+            "ends failure failure failure failure failure",
+        ],
+    );
+    assert!(!log.contains("\nnever"), "{log}");
+    assert_eq!(run["outcome"], "success", "{run:#}\n{log}");
+    world.nothing_left().await;
+}

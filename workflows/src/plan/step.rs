@@ -14,6 +14,7 @@ use crate::template::Template;
 use crate::workflow::{
     Action, Job, Located, Position, RunDefaults, Step, StepsBody, Table, Text, Workflow,
 };
+use crate::working_directory;
 
 /// Longest name that is made of a script's first line, in characters.
 const MAX_NAME_CHARS: usize = 80;
@@ -138,7 +139,7 @@ impl Drafting<'_> {
                 match self.part(text, StepPart::WorkingDirectory, "`working-directory`", later) {
                     // The runner sees where it leads once it is evaluated.
                     Some(path) if later.len() > waiting => Some(path),
-                    Some(path) => self.path_below(text.at, &path, "`working-directory`"),
+                    Some(path) => self.directory(text.at, &path),
                     None => None,
                 }
             }
@@ -148,6 +149,15 @@ impl Drafting<'_> {
             shell: shell?,
             working_directory: working_directory?,
         })
+    }
+
+    fn directory(&mut self, at: Position, written: &str) -> Option<String> {
+        let read = working_directory::read(written);
+        read.map_err(|why| {
+            let message = format!("`working-directory` {} {why}", quoted(written));
+            self.report.error(at, message);
+        })
+        .ok()
     }
 
     fn shell(&mut self, text: &Text) -> Option<Shell> {
