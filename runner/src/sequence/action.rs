@@ -27,6 +27,8 @@ pub(super) struct Use<'a> {
     pub(super) inputs: BTreeMap<String, String>,
     /// All variables of the step, those that the action's own program finds included.
     pub(super) env: BTreeMap<String, String>,
+    /// Those of them that are not the job's.
+    pub(super) own: BTreeMap<String, String>,
 }
 
 impl Frame {
@@ -99,17 +101,17 @@ impl Sequence<'_> {
         for remark in &given.remarks {
             self.execution.log.line(&format!("##[warning]action `{source}`: {remark}"));
         }
-        let mut env = step.env.clone();
-        env.extend(of_action(&loaded.place.container, loaded.place.repository.as_ref()));
+        let mut own = step.own_env.clone();
+        own.extend(of_action(&loaded.place.container, loaded.place.repository.as_ref()));
         let inputs = given.values.iter();
-        env.extend(inputs.map(|(name, value)| (input_variable(name), value.clone())));
-        let mut used = Use { source, loaded, inputs: given.values, env };
+        own.extend(inputs.map(|(name, value)| (input_variable(name), value.clone())));
+        let mut env = step.env.clone();
+        env.extend(own.clone());
+        let mut used = Use { source, loaded, inputs: given.values, env, own };
         if let ActionKind::Docker(docker) = &used.loaded.action.kind {
-            let own = self.docker_env(&used, docker)?;
-            used.env.extend(own);
-        }
-        if let Some((name, _)) = used.env.iter().find(|(_, value)| value.contains('\0')) {
-            return Err(Stop::failure(format!("variable `{name}` has a null character")));
+            let of_file = self.docker_env(&used, docker)?;
+            used.env.extend(of_file.clone());
+            used.own.extend(of_file);
         }
         Ok(used)
     }
@@ -211,8 +213,14 @@ impl Sequence<'_> {
         }
     }
 
-    /// Notes what an action does after all steps.
-    fn post_later(&mut self, step: &Prepared, used: Use<'_>, state: BTreeMap<String, String>) {
+    /// Notes what an action does after all steps: once its program has begun, be it the one before
+    /// its step. What its step leaves goes before what that one has left.
+    pub(super) fn post_later(
+        &mut self,
+        step: &Prepared,
+        used: Use<'_>,
+        state: BTreeMap<String, String>,
+    ) {
         let Some(around) = used.loaded.action.around() else { return };
         let Some(post) = around.post.clone() else { return };
         let condition = around.post_if.clone();
@@ -222,8 +230,13 @@ impl Sequence<'_> {
             ActionKind::Docker(docker) => self.posted_container(&used, docker, post),
         };
         let Some(program) = program else { return };
-        let name = format!("Post {}", step.name);
-        self.posts.push(Post { name, program, condition, env: used.env, state });
+        let (name, place) = (format!("Post {}", step.name), step.place);
+        let post = Post { place, name, program, condition, own_env: used.own, state };
+        let mut noted = self.posts.iter_mut();
+        match noted.find(|noted| place.is_some() && noted.place == place) {
+            Some(noted) => *noted = post,
+            None => self.posts.push(post),
+        }
     }
 }
 

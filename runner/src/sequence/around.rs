@@ -18,12 +18,15 @@ use crate::stop::Stop;
 
 /// What an action does after all steps.
 pub(super) struct Post {
+    /// The place of its step in the job; `None` within an action.
+    pub(super) place: Option<usize>,
     /// As shown.
     pub(super) name: String,
     pub(super) program: Program,
     /// Without it: always.
     pub(super) condition: Option<Template>,
-    pub(super) env: BTreeMap<String, String>,
+    /// Variables beyond the job's, which are those that it has by then.
+    pub(super) own_env: BTreeMap<String, String>,
     /// What the action told itself.
     pub(super) state: BTreeMap<String, String>,
 }
@@ -59,6 +62,7 @@ impl Sequence<'_> {
         let prepared = beginning.env.and_then(|env| self.prepared(scope, step, env));
         // What is wrong with the step is told when it begins.
         let Ok(prepared) = prepared else { return Ok(()) };
+        let prepared = Prepared { place: Some(place), name: beginning.name.clone(), ..prepared };
         let StepAction::Action { with, .. } = &prepared.action else { return Ok(()) };
         let Ok(used) = self.used(scope, &prepared, source, with) else { return Ok(()) };
         let Some(around) = used.loaded.action.around().filter(|around| around.pre.is_some()) else {
@@ -78,7 +82,8 @@ impl Sequence<'_> {
                 let mut left = Left::default();
                 let state = BTreeMap::new();
                 let ended = self.program(&used, Phase::Pre, &state, id, &watch, &mut left).await;
-                self.states.insert(place, left.state);
+                self.states.insert(place, left.state.clone());
+                self.post_later(&prepared, used, left.state);
                 ended
             }
             Err(why) => Err(Stop::Failure(why)),
@@ -109,7 +114,9 @@ impl Sequence<'_> {
     pub(super) async fn after(&mut self, scope: &mut Scope) -> Result<(), Stop> {
         while let Some(post) = self.posts.pop() {
             self.notice_cancellation(scope);
-            let context = self.contexts(scope, &post.env);
+            let mut env = self.env.clone();
+            env.extend(post.own_env.clone());
+            let context = self.contexts(scope, &env);
             self.began(&post.name);
             let condition = post.condition.as_ref();
             let runs = self.holds(&scope.results, condition, &context);
@@ -126,8 +133,8 @@ impl Sequence<'_> {
                     let survives = self.holds(&cancelled, condition, &context) == Ok(true);
                     let watch = Watch::over(None, survives, None);
                     let mut left = Left::default();
-                    let Post { program, env, state, .. } = &post;
-                    self.start(program, env, state, None, &watch, &mut left).await
+                    let Post { program, state, .. } = &post;
+                    self.start(program, &env, state, None, &watch, &mut left).await
                 }
                 Err(why) => Err(Stop::Failure(why)),
             };

@@ -2,7 +2,8 @@
 
 use scenarios::base_image;
 use scenarios::dist_git::Repository;
-use scenarios::world::World;
+use scenarios::wait::{LONG, until};
+use scenarios::world::{World, text};
 
 use crate::steps::{has, push, ran_with};
 
@@ -200,6 +201,69 @@ async fn programs_of_node_come_from_elsewhere_and_run_before_and_after() {
     assert!(!log.contains("\nnever"), "{log}");
     assert_eq!(run["outcome"], "failure", "{run:#}");
     drop(repository);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn what_actions_do_at_the_end_is_done_after_a_cancellation_and_a_step_that_is_deaf() {
+    let world = World::start().await;
+    base_image::push_node(&world.registry.host(), "rawhide/node", "latest").await;
+    let say = |words: &str| format!("console.log(`{words}`);\n");
+    let pre = say("pre") + "console.log('::save-state name=from::pre');\n";
+    let main = say("main") + "console.log('::save-state name=from::main');\n";
+    let post = say("post of ${process.env.STATE_from} ${process.env.LATER} ${process.env.OWN}");
+    let files = [
+        ("action.yml", "runs: {using: node20, pre: pre.js, main: main.js, post: post.js}\n"),
+        ("pre.js", &pre),
+        ("main.js", &main),
+        ("post.js", &post),
+    ];
+    let (_repository, _) = action_repository(&world, "tools/tidy", &files);
+    push(
+        &world,
+        "rawhide/node:latest",
+        &[],
+        r#"steps:
+  - uses: tools/tidy@v1
+    env: {OWN: first}
+  - id: unused
+    uses: tools/tidy@v1
+    env: {OWN: second}
+    if: github.event_name == 'never'
+  - run: echo "LATER=later" >>"$GITHUB_ENV"
+  - id: deaf
+    run: |
+      trap '' TERM
+      echo deaf
+      while true; do sleep 1; done
+  - run: echo never
+  - run: echo "job ${{ job.status }}, ${{ steps.deaf.outcome }}, ${{ steps.deaf.conclusion }}, ${{ steps.unused.outcome }}, ${{ steps.unused.conclusion }}"
+    if: always()
+"#,
+    );
+    until("the step that is deaf", LONG, async || {
+        let runs = world.runs().await;
+        let Some(run) = runs.first() else { return Err("no run".to_owned()) };
+        let log = world.log(run, "check").await;
+        if log.contains("\ndeaf\n") { Ok(()) } else { Err(log) }
+    })
+    .await;
+
+    let told = world.strata(&["cancel", "1"]);
+    assert!(told.status.success(), "{}", text(&told));
+    let run = world.finished_run().await;
+
+    assert_eq!(run["outcome"], "cancelled", "{run:#}");
+    let log = world.log(&run, "check").await;
+    assert_eq!(log.matches("\npre\n").count(), 2, "{log}");
+    assert_eq!(log.matches("\nmain\n").count(), 1, "{log}");
+    assert!(!log.contains("\nnever"), "{log}");
+    let place = |words: &str| log.find(words).unwrap_or_else(|| panic!("no `{words}` in {log}"));
+    let at_the_end = place("job cancelled, cancelled, cancelled, skipped, skipped");
+    // The step of the second one did not run, and what its `pre` began is ended all the same.
+    let second = place("post of pre later second");
+    let first = place("post of main later first");
+    assert!(at_the_end < second && second < first, "{log}");
     world.nothing_left().await;
 }
 

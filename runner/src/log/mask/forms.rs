@@ -22,9 +22,8 @@ pub(super) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
         if !text.contains(['\n', '\r']) {
             forms.insert(text.as_bytes().to_vec());
         }
-        forms.insert(in_json(text));
-        forms.insert(in_url(text, "%20"));
-        forms.insert(in_url(text, "+"));
+        forms.extend(in_json(text));
+        forms.extend(in_urls(text));
         for alphabet in [alphabet::STANDARD, alphabet::URL_SAFE] {
             forms.extend((0..3).filter_map(|shift| in_base64(text.as_bytes(), shift, &alphabet)));
         }
@@ -34,19 +33,48 @@ pub(super) fn forms(secret: &str) -> BTreeSet<Vec<u8>> {
     forms
 }
 
-fn in_json(text: &str) -> Vec<u8> {
+/// With no more escapes than JSON needs, with those that make it safe in HTML (as Go writes it),
+/// with none but ASCII (as Python does), and with a slash that is escaped (as PHP does).
+fn in_json(text: &str) -> [Vec<u8>; 4] {
     let quoted = serde_json::Value::from(text).to_string();
-    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
+    let plain = &quoted[1..quoted.len() - 1];
+    let escaped = |is_escaped: &dyn Fn(char) -> bool| {
+        let mut form = String::with_capacity(plain.len());
+        for c in plain.chars() {
+            if is_escaped(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(form, "\\u{unit:04x}");
+                }
+            } else {
+                form.push(c);
+            }
+        }
+        form.into_bytes()
+    };
+    let in_html = escaped(&|c| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}'));
+    let in_ascii = escaped(&|c| !c.is_ascii());
+    [plain.as_bytes().to_vec(), in_html, in_ascii, plain.replace('/', "\\/").into_bytes()]
 }
 
-/// As in a query, where a space is `+`, or in a path, where it is `%20`.
-fn in_url(text: &str, space: &str) -> Vec<u8> {
+/// As programs write it into a URL: they differ in what they leave as it is.
+fn in_urls(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    // Nothing beyond what RFC 3986 has; the slash of a path, as Python leaves it; what JavaScript
+    // leaves in a part and in a whole URL.
+    const LEFT: [&str; 4] = ["", "/", "!'()*", "!'()*;/?:@&=+$,#"];
+    // In a query a space is `+`, in a path it is `%20`.
+    let all = LEFT.into_iter().flat_map(|left| ["%20", "+"].map(|space| (left, space)));
+    all.map(move |(left, space)| in_url(text, left, space))
+}
+
+fn in_url(text: &str, left: &str, space: &str) -> Vec<u8> {
     let mut form = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b' ' => form.push_str(space),
             b'-' | b'_' | b'.' | b'~' => form.push(char::from(byte)),
             byte if byte.is_ascii_alphanumeric() => form.push(char::from(byte)),
+            byte if left.as_bytes().contains(&byte) => form.push(char::from(byte)),
             byte => {
                 // Writing to a string cannot fail.
                 let _ = write!(form, "%{byte:02X}");

@@ -85,6 +85,23 @@ fn other_forms_of_a_secret_are_masked() {
     }
 }
 
+#[test]
+fn what_other_languages_make_of_a_secret_is_masked() {
+    // As written by Python's `quote` and `json.dumps`, by JavaScript's `encodeURIComponent` and
+    // `encodeURI`, by Go's `encoding/json` and by PHP's `json_encode`.
+    let secret = "it's/<a>&\u{fc} (b)*";
+    for text in [
+        "it%27s/%3Ca%3E%26%C3%BC%20%28b%29%2A",
+        "it's/<a>&\\u00fc (b)*",
+        "it's%2F%3Ca%3E%26%C3%BC%20(b)*",
+        "it's/%3Ca%3E&%C3%BC%20(b)*",
+        "it's/\\u003ca\\u003e\\u0026\u{fc} (b)*",
+        "it's\\/<a>&\u{fc} (b)*",
+    ] {
+        assert_eq!(masked(&[secret], &["x", text, "y"]), "x***y", "{text}");
+    }
+}
+
 fn form_of_url(text: &str) -> String {
     text.bytes()
         .map(|byte| format!("%{byte:02X}"))
