@@ -14,7 +14,6 @@ use crate::template::Template;
 use crate::workflow::{
     Action, Job, Located, Position, RunDefaults, Step, StepsBody, Table, Text, Workflow,
 };
-use crate::working_directory;
 
 /// Longest name that is made of a script's first line, in characters.
 const MAX_NAME_CHARS: usize = 80;
@@ -149,15 +148,6 @@ impl Drafting<'_> {
             shell: shell?,
             working_directory: working_directory?,
         })
-    }
-
-    fn directory(&mut self, at: Position, written: &str) -> Option<String> {
-        let read = working_directory::read(written);
-        read.map_err(|why| {
-            let message = format!("`working-directory` {} {why}", quoted(written));
-            self.report.error(at, message);
-        })
-        .ok()
     }
 
     fn shell(&mut self, text: &Text) -> Option<Shell> {

@@ -235,6 +235,10 @@ const REFUSED: &[(&str, &str)] = &[
         "5:11: `A` in `env` must be a name of letters, digits, `_`, `-` and `.`, of at most 255 characters, and its value must have no null character",
     ),
     (
+        "container: x\nsteps: [{run: x, working-directory: /proc/self}]",
+        "6:41: `working-directory` `/proc/self` is a place of the kernel",
+    ),
+    (
         "steps: [{uses: strata/layered-build, with: {dockerfile: \"a\\nb\"}}]",
         "5:49: `dockerfile` must be a path below the workspace, not `a\\nb`",
     ),

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::super::Drafting;
+use crate::diagnostic::quoted;
 use crate::job::{StepPart, StepTemplate};
 use crate::template::{Kind, Template};
-use crate::workflow::{Setting, Step, Table, Text};
+use crate::workflow::{Position, Setting, Step, Table, Text};
+use crate::working_directory;
 
 impl Drafting<'_> {
     /// What is left of a step's `if`: `None` when the step never runs, nothing inside when all
@@ -41,6 +43,16 @@ impl Drafting<'_> {
         let value = self.literal(text, what);
         self.hand_over(before, part, later);
         value
+    }
+
+    /// A `working-directory` that is known.
+    pub(super) fn directory(&mut self, at: Position, written: &str) -> Option<String> {
+        let read = working_directory::read(written);
+        read.map_err(|why| {
+            let message = format!("`working-directory` {} {why}", quoted(written));
+            self.report.error(at, message);
+        })
+        .ok()
     }
 
     /// Variables of a step.
