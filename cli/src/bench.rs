@@ -14,6 +14,7 @@ mod lease;
 mod limits;
 mod memory;
 mod observe;
+mod plan;
 mod push;
 mod replay;
 mod run;
@@ -44,6 +45,8 @@ pub(crate) enum BenchCommand {
     Memory(Shown),
     /// Parents that are asked for in a second, against the same requests by a bare loop.
     Observe(observe::Args),
+    /// Time and memory of a plan of rebuilds over a very large distribution.
+    Plan(plan::Args),
     /// Time from a runner's request for a job to the job's first container.
     Lease(lease::Args),
     /// Time from `git push` to the final status, and of the same build by hand.
@@ -68,6 +71,7 @@ pub(crate) async fn run(command: BenchCommand) -> Result<(), Failure> {
         BenchCommand::Observe(args) => {
             (args.shown, observe::measure(args.references, args.registry).await?)
         }
+        BenchCommand::Plan(args) => (args.shown, plan::measure(args.images)?),
         BenchCommand::Lease(args) => (args.shown, lease::measure(&args.registry, args.jobs).await?),
         BenchCommand::Run(args) => (args.shown, run::measure(&args.registry, args.rounds).await?),
         BenchCommand::Steps(args) => (args.shown, steps::measure(&args).await?),

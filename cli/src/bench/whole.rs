@@ -2,7 +2,7 @@
 
 use super::deliveries::Load;
 use super::figures::Figure;
-use super::{deliveries, lease, limits, memory, observe, run, status};
+use super::{deliveries, lease, limits, memory, observe, plan, run, status};
 use crate::args::Shown;
 use crate::failure::Failure;
 
@@ -27,6 +27,7 @@ pub(super) async fn measure(args: &Args) -> Result<Vec<Figure>, Failure> {
     figures.extend(deliveries::measure_here(args.load, None).await?);
     figures.extend(status::measure(status::DEFAULT_PUSHES).await?);
     figures.extend(observe::measure(observe::DEFAULT_REFERENCES, None).await?);
+    figures.extend(plan::measure(plan::DEFAULT_IMAGES)?);
     figures.extend(lease::measure(&args.registry, lease::DEFAULT_JOBS).await?);
     figures.extend(run::measure(&args.registry, args.rounds).await?);
     figures.extend(memory::measure().await?);
