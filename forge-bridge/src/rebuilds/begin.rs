@@ -51,10 +51,11 @@ impl Planner {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let Some(standing) = world.known.branches.get(image) else { return Ok(true) };
-        let Some(commit) = self.commit(world, image, standing, now).await? else {
+        let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
+        let tried: Vec<Tried> = moved.iter().filter_map(tried).collect();
+        let Some(commit) = self.commit(world, image, standing, &tried, now).await? else {
             return Ok(false);
         };
-        let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
         if self.adopt(world, image, standing, moved).await? {
             return Ok(false);
         }
@@ -62,7 +63,7 @@ impl Planner {
             branch: standing.branch.clone(),
             commit,
             workflows: standing.workflows.clone(),
-            tried: moved.iter().filter_map(tried).collect(),
+            tried,
             because: because(world, image, moved),
         };
         if !self.store.begin_rebuild(&new, now).await? {
@@ -80,6 +81,7 @@ impl Planner {
         world: &World,
         image: &ImageId,
         standing: &Standing,
+        tried: &[Tried],
         now: DateTime<Utc>,
     ) -> Result<Option<CommitId>, StoreError> {
         let branch = &standing.branch;
@@ -102,8 +104,11 @@ impl Planner {
                 self.put_off.again(image, now);
                 Ok(None)
             }
-            // It fails in its own words, and counts as a failure: it is not tried for ever.
-            Err(_) => Ok(Some(standing.commit.clone())),
+            Err(error) => {
+                tracing::warn!(image = %image, %error, "rebuild of {image} fails: {error}");
+                self.store.fail_rebuild(branch, tried, &error.to_string(), now).await?;
+                Ok(None)
+            }
         }
     }
 }

@@ -222,6 +222,20 @@ impl Store {
         Ok(true)
     }
 
+    /// Counts a rebuild that cannot begin as one that failed: what cannot be read is not tried for
+    /// ever, and people see why.
+    pub(crate) async fn fail_rebuild(
+        &self,
+        branch: &Branch,
+        tried: &[Tried],
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        settle::record_failure(&mut tx, branch, tried, reason, now).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Ends the wave, when nothing of it is under way, no answer of a registry is awaited and
     /// nothing changed since the plan of that generation, which found nothing to build.
     pub(crate) async fn end_wave(

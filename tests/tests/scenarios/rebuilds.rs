@@ -212,6 +212,36 @@ async fn a_restored_backup_rebuilds_nothing_that_is_current() {
 }
 
 #[tokio::test]
+async fn images_of_what_is_gone_are_not_built_again() {
+    let world = World::with_rebuilds(REBUILDS).await;
+    let [branch, repository] = ["branch", "repository"].map(|name| world.image_on(name, "base"));
+    for repository in [&branch, &repository] {
+        world.first_build(repository).await;
+    }
+    world.all_current(2).await;
+
+    // Nobody tells of either.
+    let deleted = branch.git_bare(&["update-ref", "-d", "refs/heads/rawhide"]);
+    assert!(deleted.status.success(), "{deleted:?}");
+    std::fs::rename(repository.bare(), world.dir().join("moved-away")).expect("a repository");
+    world.move_base("rawhide/base").await;
+
+    world.condition("containers/repository@rawhide", "failed").await;
+    let stale = text(&world.strata(&["stale"]));
+    assert!(stale.contains("not found"), "{stale}");
+    until("the image of the branch is forgotten", LONG, async || {
+        let stale = world.get("/api/v1/stale").await;
+        match stale["images"].as_array().map(Vec::len) {
+            Some(1) => Ok(()),
+            _ => Err(format!("{stale:#}")),
+        }
+    })
+    .await;
+    assert_eq!(world.runs().await.len(), 2, "no rebuild began");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_registry_that_is_down_in_the_middle_of_a_wave_only_delays_it() {
     let mut world = World::with_rebuilds(REBUILDS).await;
     world.chain_that_holds().await;

@@ -54,7 +54,16 @@ pub(super) async fn settle(
             drop_leftovers(tx, &branch, event).await
         }
         Outcome::Superseded => Ok(()),
-        _ => record_failure(tx, row, &branch, event, &end.reason, now).await,
+        _ => {
+            let mut tried: Vec<Tried> = json(row, "tried")?;
+            for (reference, digest) in pins_of(tx, event).await? {
+                // What was built on is what the pinner found, which may be newer than the plan.
+                if let Some(known) = tried.iter_mut().find(|tried| tried.reference == reference) {
+                    known.digest = digest;
+                }
+            }
+            record_failure(tx, &branch, &tried, &end.reason, now).await
+        }
     }
 }
 
@@ -111,21 +120,13 @@ async fn drop_leftovers(
 }
 
 /// Counts a failure, anew when the parents are others than those of the failures before.
-async fn record_failure(
+pub(super) async fn record_failure(
     tx: &mut SqliteConnection,
-    row: &sqlx::sqlite::SqliteRow,
     branch: &Branch,
-    event: i64,
+    tried: &[Tried],
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let mut tried: Vec<Tried> = json(row, "tried")?;
-    for (reference, digest) in pins_of(tx, event).await? {
-        // What was built on is what the pinner found, which may be newer than what was planned.
-        if let Some(known) = tried.iter_mut().find(|tried| tried.reference == reference) {
-            known.digest = digest;
-        }
-    }
     of_branch(
         "INSERT INTO rebuild_controls (forge, repository, ref_name, attempts, failed_at, reason, \
          tried) VALUES ($1, $2, $3, 1, $4, $5, $6) \
