@@ -218,7 +218,7 @@ jobs:
     services:
       redis:
         image: REDIS
-        command: sh -c 'exec redis-server --save ""'
+        command: sh -c 'exec redis-server --save "" --protected-mode no'
         options: --health-cmd "redis-cli ping" --health-interval 500ms --user 0:0
     steps:
       - run: printf 'PING\r\nQUIT\r\n' | nc redis 6379
