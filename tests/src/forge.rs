@@ -1,26 +1,23 @@
 //! A forge that cannot be run here, as an honest HTTP server: it checks tokens, keeps statuses
 //! and serves git through `git http-backend`.
 
+mod git;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, RawQuery, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-
-/// Largest request body that git sends here.
-const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// Whose API it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +49,8 @@ struct Shared {
     denies: Mutex<bool>,
     /// Repositories by the forge's id, which a rename keeps.
     repositories: Mutex<BTreeMap<u64, String>>,
+    /// Pull requests, by number, as the API shows them.
+    pulls: Mutex<BTreeMap<u64, Value>>,
     /// Accounts that may push to every repository.
     writers: Mutex<Vec<String>>,
     /// What was written into conversations.
@@ -82,6 +81,7 @@ impl Forge {
             outage: Mutex::default(),
             denies: Mutex::default(),
             repositories: Mutex::default(),
+            pulls: Mutex::default(),
             writers: Mutex::default(),
             comments: Mutex::default(),
         });
@@ -103,7 +103,9 @@ impl Forge {
             .route(&format!("{prefix}/users/{{owner}}/repos"), get(repositories))
             .route(&format!("{prefix}/repos/{{owner}}/{{repo}}"), get(by_name))
             .route(&format!("{prefix}/repositories/{{id}}"), get(by_id))
-            .route("/git/{*path}", any(git))
+            .route(&format!("{prefix}/repos/{{owner}}/{{repo}}/pulls"), get(open_pulls))
+            .route(&format!("{prefix}/repos/{{owner}}/{{repo}}/pulls/{{number}}"), get(one_pull))
+            .route("/git/{*path}", any(git::git))
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
         let address = listener.local_addr().expect("an address");
@@ -142,6 +144,24 @@ impl Forge {
     pub fn name_repository(&self, id: u64, name: &str) {
         let mut repositories = self.shared.repositories.lock().expect("no panic holds it");
         repositories.insert(id, name.to_owned());
+    }
+
+    /// Opens the pull request that a delivery's body tells of, and delivers nothing.
+    pub fn propose(&self, body: &Value) {
+        let mut pull = body["pull_request"].clone();
+        let number = body["number"].as_u64().expect("a number");
+        pull["number"] = number.into();
+        pull["state"] = "open".into();
+        self.shared.pulls.lock().expect("no panic holds it").insert(number, pull);
+    }
+
+    /// Closes a pull request, and delivers nothing.
+    pub fn close(&self, number: u64) {
+        let mut pulls = self.shared.pulls.lock().expect("no panic holds it");
+        let pull = pulls.get_mut(&number).expect("it was opened");
+        pull["state"] = "closed".into();
+        pull["merged"] = false.into();
+        pull["closed_at"] = "2026-01-02T03:04:05Z".into();
     }
 
     /// From now on this account may push to every repository.
@@ -240,6 +260,29 @@ async fn by_id(State(forge): State<Arc<Shared>>, Path(id): Path<u64>) -> Respons
     found.map_or(StatusCode::NOT_FOUND.into_response(), |row| axum::Json(row).into_response())
 }
 
+/// All of them are on the first page.
+async fn open_pulls(State(forge): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if let Some(refused) = forge.refusal(&headers) {
+        return refused;
+    }
+    let pulls = forge.pulls.lock().expect("no panic holds it");
+    let open: Vec<&Value> = pulls.values().filter(|pull| pull["state"] == "open").collect();
+    axum::Json(json!(open)).into_response()
+}
+
+async fn one_pull(
+    State(forge): State<Arc<Shared>>,
+    Path((_, _, number)): Path<(String, String, u64)>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refused) = forge.refusal(&headers) {
+        return refused;
+    }
+    let pulls = forge.pulls.lock().expect("no panic holds it");
+    let found = pulls.get(&number).cloned();
+    found.map_or(StatusCode::NOT_FOUND.into_response(), |pull| axum::Json(pull).into_response())
+}
+
 async fn permission(
     State(forge): State<Arc<Shared>>,
     Path((_, _, user)): Path<(String, String, String)>,
@@ -298,78 +341,6 @@ fn answer(kind: Kind, id: usize, status: &Value) -> Value {
     };
     answer[key] = status["state"].clone();
     answer
-}
-
-/// One request of git's smart protocol, answered by git itself.
-async fn git(
-    State(forge): State<Arc<Shared>>,
-    Path(path): Path<String>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Response {
-    if *forge.outage.lock().expect("no panic holds it") {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
-    let (method, headers) = (request.method().clone(), request.headers().clone());
-    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
-    let output = backend(&forge.git_root, &path, query.as_deref(), &method, &headers, &body).await;
-    cgi_answer(&output)
-}
-
-async fn backend(
-    root: &std::path::Path,
-    path: &str,
-    query: Option<&str>,
-    method: &Method,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Vec<u8> {
-    let text = |name: header::HeaderName| {
-        headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
-    };
-    let protocol = headers.get("git-protocol").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let mut child = tokio::process::Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("GIT_PROTOCOL", protocol)
-        .env("PATH_INFO", format!("/{path}"))
-        .env("QUERY_STRING", query.unwrap_or_default())
-        .env("REQUEST_METHOD", method.as_str())
-        .env("CONTENT_TYPE", text(header::CONTENT_TYPE))
-        .env("CONTENT_LENGTH", body.len().to_string())
-        .env("HTTP_CONTENT_ENCODING", text(header::CONTENT_ENCODING))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("git is installed");
-    let mut stdin = child.stdin.take().expect("piped");
-    let body = body.to_vec();
-    let feed = tokio::spawn(async move { stdin.write_all(&body).await });
-    let output = child.wait_with_output().await.expect("git ends");
-    // A backend that does not read its input has said why in its answer.
-    let _ = feed.await;
-    output.stdout
-}
-
-fn cgi_answer(output: &[u8]) -> Response {
-    let split = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(output.len());
-    let mut status = StatusCode::OK;
-    let mut response = Response::builder();
-    for line in String::from_utf8_lossy(&output[..split]).lines() {
-        let Some((name, value)) = line.split_once(": ") else { continue };
-        if name.eq_ignore_ascii_case("status") {
-            let code = value.split(' ').next().and_then(|code| code.parse().ok());
-            status = code.unwrap_or(StatusCode::BAD_GATEWAY);
-        } else {
-            response = response.header(name, value);
-        }
-    }
-    let body = output.get(split + 4..).unwrap_or_default().to_vec();
-    response.status(status).body(body.into()).expect("git's headers are headers")
 }
 
 /// The hexadecimal HMAC-SHA256 that forges sign deliveries with.

@@ -1,10 +1,11 @@
 //! Repositories that nobody told of: found by pattern, followed through renames.
 
+use scenarios::deliveries::pull_request_body;
 use scenarios::forge::Kind;
 use scenarios::wait::{LONG, until};
 use scenarios::world::World;
 
-use super::forges::prepared;
+use super::forges::{prepared, proposed};
 
 const PATTERN: &str = "repositories = [\"containers/*\"]\n[sweep]\ninterval_seconds = 2\n\
     settle_seconds = 1\ndiscovery_interval_seconds = 2\n";
@@ -73,4 +74,46 @@ async fn a_repository_of_github_is_found_by_its_pattern_and_followed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repository_of_forgejo_is_found_by_its_pattern_and_followed() {
     is_found_by_its_pattern_and_followed(Kind::Forgejo).await;
+}
+
+async fn a_pull_request_that_nobody_told_is_tested_and_ended(kind: Kind) {
+    let (mut world, forge, httpd) = prepared(kind, "", PATTERN).await;
+    forge.name_repository(7, "containers/httpd");
+    let (base, head) = proposed(&httpd);
+    world.start_bridge().await;
+    world.start_runner();
+    swept(&world).await;
+
+    let inside = "containers/httpd";
+    forge.propose(&pull_request_body(inside, inside, "rawhide", (&base, &head)));
+    let runs = world.finished_runs(2).await;
+    assert!(runs.iter().all(|run| run["outcome"] == "success"), "{runs:#?}");
+    let context = "layered-image / build";
+    until("the status of the head", LONG, async || {
+        let status = forge.status_of(&head, context).unwrap_or_default();
+        if status["state"] == "success" { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+
+    forge.close(1);
+    until("the end that nobody told", LONG, async || {
+        let swept_in = world.get("/api/v1/deliveries?source=sweep").await;
+        let list = swept_in["deliveries"].as_array().expect("deliveries");
+        let kinds: Vec<&str> =
+            list.iter().filter_map(|one| one["event"]["kind"].as_str()).collect();
+        let expected = ["pull_request_closed", "pull_request"];
+        if kinds == expected { Ok(()) } else { Err(format!("{swept_in:#}")) }
+    })
+    .await;
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_request_of_github_that_nobody_told_is_tested_and_ended() {
+    a_pull_request_that_nobody_told_is_tested_and_ended(Kind::Github).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_request_of_forgejo_that_nobody_told_is_tested_and_ended() {
+    a_pull_request_that_nobody_told_is_tested_and_ended(Kind::Forgejo).await;
 }

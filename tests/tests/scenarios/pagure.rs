@@ -102,6 +102,50 @@ async fn what_was_pushed_while_the_service_was_away_is_built_afterwards() {
     story.world.nothing_left().await;
 }
 
+/// Waits until the branches have been listed as often.
+async fn looked(story: &Story, count: u64) {
+    until("looks at the branches", LONG, async || {
+        let metrics = story.world.page("/metrics").await;
+        let line =
+            metrics.lines().find(|line| line.starts_with("strata_sweeps_total{result=\"read"));
+        let read = line.and_then(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).unwrap_or(0);
+        if read >= count { Ok(()) } else { Err(format!("{read}\n{}", story.world.bridge_log())) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_proposed_while_the_service_was_away_is_found_and_so_is_its_end() {
+    let Some(mut story) = Story::begin("valkey").await else { return };
+    let first = story.clone.commit("rawhide", "valkey: Import");
+    story.clone.push(&["rawhide"]);
+    story.built("rawhide", &first).await;
+    // With the second look the first one has seen the pull requests, too.
+    looked(&story, 2).await;
+
+    story.world.kill_bridge();
+    let head = proposed(&story).await;
+    story.world.start_bridge().await;
+    story.flagged(&head, "pending", "Waiting for approval by somebody with write access").await;
+
+    story.world.kill_bridge();
+    let close = format!("{}/pull-request/1/close", story.project);
+    story.pagure.ask("releng", &close, Some("")).await;
+    story.world.start_bridge().await;
+    until("the end that nobody told", LONG, async || {
+        let swept = story.world.get("/api/v1/deliveries?source=sweep").await;
+        let list = swept["deliveries"].as_array().expect("deliveries");
+        let kinds: Vec<&str> =
+            list.iter().filter_map(|one| one["event"]["kind"].as_str()).collect();
+        let expected = ["pull_request_closed", "pull_request"];
+        if kinds == expected { Ok(()) } else { Err(format!("{swept:#}")) }
+    })
+    .await;
+    let runs = story.world.finished_runs(2).await;
+    assert_eq!(runs[0]["outcome"], "cancelled", "{:#}", runs[0]);
+    story.world.nothing_left().await;
+}
+
 /// A stranger forks the project, pushes to the fork and proposes that; the answer is the head.
 async fn proposed(story: &Story) -> String {
     let Story { pagure, project, clone, .. } = story;
