@@ -264,6 +264,23 @@ async fn one_that_was_opened_again_and_deliveries_in_the_wrong_order_are_made_go
 }
 
 #[tokio::test]
+async fn a_push_back_to_an_older_head_is_no_duplicate_for_ever() {
+    let mut scene = Pulls::begin().await;
+    scene.is(1, &head(1), true);
+    scene.deliver("opened", 1, &head(1)).await;
+    scene.sweep_after(0).await;
+    scene.deliver("synchronized", 1, &head(2)).await;
+    // Forced back: its delivery looks like that of the opening.
+    scene.deliver("synchronized", 1, &head(1)).await;
+    assert_eq!(scene.events().await[2..], ["forge pull_request duplicate 1"]);
+    scene.sweep_after(900).await;
+    scene.sweep_after(60).await;
+    scene.sweep_after(900).await;
+    assert_eq!(scene.events().await[3..], ["sweep pull_request new 1"]);
+    assert_eq!(scene.last_action().await, PullRequestAction::Reopened);
+}
+
+#[tokio::test]
 async fn a_pause_that_the_list_meets_holds_and_branches_are_looked_at_all_the_same() {
     let mut scene = Pulls::begin().await;
     scene.is(1, &head(1), true);

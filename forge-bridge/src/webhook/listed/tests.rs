@@ -1,5 +1,6 @@
 //! What a list says has the identity of the delivery of the same happening.
 
+use proptest::prelude::*;
 use serde_json::json;
 use workflows::event::{Event, Trust};
 
@@ -160,4 +161,31 @@ fn rows_that_cannot_be_built_are_left_out() {
     let preparing = json!({"iid": 7, "sha": null, "source_branch": "a", "target_branch": "f43",
         "source_project_id": 1, "target_project_id": 1});
     assert_eq!(listed(ForgeKind::Gitlab, &httpd(), &preparing), None);
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,60}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Value::from))
+}
+
+proptest! {
+    #[test]
+    fn a_row_with_one_part_of_it_bent_is_survived(
+        which in 0..5_usize, part in any::<prop::sample::Index>(), bent in any_json(),
+    ) {
+        let (kind, _, mut row, _) = openings().remove(which);
+        let fields = row.as_object_mut().unwrap();
+        let name = part.get(&fields.keys().cloned().collect::<Vec<_>>()).clone();
+        fields.insert(name, bent);
+        if let Some(found) = listed(kind, &httpd(), &row) {
+            prop_assert!(Event::PullRequest(found.pull).identity().is_some());
+        }
+        let _ = ended(kind, &httpd(), 7, &row);
+    }
 }
