@@ -14,6 +14,7 @@ use workflows::workflow::Workflow;
 use workflows::{gate, plan, workflow};
 
 use crate::args::Shown;
+use crate::called;
 use crate::dist_git::{self, CloneArgs, Rules};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -71,11 +72,15 @@ fn named(files: &[PathBuf]) -> Result<Found, Failure> {
             diagnostics.extend(of_actions(root, |actions| actions.check_action(below)));
             continue;
         }
-        let (workflow, found) = check_bytes(&shown, &read(path)?);
+        let tree = root.as_ref().map(|(root, below)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Tree { root, path: format!("{below}/{name}").trim_start_matches('/').to_owned() }
+        });
+        let (workflow, found) = check_bytes(&shown, &read(path)?, tree.as_ref());
         diagnostics.extend(found);
-        if let (Some(workflow), Some((root, _))) = (workflow, root) {
+        if let (Some(workflow), Some((root, _))) = (workflow, &root) {
             let check = |actions: &mut LocalActions<'_>| actions.check_workflow(&shown, &workflow);
-            diagnostics.extend(of_actions(&root, check));
+            diagnostics.extend(of_actions(root, check));
         }
     }
     Ok(Found { files: files.len(), diagnostics: each_once(diagnostics) })
@@ -83,6 +88,13 @@ fn named(files: &[PathBuf]) -> Result<Found, Failure> {
 
 fn is_action(path: &Path) -> bool {
     FILE_NAMES.iter().any(|name| path.file_name() == Some(name.as_ref()))
+}
+
+/// Where a file stands among those that it may call.
+struct Tree<'a> {
+    root: &'a Path,
+    /// The file, below the root.
+    path: String,
 }
 
 /// The clone that a file lies in, and its directory there.
@@ -121,7 +133,8 @@ fn whole_clone(clone: &CloneArgs) -> Result<Found, Failure> {
     let mut count = workflows.len();
     let mut understood = Vec::with_capacity(workflows.len());
     for path in &workflows {
-        let (workflow, found) = check_bytes(path, &read(&root.join(path))?);
+        let tree = Tree { root: &root, path: path.clone() };
+        let (workflow, found) = check_bytes(path, &read(&root.join(path))?, Some(&tree));
         diagnostics.extend(found);
         understood.extend(workflow.map(|workflow| (path, workflow)));
     }
@@ -143,12 +156,16 @@ fn whole_clone(clone: &CloneArgs) -> Result<Found, Failure> {
 
 /// As [`check`]; bytes that are no text are a finding like any other, so that one such file hides
 /// nothing of the others.
-fn check_bytes(path: &str, bytes: &[u8]) -> (Option<Workflow>, Vec<Diagnostic>) {
+fn check_bytes(
+    path: &str,
+    bytes: &[u8],
+    tree: Option<&Tree<'_>>,
+) -> (Option<Workflow>, Vec<Diagnostic>) {
     let is_cut = bytes.len() > workflow::MAX_FILE_BYTES;
     match std::str::from_utf8(bytes) {
-        Ok(text) => check(path, text),
+        Ok(text) => check(path, text, tree),
         // What is too long may be cut inside a character.
-        Err(_) if is_cut => check(path, &String::from_utf8_lossy(bytes)),
+        Err(_) if is_cut => check(path, &String::from_utf8_lossy(bytes), tree),
         Err(error) => {
             let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let line = before.matches('\n').count() + 1;
@@ -167,10 +184,15 @@ fn check_bytes(path: &str, bytes: &[u8]) -> (Option<Workflow>, Vec<Diagnostic>) 
 }
 
 /// Everything that is wrong, odd or not done yet in one file, and what it means.
-fn check(path: &str, text: &str) -> (Option<Workflow>, Vec<Diagnostic>) {
+fn check(path: &str, text: &str, tree: Option<&Tree<'_>>) -> (Option<Workflow>, Vec<Diagnostic>) {
     match workflow::parse(path, text) {
         Err(diagnostics) => (None, diagnostics),
-        Ok(workflow) => {
+        Ok(mut workflow) => {
+            if let Some(tree) = tree {
+                // Files call each other by their place in the repository.
+                workflow.path.clone_from(&tree.path);
+                called::find(tree.root, &mut workflow);
+            }
             let mut diagnostics = workflow.warnings.clone();
             diagnostics.extend(plan::check(path, &workflow));
             diagnostics.sort_by_key(Diagnostic::position);
@@ -196,7 +218,7 @@ mod tests {
     #[test]
     fn a_fault_is_told_with_its_place() {
         let text = "on: push\njobs:\n  build:\n    runs-on: linux\n    stepz: []\n";
-        let (_, found) = check("w.yml", text);
+        let (_, found) = check("w.yml", text, None);
         assert!(!found.is_empty());
         let first = found[0].to_string();
         assert!(first.starts_with("w.yml:5:"), "{first}");
@@ -204,19 +226,19 @@ mod tests {
 
     #[test]
     fn bytes_are_a_finding_at_their_place() {
-        let (_, found) = check_bytes("w.yml", b"on: push\nname: \"a\xff\"\n");
+        let (_, found) = check_bytes("w.yml", b"on: push\nname: \"a\xff\"\n", None);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].to_string(), "w.yml:2:9: the file is not UTF-8 text");
         let long = "é".repeat(workflow::MAX_FILE_BYTES);
         let cut = &long.as_bytes()[..workflow::MAX_FILE_BYTES + 1];
-        let (_, found) = check_bytes("w.yml", cut);
+        let (_, found) = check_bytes("w.yml", cut, None);
         assert!(found[0].message.contains("bytes"), "{}", found[0]);
     }
 
     #[test]
     fn a_good_file_is_passed_in_silence() {
         let text = "on: push\njobs:\n  build:\n    runs-on: linux\n    steps:\n      - uses: strata/checkout\n      - uses: strata/layered-build\n";
-        assert_eq!(check("w.yml", text).1, []);
+        assert_eq!(check("w.yml", text, None).1, []);
     }
 
     #[test]

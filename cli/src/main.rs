@@ -10,6 +10,7 @@ mod bench;
 mod branches;
 mod build;
 mod build_image;
+mod called;
 mod cancel;
 mod client;
 mod decode;

@@ -4,6 +4,7 @@
 //! bridge, and each job is executed as a runner executes it.
 
 mod actions;
+mod calls;
 mod facts;
 mod jobs;
 mod printing;
@@ -23,6 +24,7 @@ use workflows::state::Outcome;
 use workflows::workflow::{self, Workflow};
 
 use crate::args::Shown;
+use crate::called;
 use crate::dist_git::{git, succeeded, text};
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -149,7 +151,10 @@ fn read(root: &Path, file: &Path) -> Result<(String, Workflow), Failure> {
     let text = std::fs::read_to_string(&whole)
         .with_context(|| format!("cannot read {}", whole.display()))?;
     match workflow::parse(&path, &text) {
-        Ok(workflow) => Ok((path, workflow)),
+        Ok(mut workflow) => {
+            called::find(root, &mut workflow);
+            Ok((path, workflow))
+        }
         Err(found) => {
             found.iter().for_each(|one| output::complain(&one.to_string()));
             Err(Failure::No)

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use workflows::diagnostic::Diagnostic;
 use workflows::event::Event;
+use workflows::plan::{self, JobDraft};
 use workflows::selection::Skipped;
+use workflows::status;
 
 use crate::config::Config;
 use crate::intake::Planner;
@@ -124,20 +126,40 @@ fn of_planning(planning: Planning) -> Explanation {
 }
 
 fn fires(run: PlannedRun) -> Fires {
-    let (jobs, diagnostics) = match run.jobs {
-        Ok(jobs) => (jobs.into_iter().map(explained).collect(), run.warnings),
-        Err(diagnostics) => (Vec::new(), diagnostics),
+    let (jobs, diagnostics) = match &run.jobs {
+        Ok(jobs) => {
+            let mut shown = Vec::new();
+            for PlannedJob { context, draft } in jobs {
+                shown.push(explained(context.clone(), draft));
+                within(&run, draft, &mut shown);
+            }
+            (shown, run.warnings)
+        }
+        Err(diagnostics) => (Vec::new(), diagnostics.clone()),
     };
     let (path, origin, workflow) = (run.path, run.origin.as_str(), run.workflow);
     Fires { path, origin, workflow, run_name: run.run_name, jobs, diagnostics }
 }
 
-fn explained(job: PlannedJob) -> ExplainedJob {
+/// The jobs of a call, as far as it is known what it is given.
+fn within(run: &PlannedRun, call: &JobDraft, shown: &mut Vec<ExplainedJob>) {
+    let Some(draft) = call.call.as_ref().filter(|_| !call.is_provisional) else { return };
+    // What is wrong in a called file is told when it opens; its caller was checked.
+    let Ok(plan) = plan::drafts_within(&draft.within, &run.called, &run.facts) else { return };
+    for job in &plan.jobs {
+        shown.push(explained(status::context(&run.label, &job.title), job));
+        within(run, job, shown);
+    }
+}
+
+fn explained(context: String, draft: &JobDraft) -> ExplainedJob {
+    let called = draft.call.as_ref().and_then(|call| call.within.files.last());
+    let called = called.map(|file| format!("calls {file}"));
     ExplainedJob {
-        context: job.context,
-        name: job.draft.name,
-        needs: job.draft.needs,
-        runs_on: job.draft.runs_on,
-        steps: job.draft.steps.into_iter().map(|step| step.name).collect(),
+        context,
+        name: draft.name.clone(),
+        needs: draft.needs.clone(),
+        runs_on: draft.runs_on.clone(),
+        steps: draft.steps.iter().map(|step| step.name.clone()).chain(called).collect(),
     }
 }

@@ -29,6 +29,7 @@ use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
 mod base;
+mod calls;
 mod commands;
 mod files;
 mod offer;
@@ -221,6 +222,7 @@ impl Planner {
             };
             candidates.retain(named);
         }
+        self.find_called(forge, &target, &definitions, &mut candidates).await?;
         let server_url = self.server_url(forge);
         let vars = self.variables(forge, &target).await?;
         let facts =

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use workflows::event::Trust;
 use workflows::job::Source;
 use workflows::named_value::{self, MAX_GIVEN_BYTES, Place, Scope, Scoped};
+use workflows::plan::{Handed, HandedSecret, SecretNames};
 
 use crate::config::Config;
 use crate::store::leases::Leased;
@@ -68,7 +69,7 @@ pub(crate) async fn given(
     vault: &Vault,
     leased: &Leased,
 ) -> Result<BTreeMap<String, SecretString>, GivingError> {
-    let Leased { run, spec, secrets: names, .. } = leased;
+    let Leased { run, spec, secrets: names, handed, .. } = leased;
     if spec.trust != Trust::Trusted {
         return Ok(BTreeMap::new());
     }
@@ -77,7 +78,14 @@ pub(crate) async fn given(
     let now = store.repository_of_run(*run).await?;
     let repository = now.as_ref().unwrap_or(&source.repository);
     let mut kept = store.secrets_of(&source.forge, repository).await?;
-    kept.retain(|secret| names.has(&secret.name) || secret.name == DEBUG);
+    let behind = behind(names, handed);
+    let is_meant = |name: &str| match &behind {
+        None => names.has(name),
+        Some(behind) => {
+            behind.values().any(|meant| *meant == HandedSecret::Secret(name.to_owned()))
+        }
+    };
+    kept.retain(|secret| is_meant(&secret.name) || secret.name == DEBUG);
     let with_place = kept.into_iter().map(|Scoped { name, scope, branches, value }| {
         let place = place(&scope, &name);
         Scoped { name, scope, branches, value: (place, value) }
@@ -96,7 +104,39 @@ pub(crate) async fn given(
         }
         given.insert(name, secret);
     }
-    Ok(given)
+    let given = match behind {
+        None => given,
+        Some(behind) => renamed(given, behind),
+    };
+    let bytes: usize = given.values().map(|secret| secret.expose_secret().len()).sum();
+    if bytes > MAX_GIVEN_BYTES { Err(GivingError::TooLarge) } else { Ok(given) }
+}
+
+/// What the names of a job stand for that is part of a call; `None` where they are the secrets' own.
+fn behind(names: &SecretNames, handed: &Handed) -> Option<BTreeMap<String, HandedSecret>> {
+    let Handed::Each(each) = handed else { return None };
+    let named = each.iter().filter(|(name, _)| names.has(name));
+    Some(named.map(|(name, meant)| (name.clone(), meant.clone())).collect())
+}
+
+/// The secrets under the names by which a called workflow knows them. A text that was handed over
+/// in the place of one is masked like one.
+fn renamed(
+    mut given: BTreeMap<String, SecretString>,
+    behind: BTreeMap<String, HandedSecret>,
+) -> BTreeMap<String, SecretString> {
+    let mut renamed: BTreeMap<String, SecretString> = BTreeMap::new();
+    for (name, meant) in behind {
+        let value = match meant {
+            HandedSecret::Text(text) => Some(SecretString::from(text)),
+            HandedSecret::Secret(own) => given.get(&own).cloned(),
+        };
+        renamed.extend(value.map(|value| (name, value)));
+    }
+    if let Some(debug) = given.remove(DEBUG) {
+        renamed.entry(DEBUG.to_owned()).or_insert(debug);
+    }
+    renamed
 }
 
 /// The branch whose head is checked out; none where that is a pull request, whose author need not
@@ -110,6 +150,27 @@ mod tests {
     use workflows::names::{CommitId, RefName, RepositoryName};
 
     use super::*;
+
+    #[test]
+    fn a_job_of_a_call_has_what_it_was_handed_under_the_names_that_it_knows() {
+        let handed = Handed::Each(BTreeMap::from([
+            ("TOKEN".to_owned(), HandedSecret::Secret("MINE".to_owned())),
+            ("PLAIN".to_owned(), HandedSecret::Text("text".to_owned())),
+            ("UNNAMED".to_owned(), HandedSecret::Secret("OTHER".to_owned())),
+        ]));
+        let names = SecretNames::Named(["TOKEN", "PLAIN", "MINE"].map(str::to_owned).into());
+        let behind = behind(&names, &handed).unwrap();
+        assert!(!behind.contains_key("UNNAMED") && !behind.contains_key("MINE"));
+        let given = ["MINE", "ACTIONS_STEP_DEBUG"];
+        let given = given.map(|name| (name.to_owned(), SecretString::from(format!("{name}!"))));
+        let renamed = renamed(given.into(), behind);
+        let renamed: Vec<_> =
+            renamed.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+        let expected =
+            [("ACTIONS_STEP_DEBUG", "ACTIONS_STEP_DEBUG!"), ("PLAIN", "text"), ("TOKEN", "MINE!")];
+        assert_eq!(renamed, expected);
+        assert!(super::behind(&names, &Handed::All).is_none());
+    }
 
     #[test]
     fn only_what_is_fetched_from_a_branch_stands_on_it() {

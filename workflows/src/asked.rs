@@ -84,7 +84,7 @@ impl BuildAsked {
 #[must_use]
 pub fn builds_an_image(jobs: &[JobDraft]) -> bool {
     let mut steps = jobs.iter().flat_map(|job| &job.steps);
-    steps.any(|step| matches!(step.action, DraftAction::LayeredBuild { .. }))
+    steps.any(|step| matches!(step.action, DraftAction::LayeredBuild { .. })) || calls(jobs)
 }
 
 /// Whether any of these jobs builds an image that is released.
@@ -93,7 +93,12 @@ pub fn releases_an_image(jobs: &[JobDraft]) -> bool {
     let mut steps = jobs.iter().flat_map(|job| &job.steps);
     steps.any(|step| {
         matches!(step.action, DraftAction::LayeredBuild { mode: BuildMode::Release, .. })
-    })
+    }) || calls(jobs)
+}
+
+/// Whether what they do is another workflow's to say: it may build an image.
+fn calls(jobs: &[JobDraft]) -> bool {
+    jobs.iter().any(|job| job.call.is_some())
 }
 
 /// The mode that publishes less.

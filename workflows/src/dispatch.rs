@@ -116,7 +116,8 @@ fn read(input: &Input, text: &str) -> Result<Json, String> {
     }
 }
 
-fn number(text: &str) -> Option<Number> {
+/// A number as people write it.
+pub(crate) fn number(text: &str) -> Option<Number> {
     match text.parse::<i64>() {
         Ok(whole) => Some(whole.into()),
         Err(_) => text.parse().ok().and_then(Number::from_f64),

@@ -3,6 +3,7 @@
 //! Expressions are evaluated here as far as they stand on what is known before a job runs. What
 //! stands on anything else is a [`Template`] that is left in the draft.
 
+mod call;
 mod composite;
 mod evaluating;
 mod expand;
@@ -20,18 +21,20 @@ mod step;
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::diagnostic::{Diagnostic, Report, quoted};
+use crate::diagnostic::{Diagnostic, Report};
 use crate::expression::{Budget, Context};
 use crate::facts::Facts;
 use crate::image::BuildMode;
 use crate::job::{ActionSource, ContainerOptions, Shell, StepTemplate};
 use crate::template::Template;
-use crate::workflow::{
-    Container, Job, JobBody, Permissions, Setting, StepsBody, Table, Text, Workflow,
+use crate::workflow::{Container, Job, JobBody, Permissions, Setting, StepsBody, Text, Workflow};
+pub use call::{
+    CallDraft, Handed, HandedSecret, Within, drafts_of_key_within, drafts_within, outputs_of_call,
 };
 pub(crate) use composite::composite_steps;
 pub use expand::drafts_of_key;
@@ -40,9 +43,6 @@ pub use named::SecretNames;
 pub use place::MatrixPlace;
 pub use run::{Group, MAX_GROUP_CHARS, RunHead, RunTexts};
 pub use services::ServiceDraft;
-
-/// Longest name of an environment variable, in bytes.
-const MAX_VARIABLE_BYTES: usize = 255;
 
 /// One job of a run, before its images are pinned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct JobDraft {
     pub env: BTreeMap<String, String>,
     /// Wall time in seconds, where the workflow says something.
     pub timeout_seconds: Option<u64>,
-    /// In order; at least one.
+    /// In order; at least one, but for a job that calls.
     pub steps: Vec<StepDraft>,
     /// What other jobs may read of it, evaluated by the runner when its steps are over.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -100,6 +100,12 @@ pub struct JobDraft {
     /// What its own container gets beyond the ordinary.
     #[serde(default)]
     pub container: ContainerOptions,
+    /// What it calls in the place of steps of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Box<CallDraft>>,
+    /// The call that it is part of; `None` for a job of the run's own workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Box<Within>>,
     /// What the workflow lets it do; `None` when it says nothing, which leaves all that its
     /// change may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,6 +235,10 @@ struct Drafting<'a> {
     step: Option<usize>,
     /// Whether jobs and steps are looked at although they would not run.
     looks_at_all: bool,
+    /// The call whose file this is.
+    within: Option<&'a Within>,
+    /// Files that are called, as far as they were read; `None` of one that cannot be used.
+    called: BTreeMap<String, Option<Rc<Workflow>>>,
     /// Text of the drafts made so far.
     bytes: usize,
 }
@@ -275,6 +285,8 @@ impl<'a> Drafting<'a> {
             later: Vec::new(),
             step: None,
             looks_at_all: false,
+            within: None,
+            called: BTreeMap::new(),
             bytes: 0,
         }
     }
@@ -291,37 +303,30 @@ impl<'a> Drafting<'a> {
         Ok(plan)
     }
 
-    fn env(&mut self, table: &Table) -> BTreeMap<String, String> {
-        let mut env = BTreeMap::new();
-        for (key, value) in self.table(table, "`env`") {
-            if is_variable(&key.value) && !value.contains('\0') {
-                env.insert(key.value.clone(), value);
-                continue;
-            }
-            let name = quoted(&key.value);
-            let message = format!(
-                "{name} in `env` must be a name of letters, digits, `_`, `-` and `.`, of at most \
-                 {MAX_VARIABLE_BYTES} characters, and its value must have no null character"
-            );
-            self.report.error(key.at, message);
-        }
-        env
-    }
-
     /// A draft of the job, or of one of its matrix.
     fn job(&mut self, workflow: &Workflow, job: &Job) -> Option<JobDraft> {
-        let concurrency = job.concurrency.as_ref().and_then(|one| self.group(one));
         let title = match &job.name {
             Some(name) => self.literal(name, "`name`")?,
             None => job.key.value.clone(),
         };
         let body = match &job.body {
             JobBody::Steps(body) => body,
-            JobBody::Call { uses, .. } => {
-                self.unsupported(uses.at, "a reusable workflow");
-                return None;
+            JobBody::Call { uses, with, secrets } => {
+                let (call, concurrency) = self.call(workflow, job, (uses, with, secrets))?;
+                return Some(JobDraft {
+                    name: job.key.value.clone(),
+                    key: job.key.value.clone(),
+                    title,
+                    needs: job.needs.iter().map(|needed| needed.value.clone()).collect(),
+                    concurrency,
+                    later: std::mem::take(&mut self.later),
+                    permissions: call.within.permissions.clone(),
+                    call: Some(Box::new(call)),
+                    ..JobDraft::default()
+                });
             }
         };
+        let concurrency = job.concurrency.as_ref().and_then(|one| self.group(one));
         self.refuse_what_only_others_do(body);
         let minutes = self.minutes_setting(body.timeout_minutes.as_ref(), "`timeout-minutes`");
         let image = self.image(body.container.as_ref());
@@ -384,12 +389,4 @@ impl<'a> Drafting<'a> {
         }
         Some(image)
     }
-}
-
-/// A name that neither the kernel's `NAME=value` nor a container engine mistakes.
-fn is_variable(name: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    name.len() <= MAX_VARIABLE_BYTES
-        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-        && name.bytes().all(letter)
 }

@@ -20,6 +20,9 @@ pub struct Member {
     pub name: String,
     /// Its key in the workflow, which the jobs of a matrix share.
     pub key: String,
+    /// The name of the call that it is part of; empty for a job of the run's own workflow. Keys mean
+    /// jobs of the same call.
+    pub within: String,
     /// Keys of the jobs that must be over before it.
     pub needs: Vec<String>,
     /// What decides whether it runs once they are.
@@ -50,6 +53,11 @@ pub enum Stage {
         /// Whether the runner is told to stop it.
         is_told_to_stop: bool,
     },
+    /// It is a call whose jobs are under way.
+    Calling {
+        /// Whether these are to stop.
+        is_told_to_stop: bool,
+    },
     /// It is built, and is being published; nothing stops that.
     Publishing,
     /// It is over.
@@ -72,27 +80,47 @@ pub enum Decision {
     Refuse(String),
     /// It has to stop, or never to begin; says why.
     Stop(String),
+    /// All jobs of a call are over.
+    Close {
+        /// What they make of it.
+        outcome: Outcome,
+        /// The context `jobs` of its outputs.
+        jobs: Map<String, Json>,
+    },
 }
 
 /// The next thing to do about the jobs of a run; `None` when all stand as they should. It is asked
 /// again after each thing done. `cancelled` says why the run was cancelled, if it was;
-/// `contexts` gives what the `if` of the job with that key can name beside `needs`.
+/// `contexts` gives what the `if` of a job can name beside `needs`.
 pub fn next(
     members: &[Member],
     cancelled: Option<&str>,
-    mut contexts: impl FnMut(&str) -> Context,
+    mut contexts: impl FnMut(&Member) -> Context,
 ) -> Option<(usize, Decision)> {
     members.iter().enumerate().find_map(|(place, member)| {
+        let cancelled = cancelled.map(str::to_owned).or_else(|| cancelled_call(member, members));
+        let cancelled = cancelled.as_deref();
         let decision = stopped(member, members, cancelled, &mut contexts)
             .or_else(|| settled(member, members, cancelled.is_some(), &mut contexts));
         decision.map(|decision| (place, decision))
     })
 }
 
+/// Why the call that a job is part of stops, if it does.
+fn cancelled_call(member: &Member, members: &[Member]) -> Option<String> {
+    let call = members.iter().find(|call| call.name == member.within)?;
+    let stops = matches!(call.stage, Stage::Calling { is_told_to_stop: true });
+    stops.then(|| format!("Cancelled together with {}", call.name))
+}
+
 /// What all jobs together make of their run, when all are over.
 #[must_use]
 pub fn outcome(members: &[Member]) -> Option<Outcome> {
-    let parts = members.iter().map(|member| match member.stage {
+    outcome_of(members.iter())
+}
+
+fn outcome_of<'a>(members: impl Iterator<Item = &'a Member>) -> Option<Outcome> {
+    let parts = members.map(|member| match member.stage {
         Stage::Ended(outcome) if is_forgiven(member, outcome) => Some(Outcome::Success),
         Stage::Ended(outcome) => Some(outcome),
         _ => None,
@@ -103,9 +131,18 @@ pub fn outcome(members: &[Member]) -> Option<Outcome> {
 /// The context `needs` of a job.
 #[must_use]
 pub fn needs(member: &Member, members: &[Member]) -> Map<String, Json> {
-    let mut needs = Map::new();
-    for key in &member.needs {
-        let result = match ended(key, members) {
+    told(member.needs.iter().map(String::as_str), &member.within, members)
+}
+
+/// How the jobs of these keys ended, and what they said.
+fn told<'a>(
+    keys: impl Iterator<Item = &'a str>,
+    within: &str,
+    members: &[Member],
+) -> Map<String, Json> {
+    let mut told = Map::new();
+    for key in keys {
+        let result = match ended(key, within, members) {
             None => continue,
             Some(Ended::Success) => "success",
             Some(Ended::Failure) => "failure",
@@ -114,26 +151,28 @@ pub fn needs(member: &Member, members: &[Member]) -> Map<String, Json> {
         };
         // Of the jobs of a matrix the last one that says something is heard, as on GitHub.
         let mut outputs = Map::new();
-        for (name, value) in named(key, members).flat_map(|needed| &needed.outputs) {
+        for (name, value) in named(key, within, members).flat_map(|needed| &needed.outputs) {
             if !value.is_empty() || !outputs.contains_key(name) {
                 outputs.insert(name.clone(), value.as_str().into());
             }
         }
-        needs.insert(key.clone(), json!({"result": result, "outputs": outputs}));
+        told.insert(key.to_owned(), json!({"result": result, "outputs": outputs}));
     }
-    needs
+    told
 }
 
 fn stopped(
     member: &Member,
     members: &[Member],
     cancelled: Option<&str>,
-    contexts: &mut impl FnMut(&str) -> Context,
+    contexts: &mut impl FnMut(&Member) -> Context,
 ) -> Option<Decision> {
     match member.stage {
         Stage::Held | Stage::Waiting | Stage::Unpinned | Stage::Queued => {}
-        Stage::Running { is_told_to_stop } if !is_told_to_stop => {}
-        Stage::Running { .. } | Stage::Publishing | Stage::Ended(_) => return None,
+        Stage::Running { is_told_to_stop: false } | Stage::Calling { is_told_to_stop: false } => {}
+        Stage::Running { .. } | Stage::Calling { .. } | Stage::Publishing | Stage::Ended(_) => {
+            return None;
+        }
     }
     if let Some(why) = cancelled {
         let goes_on = member.condition.as_ref().is_some_and(|condition| {
@@ -144,7 +183,7 @@ fn stopped(
     }
     let failed = members.iter().find(|other| {
         other.fail_fast
-            && other.key == member.key
+            && (&other.key, &other.within) == (&member.key, &member.within)
             && matches!(other.stage, Stage::Ended(outcome)
             if !is_forgiven(other, outcome) && ended_as(outcome) == Ended::Failure)
     })?;
@@ -155,8 +194,11 @@ fn settled(
     member: &Member,
     members: &[Member],
     is_cancelled: bool,
-    contexts: &mut impl FnMut(&str) -> Context,
+    contexts: &mut impl FnMut(&Member) -> Context,
 ) -> Option<Decision> {
+    if let Stage::Calling { .. } = member.stage {
+        return closed(member, members);
+    }
     if !matches!(member.stage, Stage::Waiting | Stage::Unpinned) {
         return None;
     }
@@ -175,19 +217,29 @@ fn settled(
     }
 }
 
+/// A call is over with the last of its jobs.
+fn closed(call: &Member, members: &[Member]) -> Option<Decision> {
+    let jobs = || members.iter().filter(|member| member.within == call.name);
+    let outcome = outcome_of(jobs())?;
+    let keys: BTreeSet<&str> = jobs().map(|job| job.key.as_str()).collect();
+    Some(Decision::Close { outcome, jobs: told(keys.into_iter(), &call.name, members) })
+}
+
 fn decide(
     member: &Member,
     condition: Option<&Template>,
     members: &[Member],
     is_cancelled: bool,
-    contexts: &mut impl FnMut(&str) -> Context,
+    contexts: &mut impl FnMut(&Member) -> Context,
 ) -> Result<Readiness, String> {
-    let before: Vec<Option<Ended>> =
-        ancestors(member, members).into_iter().map(|key| ended(key, members)).collect();
+    let before: Vec<Option<Ended>> = ancestors(member, members)
+        .into_iter()
+        .map(|key| ended(key, &member.within, members))
+        .collect();
     let mut context = Context::default();
     // What is not asked for need not be made.
     if condition.is_some() && before.iter().all(Option::is_some) {
-        context = contexts(&member.key);
+        context = contexts(member);
         context.set("needs", (&Json::Object(needs(member, members))).into());
     }
     let decided = readiness(condition, &before, is_cancelled, &context, &mut Budget::default());
@@ -198,7 +250,8 @@ fn decide(
 }
 
 fn skipped(member: &Member, because: Option<&str>, members: &[Member]) -> Decision {
-    let before = ancestors(member, members).into_iter().filter_map(|key| ended(key, members));
+    let before = ancestors(member, members).into_iter();
+    let before = before.filter_map(|key| ended(key, &member.within, members));
     let is_well = before.into_iter().all(|one| matches!(one, Ended::Success | Ended::Skipped));
     let why = match because {
         Some(key) if is_well => format!("Skipped, because {key} did not run"),
@@ -210,7 +263,9 @@ fn skipped(member: &Member, because: Option<&str>, members: &[Member]) -> Decisi
 
 /// A need that is over and did not go well.
 fn failed_need<'a>(member: &'a Member, members: &[Member]) -> Option<&'a str> {
-    let failed = |key: &&String| !matches!(ended(key, members), None | Some(Ended::Success));
+    let within = &member.within;
+    let failed =
+        |key: &&String| !matches!(ended(key, within, members), None | Some(Ended::Success));
     member.needs.iter().find(failed).map(String::as_str)
 }
 
@@ -220,22 +275,28 @@ fn ancestors<'a>(member: &'a Member, members: &'a [Member]) -> BTreeSet<&'a str>
     let mut open: Vec<&str> = member.needs.iter().map(String::as_str).collect();
     while let Some(key) = open.pop() {
         if found.insert(key) {
-            open.extend(named(key, members).flat_map(|needed| &needed.needs).map(String::as_str));
+            let of_key = named(key, &member.within, members);
+            open.extend(of_key.flat_map(|needed| &needed.needs).map(String::as_str));
         }
     }
     found
 }
 
 /// The jobs of a key. Rows of older versions name a job of a matrix by its own name.
-fn named<'a>(key: &'a str, members: &'a [Member]) -> impl Iterator<Item = &'a Member> {
-    members.iter().filter(move |member| member.key == key || member.name == key)
+fn named<'a>(
+    key: &'a str,
+    within: &'a str,
+    members: &'a [Member],
+) -> impl Iterator<Item = &'a Member> {
+    let of_key = move |member: &&Member| member.key == key || member.name == key;
+    members.iter().filter(move |member| member.within == within).filter(of_key)
 }
 
 /// How all jobs of a key ended; `None` while one is not over. A key of which no job was made did
 /// not run.
-fn ended(key: &str, members: &[Member]) -> Option<Ended> {
+fn ended(key: &str, within: &str, members: &[Member]) -> Option<Ended> {
     let mut all = Vec::new();
-    for member in named(key, members) {
+    for member in named(key, within, members) {
         match member.stage {
             Stage::Ended(outcome) if is_forgiven(member, outcome) => all.push(Ended::Success),
             Stage::Ended(outcome) => all.push(ended_as(outcome)),

@@ -10,7 +10,7 @@ use crate::dispatch::{self, Dispatch};
 use crate::facts::Facts;
 use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft, RunTexts};
-use crate::workflow::{self, Workflow};
+use crate::workflow::{self, Called, Workflow};
 
 pub use offer::{Dispatchable, Offer};
 
@@ -69,6 +69,8 @@ pub struct Fired {
     pub texts: RunTexts,
     /// What its author should know although it can be used.
     pub warnings: Vec<Diagnostic>,
+    /// The files that its jobs call.
+    pub called: Called,
     /// What to do, or why it cannot be done.
     pub jobs: Result<Vec<JobDraft>, Vec<Diagnostic>>,
 }
@@ -227,7 +229,8 @@ impl Selection {
     fn refuse(&mut self, file: WorkflowFile, diagnostics: Vec<Diagnostic>) {
         let name = file.path.clone();
         let (run_name, texts, warnings) = (None, RunTexts::default(), Vec::new());
-        self.fired.push(Fired { name, file, run_name, texts, warnings, jobs: Err(diagnostics) });
+        let (called, jobs) = (Called::default(), Err(diagnostics));
+        self.fired.push(Fired { name, file, run_name, texts, warnings, called, jobs });
     }
 
     /// A workflow none of whose jobs runs does not fire; each of its jobs says why.
@@ -248,7 +251,8 @@ impl Selection {
                 (plan.run_name, plan.texts, Ok(plan.jobs))
             }
         };
-        self.fired.push(Fired { name, file, run_name, texts, warnings, jobs });
+        let called = workflow.called.clone();
+        self.fired.push(Fired { name, file, run_name, texts, warnings, called, jobs });
     }
 
     /// A person who asks for a build wants an image and nothing beside it.

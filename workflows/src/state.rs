@@ -82,6 +82,8 @@ words! {
         Queued = "queued",
         /// A runner holds the lease.
         Leased = "leased",
+        /// Another workflow, whose jobs are under way.
+        Calling = "calling",
         /// Built and pushed under its unique tag; the bridge puts the other tags.
         Publishing = "publishing",
         /// Over; its outcome says how.

@@ -121,6 +121,12 @@ pub fn behind(group: &str) -> Sentence {
     Sentence::new(StatusState::Pending, format!("Waiting for its turn in {group}"))
 }
 
+/// The jobs of the workflow that a job calls are under way.
+#[must_use]
+pub fn calling(names: &[&str]) -> Sentence {
+    Sentence::new(StatusState::Pending, format!("Runs {}", names.join(", ")))
+}
+
 /// A job whose matrix was not known became other jobs, with statuses of their own.
 #[must_use]
 pub fn became(names: &[&str]) -> Sentence {

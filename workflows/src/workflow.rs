@@ -7,6 +7,7 @@
 
 mod action_file;
 mod availability;
+mod called;
 mod container;
 mod events;
 mod filters;
@@ -32,6 +33,7 @@ mod tree;
 pub use action_file::{
     ActionFile, ActionInput, ActionOutput, ActionRuns, DockerRuns, NodeRuns, Phases, parse_action,
 };
+pub use called::{Called, CalledFile, MAX_CALL_DEPTH, MAX_CALLED_FILES};
 pub use container::{Container, Credentials, Service};
 pub use inputs::{Call, Input, InputKind};
 pub use job::{Job, JobBody, MAX_JOBS, MAX_TIMEOUT_MINUTES, Secrets, StepsBody};
@@ -50,6 +52,7 @@ use raw::{Malformed, Node};
 use reader::{Fields, Reader};
 
 pub(crate) use availability::Key;
+pub(crate) use called::{name_of_call, own_name};
 pub(crate) use graph::order;
 pub(crate) use sites::sites;
 pub(crate) use text::expressions_in;
@@ -77,6 +80,8 @@ pub struct Workflow {
     pub jobs: Vec<Job>,
     /// What its author should know although it can be used.
     pub warnings: Vec<Diagnostic>,
+    /// The files that its jobs call, as far as somebody has found them.
+    pub called: Called,
 }
 
 /// `defaults.run`.
@@ -130,6 +135,7 @@ impl Workflow {
             jobs,
             on: on?,
             warnings: Vec::new(),
+            called: Called::default(),
         })
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use forge_bridge::logs::clean;
 use runner::local::{Machine, Tree, Wish};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value as Json};
 use tokio_util::sync::CancellationToken;
+use workflows::diagnostic::Diagnostic;
 use workflows::event::Trust;
 use workflows::facts::Facts;
 use workflows::job::{JobSpec, Limits, Network, Source, StepSpec};
@@ -15,6 +16,7 @@ use workflows::progress::{self, Decision, Member, Stage};
 use workflows::state::Outcome;
 use workflows::workflow::Workflow;
 
+use super::calls::given;
 use super::facts::Place;
 use super::remote::Remotes;
 use super::{RunArgs, actions};
@@ -45,8 +47,8 @@ pub(super) struct LocalJob {
 /// A run here.
 pub(super) struct Run<'a> {
     path: String,
-    workflow: &'a Workflow,
-    facts: Facts,
+    pub(super) workflow: &'a Workflow,
+    pub(super) facts: Facts,
     args: &'a RunArgs,
     pub(super) name: Option<String>,
     pub(super) jobs: Vec<LocalJob>,
@@ -55,10 +57,11 @@ pub(super) struct Run<'a> {
 }
 
 impl LocalJob {
-    fn new(draft: JobDraft) -> Self {
+    pub(super) fn new(draft: JobDraft) -> Self {
         let member = Member {
             name: draft.name.clone(),
             key: draft.key.clone(),
+            within: draft.within.as_ref().map(|within| within.call.clone()).unwrap_or_default(),
             needs: draft.needs.clone(),
             condition: draft.condition.clone(),
             continue_on_error: draft.continue_on_error,
@@ -76,7 +79,7 @@ impl LocalJob {
         }
     }
 
-    fn end(&mut self, outcome: Outcome, message: impl Into<String>) {
+    pub(super) fn end(&mut self, outcome: Outcome, message: impl Into<String>) {
         self.member.stage = Stage::Ended(outcome);
         self.message = message.into();
     }
@@ -182,13 +185,9 @@ impl<'a> Run<'a> {
             };
             let job = &mut self.jobs[place];
             job.member.stage = Stage::Running { is_told_to_stop: false };
-            let named = here.secrets.iter().filter(|(name, _)| job.draft.secrets.has(name));
-            let named = named.map(|(name, value)| {
-                (name.clone(), SecretString::from(value.expose_secret().to_owned()))
-            });
+            let secrets = given(&job.draft, here.secrets);
             let number = i64::try_from(place).unwrap_or(i64::MAX).saturating_add(1);
-            let tree = here.tree;
-            let wish = Wish { spec, number, tree, secrets: named.collect(), stop, now };
+            let wish = Wish { spec, number, tree: here.tree, secrets, stop, now };
             let mut lines = Lines::new(&job.draft.name, output);
             let report = here.machine.run(wish, |bytes| lines.push(bytes)).await?;
             lines.finish();
@@ -204,7 +203,11 @@ impl<'a> Run<'a> {
             let members: Vec<Member> = self.jobs.iter().map(|job| job.member.clone()).collect();
             let cancelled = is_cancelled.then_some(CANCELLED);
             let title = self.workflow.title();
-            let contexts = |key: &str| self.facts.context_of_condition(title, key);
+            let contexts = |member: &Member| {
+                let job = self.jobs.iter().find(|job| job.draft.name == member.name);
+                let facts = self.facts_of(job.map(|job| &job.draft));
+                facts.context_of_condition(title, &member.key)
+            };
             let Some((place, decision)) = progress::next(&members, cancelled, contexts) else {
                 return;
             };
@@ -212,7 +215,11 @@ impl<'a> Run<'a> {
                 Decision::Free(needs) => self.free(place, needs),
                 Decision::Skip { why, .. } => self.jobs[place].end(Outcome::Skipped, why),
                 Decision::Refuse(why) => self.jobs[place].end(Outcome::Failure, why),
-                Decision::Stop(why) => self.jobs[place].end(Outcome::Cancelled, why),
+                Decision::Stop(why) => match &mut self.jobs[place].member.stage {
+                    Stage::Calling { is_told_to_stop } => *is_told_to_stop = true,
+                    _ => self.jobs[place].end(Outcome::Cancelled, why),
+                },
+                Decision::Close { outcome, jobs } => self.close(place, outcome, &jobs),
             }
         }
     }
@@ -221,30 +228,45 @@ impl<'a> Run<'a> {
     fn free(&mut self, place: usize, needs: Map<String, Json>) {
         let job = &mut self.jobs[place];
         if !job.draft.is_provisional {
+            if let Some(call) = job.draft.call.clone() {
+                return self.open(place, &call.within);
+            }
             job.needs = needs;
             job.member.stage = Stage::Queued;
             return;
         }
         let key = job.draft.key.clone();
-        match plan::drafts_of_key(&self.path, self.workflow, &self.facts, &key, &needs) {
+        let drafts = match &job.draft.within {
+            None => plan::drafts_of_key(&self.path, self.workflow, &self.facts, &key, &needs),
+            Some(within) => {
+                let called = &self.workflow.called;
+                plan::drafts_of_key_within(within, called, &self.facts, &key, &needs)
+            }
+        };
+        match drafts {
             Ok(drafts) => {
                 let drafts: Vec<JobDraft> =
                     drafts.into_iter().filter(|draft| self.fits(draft)).collect();
                 let new = drafts.into_iter().map(|draft| {
                     let mut job = LocalJob::new(draft);
                     job.needs = needs.clone();
-                    job.member.stage = Stage::Queued;
+                    // A call opens next, as any other whose needs are over.
+                    if job.draft.call.is_none() {
+                        job.member.stage = Stage::Queued;
+                    }
                     job
                 });
                 let new: Vec<LocalJob> = new.collect();
                 self.jobs.splice(place..=place, new);
             }
-            Err(found) => {
-                found.iter().for_each(|one| output::complain(&one.to_string()));
-                let why = found.first().map(ToString::to_string).unwrap_or_default();
-                self.jobs[place].end(Outcome::Failure, why);
-            }
+            Err(found) => self.refuse(place, &found),
         }
+    }
+
+    pub(super) fn refuse(&mut self, place: usize, found: &[Diagnostic]) {
+        found.iter().for_each(|one| output::complain(&one.to_string()));
+        let why = found.first().map(ToString::to_string).unwrap_or_default();
+        self.jobs[place].end(Outcome::Failure, why);
     }
 
     /// What a runner would be given.
@@ -275,7 +297,8 @@ impl<'a> Run<'a> {
         let clone = Place::of(root)?;
         let matrix = draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
         let (title, key) = (self.workflow.title(), Some(draft.key.as_str()));
-        let mut contexts = self.facts.values(title, key, Some(&matrix), &draft.strategy());
+        let facts = self.facts_of(Some(draft));
+        let mut contexts = facts.values(title, key, Some(&matrix), &draft.strategy());
         contexts.insert("needs".to_owned(), Json::Object(job.needs.clone()));
         let limits = Limits::default();
         let timeout_seconds = draft.timeout_seconds.unwrap_or(limits.timeout_seconds);

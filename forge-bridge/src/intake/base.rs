@@ -51,6 +51,7 @@ impl Planner {
         if candidates.is_empty() {
             return Ok(None);
         }
+        self.find_called(forge, &target, &target.commit, &mut candidates).await?;
         // What the change touches, seen from the branch, as for the head itself.
         let paths = self.paths(forge, &of_head, selection::needs_paths(&candidates)).await?;
         let vars = self.variables(forge, &target).await?;

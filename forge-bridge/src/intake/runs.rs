@@ -89,6 +89,7 @@ fn planned_run(
         origin: fired.file.origin,
         blob: fired.file.blob.clone(),
         text: fired.file.text.clone().unwrap_or_default(),
+        called: fired.called.clone(),
         jobs,
     }
 }

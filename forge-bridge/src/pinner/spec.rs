@@ -74,6 +74,10 @@ fn contexts(job: &UnpinnedJob, facts: &Facts, nvr: Option<&Nvr>) -> BTreeMap<Str
     let Some(known) = &job.facts else { return BTreeMap::new() };
     let matrix = job.draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
     let key = Some(job.draft.key.as_str());
+    let mut known = known.clone();
+    if let Some(within) = &job.draft.within {
+        known = known.with_inputs(within.inputs.clone());
+    }
     let mut contexts = known.values(&job.workflow, key, Some(&matrix), &job.draft.strategy());
     contexts.insert("needs".to_owned(), job.needs.clone().unwrap_or_else(|| json!({})));
     let pins = facts.build.iter().flat_map(|build| &build.pins);

@@ -136,7 +136,7 @@ async fn end_or_ask(
         JobState::Held | JobState::Unpinned | JobState::Waiting | JobState::Queued => {
             Box::pin(jobs::end(tx, job, ending, now)).await
         }
-        JobState::Leased => ask(tx, job, &ending.message).await,
+        JobState::Leased | JobState::Calling => ask(tx, job, &ending.message).await,
         JobState::Publishing | JobState::Finished => Ok(()),
     }
 }

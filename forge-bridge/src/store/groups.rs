@@ -13,12 +13,15 @@ use super::cancel;
 use super::row::{column, json};
 use super::{StoreError, desired};
 
-/// Whether a row of `jobs` waits behind another member of its group, or its run does. A job of a
+/// Whether a row of `jobs` waits behind another member of its group, or its run does, or a call
+/// that it is part of. A job of a
 /// run that is a member itself does not wait for its own run.
 pub(super) const IS_BEHIND: &str = "EXISTS (SELECT 1 FROM group_members AS own \
      JOIN group_members AS other ON other.forge = own.forge \
      AND other.repository = own.repository AND other.name = own.name AND other.id < own.id \
-     WHERE own.run_id = jobs.run_id AND (own.job_id IS NULL OR own.job_id = jobs.id) \
+     WHERE own.run_id = jobs.run_id AND (own.job_id IS NULL OR own.job_id = jobs.id \
+     OR jobs.within <> '' AND own.job_id IN (SELECT call.id FROM jobs AS call \
+     WHERE call.run_id = jobs.run_id AND instr(jobs.within || ' / ', call.name || ' / ') = 1)) \
      AND NOT (other.job_id IS NULL AND other.run_id = own.run_id))";
 
 /// A member as others of its group see it.

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
 use workflows::ids::{JobId, RunId, RunnerId};
 use workflows::job::JobSpec;
-use workflows::plan::SecretNames;
+use workflows::plan::{Handed, SecretNames};
 use workflows::protocol::{LEASE_SECONDS, StepReport};
 use workflows::state::Fault;
 use workflows::status;
@@ -24,6 +24,7 @@ const FITS: &str = "NOT EXISTS (SELECT 1 FROM json_each(jobs.runs_on) AS need \
 /// Whether fewer jobs of its matrix run than may.
 const HAS_ROOM: &str = "(jobs.max_parallel IS NULL OR jobs.max_parallel > (SELECT count(*) \
      FROM jobs AS peer WHERE peer.run_id = jobs.run_id AND peer.key = jobs.key \
+     AND peer.within = jobs.within \
      AND peer.state IN ('leased', 'publishing')))";
 
 /// A lease as the queue gave it.
@@ -37,6 +38,8 @@ pub(crate) struct Leased {
     pub(crate) spec: JobSpec,
     /// Those that it names; they are read when it is handed out.
     pub(crate) secrets: SecretNames,
+    /// What stands behind their names, in a job of a call.
+    pub(crate) handed: Handed,
 }
 
 /// The proof that a call acts under the lease that holds now.
@@ -236,6 +239,7 @@ impl Store {
 }
 
 fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {
+    let named = json::<Named>(row, "draft")?;
     Ok(Leased {
         job: JobId(column(row, "id")?),
         run: RunId(column(row, "run_id")?),
@@ -243,7 +247,8 @@ fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {
         fence: column(row, "fence")?,
         expires_at: at(column(row, "lease_expires_at")?),
         spec: json(row, "spec")?,
-        secrets: json::<Named>(row, "draft")?.secrets,
+        secrets: named.secrets,
+        handed: named.within.map(|within| within.secrets).unwrap_or_default(),
     })
 }
 
@@ -252,4 +257,11 @@ fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {
 struct Named {
     #[serde(default)]
     secrets: SecretNames,
+    #[serde(default)]
+    within: Option<NamedWithin>,
+}
+
+#[derive(Deserialize)]
+struct NamedWithin {
+    secrets: Handed,
 }

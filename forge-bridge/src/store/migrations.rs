@@ -20,6 +20,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (20, "named_values", include_str!("../../migrations/0020_named_values.sql")),
     (40, "removals", include_str!("../../migrations/0040_removals.sql")),
     (80, "pull_request_target", include_str!("../../migrations/0080_pull_request_target.sql")),
+    (81, "calls", include_str!("../../migrations/0081_calls.sql")),
     (90, "pull_sweep", include_str!("../../migrations/0090_pull_sweep.sql")),
     (91, "questions", include_str!("../../migrations/0091_questions.sql")),
     (100, "targets", include_str!("../../migrations/0100_targets.sql")),

@@ -12,19 +12,21 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::plan::{JobDraft, RunTexts};
 use workflows::selection::{Origin, Skipped};
 use workflows::state::{Outcome, RunState};
-use workflows::status;
+use workflows::workflow::Called;
 
 use super::jobs::{self, Ending};
 use super::nodes::{self, Branch, of_branch};
 use super::rebuilds::{self, SUPERSEDED};
 use super::row::{column, json, to_json};
 use super::schedules::{self, ScheduleEntry};
-use super::{Store, StoreError, at, desired, progress, seconds};
+use super::{Store, StoreError, at, progress, seconds};
 
 mod pull;
+mod refused;
 mod rerun;
 
 pub(crate) use pull::PullSubject;
+use refused::refuse_workflow;
 pub(crate) use rerun::RerunError;
 
 /// An event that nobody has planned yet.
@@ -109,6 +111,8 @@ pub(crate) struct PlannedRun {
     pub(crate) origin: Origin,
     pub(crate) blob: String,
     pub(crate) text: String,
+    /// The files that its jobs call.
+    pub(crate) called: Called,
     pub(crate) jobs: Result<Vec<PlannedJob>, Vec<Diagnostic>>,
 }
 
@@ -357,8 +361,8 @@ async fn insert_run(
     let row = sqlx::query(
         "INSERT INTO runs (event_id, forge, repository, ref_name, commit_id, fetch_ref, release, \
          cause, trust, workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, \
-         state, created_at, pull_number, head_commit, attempt, rerun_of) \
-         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20) \
+         state, created_at, pull_number, head_commit, attempt, rerun_of, called) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21) \
          RETURNING id",
     )
     .bind(event.0)
@@ -381,39 +385,8 @@ async fn insert_run(
     .bind(subject.pull.as_ref().map(|pull| pull.head.as_str()))
     .bind(attempt.number)
     .bind(attempt.of.map(|first| first.0))
+    .bind(to_json(&planned.called)?)
     .fetch_one(&mut *tx)
     .await?;
     Ok(RunId(column(&row, "id")?))
-}
-
-/// A workflow file that cannot be read ends its run at once, with the place in its status.
-async fn refuse_workflow(
-    tx: &mut SqliteConnection,
-    run: RunId,
-    subject: &Subject,
-    planned: &PlannedRun,
-    diagnostics: &[Diagnostic],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let all: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-    let first = all.first().map_or("the workflow file cannot be read", String::as_str);
-    sqlx::query(
-        "UPDATE runs SET state = $2, outcome = $3, message = $4, finished_at = $5 WHERE id = $1",
-    )
-    .bind(run.0)
-    .bind(RunState::Finished.as_str())
-    .bind(Outcome::Failure.as_str())
-    .bind(all.join("\n"))
-    .bind(seconds(now))
-    .execute(&mut *tx)
-    .await?;
-    let subject = desired::Subject {
-        run,
-        forge: &subject.forge,
-        repository: &subject.repository,
-        commit: subject.told_commit(),
-    };
-    let context = status::context("workflow", &planned.path);
-    let sentence = status::finished(Outcome::Failure, None, first);
-    desired::desire(tx, &subject, &context, &sentence, now).await
 }

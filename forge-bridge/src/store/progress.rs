@@ -1,6 +1,7 @@
 //! Brings the jobs of a run to where they should stand: frees, drafts, skips and stops them, and
 //! writes what all of them make of the run. What is to be done is `workflows::progress`'s word.
 
+mod calls;
 mod definition;
 mod members;
 
@@ -33,7 +34,7 @@ pub(super) async fn settle(
     loop {
         let rows = members::load(tx, run).await?;
         let members: Vec<Member> = rows.iter().map(|row| row.member.clone()).collect();
-        let contexts = |key: &str| story.context_of_condition(key);
+        let contexts = |member: &Member| story.context_of_condition(member, &rows);
         let Some((place, decision)) =
             progress::next(&members, story.cancelled.as_deref(), contexts)
         else {
@@ -45,6 +46,9 @@ pub(super) async fn settle(
             Decision::Skip { why, is_well } => skip(tx, row.id, &why, is_well, now).await?,
             Decision::Refuse(why) => end(tx, row.id, &Ending::failure(why), now).await?,
             Decision::Stop(why) => stop(tx, row, &why, now).await?,
+            Decision::Close { outcome, jobs } => {
+                calls::close(tx, run, row.id, outcome, &jobs, now).await?;
+            }
         }
     }
 }
@@ -60,6 +64,9 @@ async fn free(
 ) -> Result<(), StoreError> {
     if row.is_provisional {
         return draft(tx, run, row, needs, jobs_of_run, now).await;
+    }
+    if row.is_call {
+        return calls::open(tx, run, row.id, needs, jobs_of_run, now).await;
     }
     let state = if row.is_pinned { JobState::Queued } else { JobState::Unpinned };
     sqlx::query("UPDATE jobs SET state = $2, needs_known = $3, queued_at = $4 WHERE id = $1")
@@ -85,7 +92,8 @@ async fn draft(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let definition = Definition::load(tx, run).await?;
-    let mut drafts = match definition.drafts_of_key(&row.member.key, needs) {
+    let within = calls::draft_of(tx, row.id).await?.within;
+    let mut drafts = match definition.drafts_of_key(within.as_deref(), &row.member.key, needs) {
         Ok(drafts) => drafts,
         Err(diagnostics) => return end(tx, row.id, &refused(&diagnostics), now).await,
     };
@@ -153,7 +161,7 @@ async fn stop(
     why: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if !matches!(row.member.stage, Stage::Running { .. }) {
+    if !matches!(row.member.stage, Stage::Running { .. } | Stage::Calling { .. }) {
         return end(tx, row.id, &Ending::new(Outcome::Cancelled, None, why), now).await;
     }
     cancel::ask(tx, row.id, why).await
@@ -169,7 +177,8 @@ async fn write_run_state(
         return Ok(());
     }
     let begun = members.iter().any(|member| {
-        matches!(member.stage, Stage::Running { .. } | Stage::Publishing | Stage::Ended(_))
+        let begun = matches!(member.stage, Stage::Running { .. } | Stage::Calling { .. });
+        begun || matches!(member.stage, Stage::Publishing | Stage::Ended(_))
     });
     let outcome = progress::outcome(members);
     let state = match outcome {
@@ -196,7 +205,7 @@ async fn write_run_state(
 
 /// Whether a draft may go to the pinner before the jobs are over that it needs.
 pub(super) fn state_of_new(draft: &JobDraft) -> JobState {
-    if draft.is_provisional || draft.condition.is_some() {
+    if draft.is_provisional || draft.condition.is_some() || draft.call.is_some() {
         JobState::Waiting
     } else {
         JobState::Unpinned

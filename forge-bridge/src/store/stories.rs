@@ -19,6 +19,7 @@ use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subj
 use super::{Decoded, Store};
 
 mod asked;
+mod calls;
 mod graph;
 mod named_values;
 mod numbers;
@@ -77,6 +78,7 @@ fn one_run(jobs: &[JobDraft]) -> PlannedRun {
         origin: Origin::Repository,
         blob: "b".to_owned(),
         text: String::new(),
+        called: Default::default(),
         jobs: Ok(planned.collect()),
     }
 }

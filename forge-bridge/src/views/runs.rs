@@ -1,11 +1,13 @@
 //! Runs, what the forge is told of them, and what did not fire.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use workflows::ids::{DeliveryId, EventId, RunId};
+use workflows::names::CommitId;
 use workflows::state::{Outcome, RunState};
 
 use super::{Job, blank_is_none};
@@ -173,6 +175,9 @@ pub struct RunDetail {
     pub workflow_origin: String,
     /// The git blob that was read.
     pub workflow_blob: String,
+    /// The workflow files that its jobs call, each with the commit at which it was read.
+    #[serde(default)]
+    pub called_workflows: BTreeMap<String, CommitId>,
     /// In the order of the workflow.
     pub jobs: Vec<Job>,
     /// What the forge is to show and what it has been told.

@@ -6,6 +6,7 @@
 mod actions;
 mod after_build;
 mod approvals;
+mod calls;
 mod command_line;
 mod crash;
 mod discovery;

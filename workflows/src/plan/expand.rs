@@ -47,18 +47,7 @@ pub fn drafts_of_key(
     key: &str,
     needs: &Map<String, Json>,
 ) -> Result<Vec<JobDraft>, Vec<Diagnostic>> {
-    let mut drafting = Drafting::new(path, facts);
-    drafting.needs = Some(needs.clone());
-    let mut drafts = Vec::new();
-    if let Some(job) = workflow.jobs.iter().find(|job| job.key.value == key) {
-        drafting.know(workflow, Some(job), Some(&Map::new()), &json!({}));
-        drafts = drafting.drafts_of(workflow, job, job.condition.as_ref().and_then(asking));
-    }
-    for job in &drafts {
-        drafting.refuse_what_stays(job);
-    }
-    drafting.report.finish()?;
-    Ok(drafts)
+    Drafting::new(path, facts).of_key(workflow, key, needs)
 }
 
 /// A condition that is still of use when the needed jobs are over: one that may hold although the
@@ -70,10 +59,34 @@ fn asking(condition: &Text) -> Option<Template> {
 }
 
 impl Drafting<'_> {
+    /// See [`drafts_of_key`].
+    pub(super) fn of_key(
+        mut self,
+        workflow: &Workflow,
+        key: &str,
+        needs: &Map<String, Json>,
+    ) -> Result<Vec<JobDraft>, Vec<Diagnostic>> {
+        self.needs = Some(needs.clone());
+        let mut drafts = Vec::new();
+        if let Some(job) = workflow.jobs.iter().find(|job| job.key.value == key) {
+            self.know(workflow, Some(job), Some(&Map::new()), &json!({}));
+            drafts = self.drafts_of(workflow, job, job.condition.as_ref().and_then(asking));
+        }
+        for job in &drafts {
+            self.refuse_what_stays(job);
+        }
+        self.report.finish()?;
+        Ok(drafts)
+    }
+
     pub(super) fn plan(&mut self, workflow: &Workflow) -> Plan {
         self.know(workflow, None, Some(&Map::new()), &json!({}));
-        let mut plan = Plan { texts: self.run_texts(workflow), ..Plan::default() };
-        if let Some(name) = &workflow.run_name {
+        let mut plan = Plan::default();
+        // A called workflow says nothing of the run.
+        if self.within.is_none() {
+            plan.texts = self.run_texts(workflow);
+        }
+        if let (Some(name), None) = (&workflow.run_name, self.within) {
             plan.run_name = self.literal(name, "`run-name`");
             // A name that cannot be told stops nothing: the workflow's own stands in for it.
             if !self.later.is_empty() {
@@ -104,7 +117,7 @@ impl Drafting<'_> {
         strategy: &Json,
     ) {
         let job = job.map(|job| job.key.value.as_str());
-        self.context = self.facts.contexts(workflow.title(), job, matrix, strategy);
+        self.context = self.facts.contexts(&self.title(workflow), job, matrix, strategy);
         if let Some(needs) = &self.needs {
             self.context.set("needs", Value::from(&Json::Object(needs.clone())));
         }
@@ -188,6 +201,7 @@ impl Drafting<'_> {
             drafts.push(draft);
         }
         tell_apart(&mut drafts);
+        self.put_within(&mut drafts);
         drafts
     }
 

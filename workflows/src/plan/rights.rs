@@ -21,16 +21,26 @@ impl JobDraft {
 }
 
 impl Drafting<'_> {
-    /// The permissions of a job, which stand in the place of those of its workflow. A build whose
-    /// image could not be pushed is refused: left out in silence, its author would look for the
-    /// image in vain.
+    /// The permissions of a job: its own, which stand in the place of those of its workflow, and
+    /// never more than those of the call that it is part of.
+    pub(super) fn stated_permissions(&self, workflow: &Workflow, job: &Job) -> Option<Permissions> {
+        let own = job.permissions.as_ref().or(workflow.permissions.as_ref());
+        let of_call = self.within.and_then(|within| within.permissions.as_ref());
+        match (own, of_call) {
+            (Some(own), Some(of_call)) => Some(own.at_most(of_call)),
+            (own, of_call) => own.or(of_call).cloned(),
+        }
+    }
+
+    /// The permissions of a job. A build whose image could not be pushed is refused: left out in
+    /// silence, its author would look for the image in vain.
     pub(super) fn permissions(
         &mut self,
         workflow: &Workflow,
         job: &Job,
         body: &StepsBody,
     ) -> Option<Permissions> {
-        let stated = job.permissions.as_ref().or(workflow.permissions.as_ref())?.clone();
+        let stated = self.stated_permissions(workflow, job)?;
         let build = body.steps.iter().find(|step| step.uses(LAYERED_BUILD));
         if let (Some(step), false) = (build, stated.lets_push()) {
             let key = &job.key.value;

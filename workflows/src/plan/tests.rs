@@ -286,7 +286,7 @@ fn nothing_that_cannot_be_done_is_left_out_in_silence() {
         assert_eq!(found, [format!("ci.yaml:{expected}")], "{rest}");
     }
     let called = drafted("on: push\njobs: {a: {uses: ./b.yaml}}").unwrap_err();
-    assert_eq!(called, ["ci.yaml:2:18: a reusable workflow is not supported yet"]);
+    assert_eq!(called, ["ci.yaml:2:18: `./b.yaml`: nobody has looked for the file"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ fn member(key: &str, needs: &[&str], stage: Stage) -> Member {
     Member {
         name: key.to_owned(),
         key: key.to_owned(),
+        within: String::new(),
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         condition: None,
         continue_on_error: false,
@@ -161,4 +162,52 @@ fn a_forgiven_failure_is_a_success_for_others() {
     assert_eq!(outcome(&[a.clone(), skipped.clone()]), Some(Outcome::Success));
     assert_eq!(outcome(std::slice::from_ref(&skipped)), Some(Outcome::Skipped));
     assert_eq!(outcome(&[a, jobs[1].clone()]), None);
+}
+
+/// A job of the call `c`.
+fn inner(key: &str, needs: &[&str], stage: Stage) -> Member {
+    let name = format!("c / {key}");
+    Member { name, within: "c".to_owned(), ..member(key, needs, stage) }
+}
+
+const CALLING: Stage = Stage::Calling { is_told_to_stop: false };
+
+#[test]
+fn keys_mean_jobs_of_the_same_call() {
+    // Outside of the call there is a job of the same key that has failed.
+    let jobs = [
+        member("a", &[], BADLY),
+        member("c", &[], CALLING),
+        inner("a", &[], WELL),
+        inner("b", &["a"], Stage::Waiting),
+    ];
+    let Some((3, Decision::Free(needs))) = decided(&jobs) else { panic!("{:?}", decided(&jobs)) };
+    assert_eq!(needs["a"]["result"], "success");
+}
+
+#[test]
+fn a_call_is_over_with_its_last_job_and_tells_what_they_said() {
+    let mut said = inner("a", &[], WELL);
+    said.outputs.insert("x".to_owned(), "1".to_owned());
+    let jobs = |last| [member("c", &[], CALLING), said.clone(), inner("b", &[], last)];
+    assert_eq!(decided(&jobs(RUNNING)), None);
+    let Some((0, Decision::Close { outcome, jobs })) = decided(&jobs(BADLY)) else { panic!() };
+    assert_eq!(outcome, Outcome::Failure);
+    assert_eq!(Json::Object(jobs)["a"], json!({"result": "success", "outputs": {"x": "1"}}));
+    let over = Stage::Ended(Outcome::Skipped);
+    let waits = [member("c", &[], over), member("d", &["c"], Stage::Waiting)];
+    assert_eq!(decided(&waits), Some((1, skip("Skipped, because c did not run", true))));
+}
+
+#[test]
+fn a_call_that_stops_stops_its_jobs() {
+    let stops = Stage::Calling { is_told_to_stop: true };
+    let jobs = [member("c", &[], stops), inner("a", &[], RUNNING)];
+    let expected = Decision::Stop("Cancelled together with c".to_owned());
+    assert_eq!(decided(&jobs), Some((1, expected)));
+    let goes_on = [member("c", &[], stops), when(inner("a", &[], RUNNING), "always()")];
+    assert_eq!(decided(&goes_on), None);
+    let run = [member("c", &[], CALLING), inner("a", &[], RUNNING)];
+    let decision = next(&run, Some("by rose"), |_| Context::default());
+    assert_eq!(decision, Some((0, Decision::Stop("by rose".to_owned()))));
 }

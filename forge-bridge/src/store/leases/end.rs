@@ -40,9 +40,11 @@ impl Store {
         match parsed::<JobState>(&row, "state")? {
             JobState::Leased => {}
             JobState::Publishing | JobState::Finished => return Ok(()),
-            JobState::Held | JobState::Unpinned | JobState::Waiting | JobState::Queued => {
-                return Err(LeaseError::Stale);
-            }
+            JobState::Held
+            | JobState::Unpinned
+            | JobState::Waiting
+            | JobState::Queued
+            | JobState::Calling => return Err(LeaseError::Stale),
         }
         let lease = leased(&row)?;
         let report = &said::bounded(report);

@@ -85,7 +85,9 @@ async fn begin(
     now: DateTime<Utc>,
 ) -> Result<RunId, RerunError> {
     let mut last = load(tx, run).await?;
-    let jobs = jobs_of(tx, run).await?;
+    // A call runs again as a whole, or stands with all jobs within it.
+    let (jobs, within): (Vec<Job>, Vec<Job>) =
+        jobs_of(tx, run).await?.into_iter().partition(|job| job.draft.within.is_none());
     let no = |why: String| Err(RerunError::No(why));
     if jobs.is_empty() {
         return no(format!("run {run} has no job; correct its workflow and push"));
@@ -106,14 +108,15 @@ async fn begin(
     last.subject.cause = format!("rerun of run {run} by {by}");
     if let Some(pull) = &mut last.subject.pull {
         // What nobody let begin waits still.
-        pull.waits = last.subject.trust == Trust::Untrusted && jobs.iter().all(|j| !j.has_begun);
+        pull.waits = last.subject.trust == Trust::Untrusted
+            && jobs.iter().chain(&within).all(|j| !j.has_begun);
     }
     last.subject.supersede_same(tx, &last.planned, now).await?;
     let attempt = Attempt { number: last.numbers.attempt, of: Some(last.first) };
     let new = insert_run(tx, last.event, &last.subject, &last.planned, attempt, now).await?;
     let written = head::write(tx, new, &last.planned, last.numbers, now).await?;
     written.map_err(|diagnostic| RerunError::No(diagnostic.to_string()))?;
-    fill(tx, new, &last, &jobs, &fates, &drafts, now).await?;
+    fill(tx, new, &last, (&jobs, &within), &fates, &drafts, now).await?;
     progress::settle(tx, new, now).await?;
     head::tell_what_is_behind(tx, new, now).await?;
     Ok(new)
@@ -124,7 +127,7 @@ async fn fill(
     tx: &mut SqliteConnection,
     new: RunId,
     last: &Last,
-    jobs: &[Job],
+    (jobs, within): (&[Job], &[Job]),
     fates: &[Fate],
     drafts: &[(Option<&Job>, JobDraft)],
     now: DateTime<Utc>,
@@ -133,6 +136,9 @@ async fn fill(
     let stands = jobs.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Stands);
     for (job, _) in stands {
         keep(tx, new, job.id).await?;
+        for inner in within.iter().filter(|inner| inner.is_within(&job.draft.name)) {
+            keep(tx, new, inner.id).await?;
+        }
     }
     let priority = jobs.first().map_or(0, |job| job.priority);
     let mode = last.asked.as_ref().map_or(BuildMode::Release, |asked| asked.mode);
@@ -150,15 +156,23 @@ async fn fill(
     Ok(())
 }
 
+impl Job {
+    /// Whether it is part of that call, or of one within it.
+    fn is_within(&self, call: &str) -> bool {
+        let within = self.draft.within.as_ref().map_or("", |within| &within.call);
+        within.strip_prefix(call).is_some_and(|rest| rest.is_empty() || rest.starts_with(" / "))
+    }
+}
+
 /// The result of a job stands in the new run too.
 async fn keep(tx: &mut SqliteConnection, new: RunId, job: JobId) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO jobs (run_id, name, key, context, needs, runs_on, priority, draft, spec, \
          state, outcome, message, attempt, runner_id, created_at, queued_at, started_at, \
-         finished_at, max_parallel, needs_known, outputs, summary, annotations, kept_from) \
+         finished_at, max_parallel, needs_known, outputs, summary, annotations, within, kept_from) \
          SELECT $1, name, key, context, needs, runs_on, priority, draft, spec, state, outcome, \
          message, attempt, runner_id, created_at, queued_at, started_at, finished_at, \
-         max_parallel, needs_known, outputs, summary, annotations, COALESCE(kept_from, id) \
+         max_parallel, needs_known, outputs, summary, annotations, within, COALESCE(kept_from, id) \
          FROM jobs WHERE id = $2",
     )
     .bind(new.0)
@@ -176,12 +190,13 @@ fn drafted<'a>(
     fates: &[Fate],
     which: Which,
 ) -> Result<Vec<(Option<&'a Job>, JobDraft)>, String> {
-    let PlannedRun { path, text, facts, .. } = &last.planned;
+    let PlannedRun { path, text, called, facts, .. } = &last.planned;
     let told = |all: Vec<Diagnostic>| {
         let first = all.first().map_or_else(String::new, ToString::to_string);
         format!("the workflow of run {} is not understood any more: {first}", last.run)
     };
-    let workflow = workflow::parse(path, text).map_err(told)?;
+    let mut workflow = workflow::parse(path, text).map_err(told)?;
+    workflow.called = called.clone();
     let plan = plan::outline(path, &workflow, facts).map_err(told)?;
     let mut drafts = Vec::new();
     for (job, _) in jobs.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Again) {
@@ -303,6 +318,7 @@ fn last(run: RunId, row: &SqliteRow) -> Result<Last, StoreError> {
             origin: parsed(row, "workflow_origin")?,
             blob: column(row, "workflow_blob")?,
             text: column(row, "workflow_text")?,
+            called: json(row, "called")?,
             jobs: Ok(Vec::new()),
         },
         asked: match event {

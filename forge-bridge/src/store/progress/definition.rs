@@ -1,5 +1,7 @@
 //! The definition of a run as it was stored, from which its jobs are drafted.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
 use sqlx::SqliteConnection;
@@ -8,8 +10,9 @@ use workflows::event::Event;
 use workflows::facts::Facts;
 use workflows::ids::{JobId, RunId};
 use workflows::image::BuildMode;
-use workflows::plan::{self, JobDraft};
+use workflows::plan::{self, CallDraft, JobDraft, Within};
 use workflows::state::JobState;
+use workflows::workflow::Called;
 use workflows::{status, workflow};
 
 use crate::store::row::{column, json, to_json};
@@ -19,6 +22,8 @@ use crate::store::{StoreError, desired, groups, seconds};
 pub(super) struct Definition {
     path: String,
     text: String,
+    /// The files that its jobs call.
+    called: Called,
     facts: Facts,
     /// Stands before the job in the names of its statuses.
     label: String,
@@ -28,7 +33,7 @@ pub(super) struct Definition {
 impl Definition {
     pub(super) async fn load(tx: &mut SqliteConnection, run: RunId) -> Result<Self, StoreError> {
         let row = sqlx::query(
-            "SELECT workflow_path, workflow_text, facts, status_label, event FROM runs \
+            "SELECT workflow_path, workflow_text, called, facts, status_label, event FROM runs \
              JOIN events ON events.id = event_id WHERE runs.id = $1",
         )
         .bind(run.0)
@@ -37,6 +42,7 @@ impl Definition {
         Ok(Self {
             path: column(&row, "workflow_path")?,
             text: column(&row, "workflow_text")?,
+            called: json(&row, "called")?,
             facts: json(&row, "facts")?,
             label: column(&row, "status_label")?,
             event: json(&row, "event")?,
@@ -46,18 +52,50 @@ impl Definition {
     /// The jobs of one key, as a person narrowed them down who asked for the build.
     pub(super) fn drafts_of_key(
         &self,
+        within: Option<&Within>,
         key: &str,
         needs: &Map<String, Json>,
     ) -> Result<Vec<JobDraft>, Vec<Diagnostic>> {
-        let workflow = workflow::parse(&self.path, &self.text)?;
-        let mut drafts = plan::drafts_of_key(&self.path, &workflow, &self.facts, key, needs)?;
-        if let Event::BuildAsked(asked) = &self.event {
-            asked.narrow(&mut drafts);
-        }
+        let mut drafts = match within {
+            Some(within) => {
+                plan::drafts_of_key_within(within, &self.called, &self.facts, key, needs)?
+            }
+            None => {
+                let mut workflow = workflow::parse(&self.path, &self.text)?;
+                workflow.called = self.called.clone();
+                plan::drafts_of_key(&self.path, &workflow, &self.facts, key, needs)?
+            }
+        };
+        self.narrow(&mut drafts);
         Ok(drafts)
     }
 
-    fn context(&self, draft: &JobDraft) -> String {
+    /// The jobs of a call.
+    pub(super) fn drafts_of_call(
+        &self,
+        call: &CallDraft,
+    ) -> Result<Vec<JobDraft>, Vec<Diagnostic>> {
+        let mut drafts = plan::drafts_within(&call.within, &self.called, &self.facts)?.jobs;
+        self.narrow(&mut drafts);
+        Ok(drafts)
+    }
+
+    /// What a call tells its caller.
+    pub(super) fn outputs_of_call(
+        &self,
+        call: &CallDraft,
+        jobs: &Map<String, Json>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        plan::outputs_of_call(call, &self.facts, jobs)
+    }
+
+    fn narrow(&self, drafts: &mut [JobDraft]) {
+        if let Event::BuildAsked(asked) = &self.event {
+            asked.narrow(drafts);
+        }
+    }
+
+    pub(super) fn context(&self, draft: &JobDraft) -> String {
         let mode = match &self.event {
             Event::BuildAsked(asked) => asked.mode,
             _ => BuildMode::Release,
@@ -85,7 +123,7 @@ impl Definition {
         .bind(to_json(draft)?)
         .bind(max_parallel(draft))
         .bind(to_json(needs)?)
-        .bind(JobState::Unpinned.as_str())
+        .bind(state_when_ready(draft).as_str())
         .execute(&mut *tx)
         .await?;
         desired::desire_for_job(tx, job, &status::accepted(), now).await?;
@@ -110,11 +148,16 @@ impl Definition {
         sqlx::query("UPDATE jobs SET needs_known = $2, state = $3 WHERE id = $1")
             .bind(new.0)
             .bind(to_json(needs)?)
-            .bind(JobState::Unpinned.as_str())
+            .bind(state_when_ready(draft).as_str())
             .execute(&mut *tx)
             .await?;
         groups::enter_as_job(tx, new, now).await
     }
+}
+
+/// Where a draft goes whose needs are met: a call opens, whatever else it waits for.
+fn state_when_ready(draft: &JobDraft) -> JobState {
+    if draft.call.is_some() { JobState::Waiting } else { JobState::Unpinned }
 }
 
 /// Adds a job. One whose needs do not change it is pinned while it waits for them; one that is
@@ -131,7 +174,8 @@ pub(in crate::store) async fn insert_draft(
     let state = if is_held { JobState::Held } else { super::state_of_new(draft) };
     let row = sqlx::query(
         "INSERT INTO jobs (run_id, name, key, context, needs, runs_on, priority, draft, \
-         max_parallel, state, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) RETURNING id",
+         max_parallel, state, created_at, within) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) \
+         RETURNING id",
     )
     .bind(run.0)
     .bind(&draft.name)
@@ -144,6 +188,7 @@ pub(in crate::store) async fn insert_draft(
     .bind(max_parallel(draft))
     .bind(state.as_str())
     .bind(seconds(now))
+    .bind(draft.within.as_ref().map_or("", |within| &within.call))
     .fetch_one(&mut *tx)
     .await?;
     let id = JobId(column(&row, "id")?);

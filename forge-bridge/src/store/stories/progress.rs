@@ -42,7 +42,22 @@ impl Story {
     }
 
     async fn push_known(&self, after: char, text: &str, facts: Facts) {
-        let parsed = workflow::parse("w.yml", text).unwrap();
+        self.push_calling(after, text, facts, &[]).await;
+    }
+
+    /// The same, of a workflow that calls these files.
+    pub(super) async fn push_calling(
+        &self,
+        after: char,
+        text: &str,
+        facts: Facts,
+        files: &[(&str, &str)],
+    ) {
+        let mut parsed = workflow::parse("w.yml", text).unwrap();
+        for (name, text) in files {
+            let file = workflow::CalledFile::Text((*text).to_owned());
+            parsed.called.insert((*name).to_owned(), file);
+        }
         let plan = plan::drafts("w.yml", &parsed, &facts).unwrap();
         let planned =
             |draft: JobDraft| PlannedJob { context: status::context("w", &draft.title), draft };
@@ -57,6 +72,7 @@ impl Story {
             origin: Origin::Repository,
             blob: "b".to_owned(),
             text: text.to_owned(),
+            called: parsed.called,
             jobs: Ok(plan.jobs.into_iter().map(planned).collect()),
         };
         self.push_run(after, run).await;

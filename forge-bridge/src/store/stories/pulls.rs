@@ -61,6 +61,7 @@ fn waiting(head: char, jobs: &[JobDraft]) -> Decision {
             origin: Origin::Operator,
             blob: "b".to_owned(),
             text: String::new(),
+            called: Default::default(),
             jobs: Ok(planned.collect()),
         }],
         skipped: Vec::new(),

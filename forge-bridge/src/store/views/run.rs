@@ -8,6 +8,7 @@ use workflows::ids::{DeliveryId, EventId, JobId, RunId};
 use workflows::image::Nvr;
 use workflows::names::RepositoryName;
 use workflows::state::JobState;
+use workflows::workflow::Called;
 
 use super::images::{image, tags_where};
 use super::runs::{SUMMARY_COLUMNS, summary};
@@ -35,7 +36,7 @@ impl Store {
         let mut tx = self.reader.begin().await?;
         let sql = format!(
             "SELECT {SUMMARY_COLUMNS}, r.event_id, e.delivery_id, r.workflow_path, \
-             r.workflow_origin, r.workflow_blob, r.rerun_of, (SELECT min(later.id) FROM runs later \
+             r.workflow_origin, r.workflow_blob, r.called, r.rerun_of, (SELECT min(later.id) FROM runs later \
              WHERE later.event_id = r.event_id AND later.workflow_origin = r.workflow_origin \
              AND later.workflow_path = r.workflow_path AND later.attempt > r.attempt) AS rerun_as \
              FROM runs r JOIN events e ON e.id = r.event_id WHERE r.id = $1"
@@ -54,6 +55,7 @@ impl Store {
             workflow_path: row.try_get("workflow_path")?,
             workflow_origin: row.try_get("workflow_origin")?,
             workflow_blob: row.try_get("workflow_blob")?,
+            called_workflows: json::<Called>(&row, "called")?.commits().clone(),
             jobs: jobs(&mut tx, id).await?,
             statuses: statuses(&mut tx, id).await?,
             skipped_workflows: skipped(&mut tx, event).await?,
