@@ -51,14 +51,26 @@ pub(crate) fn run(args: &LintArgs) -> Result<(), Failure> {
         output.json(&found)?;
     } else {
         for diagnostic in &found.diagnostics {
-            output.text(&format!("{diagnostic}\n"))?;
+            output.text(&shown(diagnostic))?;
         }
     }
     // A clone may keep what has no effect here, as packages of other services do; whoever names
     // files wants to hear of everything.
-    let counts =
-        |one: &Diagnostic| args.strict || !args.files.is_empty() || one.severity == Severity::Error;
+    let counts = |one: &Diagnostic| {
+        args.strict || !args.files.is_empty() || one.severity != Severity::Warning
+    };
     if found.diagnostics.iter().any(counts) { Err(Failure::No) } else { Ok(()) }
+}
+
+/// A line; what is right and not done here is told apart from what is wrong.
+fn shown(diagnostic: &Diagnostic) -> String {
+    let whole = diagnostic.to_string();
+    let Diagnostic { file, line, column, severity, .. } = diagnostic;
+    let place = format!("{file}:{line}:{column}: ");
+    match (severity, whole.strip_prefix(&place)) {
+        (Severity::Refusal, Some(rest)) => format!("{place}not done here: {rest}\n"),
+        _ => format!("{whole}\n"),
+    }
 }
 
 fn named(files: &[PathBuf]) -> Result<Found, Failure> {
@@ -261,5 +273,17 @@ mod tests {
         assert!(of_workflow.contains("there is no action `./none`"), "{of_workflow}");
         let of_action = told(root.join("act/action.yml"));
         assert!(of_action.contains("did you mean `docker`?"), "{of_action}");
+    }
+
+    #[test]
+    fn what_is_not_done_here_is_told_apart_from_what_is_wrong() {
+        let text = "on: push\njobs:\n  build:\n    runs-on: linux\n    steps: [{run: make}]\n";
+        let (_, found) = check("w.yml", text, None);
+        assert_eq!(found[0].severity, Severity::Refusal);
+        let line = shown(&found[0]);
+        assert!(
+            line.starts_with("w.yml:5:13: not done here: job `build` has a `run` step"),
+            "{line}"
+        );
     }
 }

@@ -133,7 +133,7 @@ fn fires(run: PlannedRun) -> Fires {
                 shown.push(explained(context.clone(), draft));
                 within(&run, draft, &mut shown);
             }
-            (shown, run.warnings)
+            (shown, run.warnings.clone())
         }
         Err(diagnostics) => (Vec::new(), diagnostics.clone()),
     };

@@ -30,6 +30,8 @@ pub struct Position {
 pub enum Severity {
     /// Nothing runs until this is mended.
     Error,
+    /// Nothing runs either: the file is right, and asks for what is not done here.
+    Refusal,
     /// The file is used, but not as its author may think.
     Warning,
 }
@@ -102,6 +104,21 @@ impl Report {
         self.add(at, Severity::Error, message.into(), Some(hint.into()));
     }
 
+    /// Something that is right and not done here.
+    pub(crate) fn refusal(&mut self, at: Position, message: impl Into<String>) {
+        self.add(at, Severity::Refusal, message.into(), None);
+    }
+
+    /// The same, with a proposal.
+    pub(crate) fn refusal_with_hint(
+        &mut self,
+        at: Position,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(at, Severity::Refusal, message.into(), Some(hint.into()));
+    }
+
     /// Something that the author should know.
     pub(crate) fn warning(&mut self, at: Position, message: impl Into<String>) {
         self.add(at, Severity::Warning, message.into(), None);
@@ -129,10 +146,12 @@ impl Report {
     }
 
     fn add(&mut self, at: Position, severity: Severity, message: String, hint: Option<String>) {
-        self.errors += usize::from(severity == Severity::Error);
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
-            let (file, line, column) = (self.file.clone(), at.line, at.column);
-            self.diagnostics.push(Diagnostic { file, line, column, severity, message, hint });
+        self.errors += usize::from(severity != Severity::Warning);
+        let (file, line, column) = (self.file.clone(), at.line, at.column);
+        let found = Diagnostic { file, line, column, severity, message, hint };
+        // The jobs of a matrix share their text; each fault of it is told once.
+        if self.diagnostics.len() < MAX_DIAGNOSTICS && !self.diagnostics.contains(&found) {
+            self.diagnostics.push(found);
         }
     }
 }

@@ -21,7 +21,7 @@ impl Drafting<'_> {
     }
 
     pub(super) fn unsupported(&mut self, at: Position, what: &str) {
-        self.report.error(at, format!("{what} is not supported yet"));
+        self.report.refusal(at, format!("{what} is not supported yet"));
     }
 
     pub(super) fn refuse_if(&mut self, at: Option<Position>, what: &str) {

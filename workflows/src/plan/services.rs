@@ -149,7 +149,7 @@ impl Drafting<'_> {
         if let Some(credentials) = &container.credentials {
             let message = "`credentials` of a container are not taken: images come from registries \
                            that the operator allows, with the operator's credentials";
-            self.report.error(credentials.username.at, message);
+            self.report.refusal(credentials.username.at, message);
         }
     }
 

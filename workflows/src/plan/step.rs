@@ -34,11 +34,11 @@ impl Drafting<'_> {
     ) -> Vec<StepDraft> {
         if body.steps.is_empty() {
             let message = format!("job `{}` has no steps and would do nothing", job.key.value);
-            self.report.error(job.key.at, message);
+            self.report.refusal(job.key.at, message);
         }
         let needs_image = body.steps.iter().find(|step| matches!(step.action, Action::Run { .. }));
         if let (Some(step), None) = (needs_image, &body.container) {
-            self.report.error_with_hint(
+            self.report.refusal_with_hint(
                 step.at,
                 format!("job `{}` has a `run` step and no `container`", job.key.value),
                 "name an image under `container`; no command runs on the runner itself",

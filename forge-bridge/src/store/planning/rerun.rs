@@ -116,7 +116,7 @@ async fn begin(
     let new = insert_run(tx, last.event, &last.subject, &last.planned, attempt, now).await?;
     let written = head::write(tx, new, &last.planned, last.numbers, now).await?;
     written.map_err(|diagnostic| RerunError::No(diagnostic.to_string()))?;
-    fill(tx, new, &last, (&jobs, &within), &fates, &drafts, now).await?;
+    fill(tx, new, &last, (&jobs[..], &within[..]), &fates, &drafts, now).await?;
     progress::settle(tx, new, now).await?;
     head::tell_what_is_behind(tx, new, now).await?;
     Ok(new)

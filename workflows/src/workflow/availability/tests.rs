@@ -117,3 +117,45 @@ fn outputs_of_another_workflow_are_not_known() {
         "w:1:44: warning: `jobs.a.outputs` has no `y` (hint: did you mean `jobs.a.outputs.z`?)"
     );
 }
+
+/// GitHub's table, at the keys of calls and of workflows that are called.
+#[test]
+fn calls_name_what_they_can_on_github() {
+    let of_call = |rest: &str| {
+        let text = format!(
+            "on: {{workflow_call: {{inputs: {{level: {{type: string}}}}}}}}\njobs:\n  a: {{runs-on: x}}\n  c:\n    needs: a\n    uses: ./b.yml\n    {rest}\n"
+        );
+        let found = parse("w", &text).map_or_else(|found| found, |workflow| workflow.warnings);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for fine in [
+        "with: {x: '${{ needs.a.result }} ${{ inputs.level }} ${{ vars.V }} ${{ github.sha }}'}",
+        "secrets: {x: '${{ secrets.X }} ${{ needs.a.result }}'}",
+        "if: needs.a.result == 'success' && inputs.level == 'x'",
+    ] {
+        assert_eq!(of_call(fine), [""; 0], "{fine}");
+    }
+    for (rest, context) in [
+        ("with: {x: '${{ secrets.X }}'}", "secrets"),
+        ("with: {x: '${{ env.X }}'}", "env"),
+        ("with: {x: '${{ steps.x.outcome }}'}", "steps"),
+        ("secrets: {x: '${{ env.X }}'}", "env"),
+        ("if: secrets.X == ''", "secrets"),
+    ] {
+        let found = of_call(rest);
+        assert!(found[0].contains(&format!("`{context}` is not known yet in")), "{found:?}");
+    }
+    let called = |input: &str, output: &str| {
+        let text = format!(
+            "on:\n  workflow_call:\n    inputs: {{i: {{type: string, default: '{input}'}}}}\n    outputs: {{o: {{value: '{output}'}}}}\njobs: {{a: {{runs-on: x, outputs: {{v: x}}}}}}\n"
+        );
+        parse("w", &text).map(drop).map_err(|found| found[0].to_string())
+    };
+    assert_eq!(called("${{ github.ref }}", "${{ jobs.a.outputs.v }} ${{ inputs.i }}"), Ok(()));
+    assert!(
+        called("${{ jobs.a.outputs.v }}", "x").unwrap_err().contains("the default of an input")
+    );
+    assert!(
+        called("x", "${{ needs.a.outputs.v }}").unwrap_err().contains("an output of the workflow")
+    );
+}

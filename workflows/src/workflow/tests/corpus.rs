@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::parse;
+use crate::diagnostic::{Diagnostic, Severity};
 
 /// The folder of shared test data, when this machine has one.
 pub(super) fn shared(folder: &str) -> Option<PathBuf> {
@@ -46,4 +47,47 @@ fn the_corpus_is_judged_as_its_folders_say() {
     assert_eq!(wrongly_refused, "");
     assert_eq!(wrongly_read, [""; 0]);
     assert!(!accept.is_empty() && !reject.is_empty());
+}
+
+/// What the whole of `strata lint` says of a file, without its warnings.
+fn linted(folder: &Path, name: &str) -> Vec<Diagnostic> {
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    let found = match parse(name, &text) {
+        Ok(workflow) => crate::plan::check(name, &workflow),
+        Err(found) => found,
+    };
+    found.into_iter().filter(|one| one.severity != Severity::Warning).collect()
+}
+
+/// Files whose expressions give what cannot stand there, which their schema cannot know.
+const WRONG_WHEN_EVALUATED: [&str; 1] = ["env-with-simple-expression.yaml"];
+
+#[test]
+fn the_whole_linter_finds_no_fault_and_names_what_is_not_done_here() {
+    let Some(accept) = shared("accept") else {
+        println!("skipped: no shared test data here");
+        return;
+    };
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/WORKFLOWS.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    for (name, _) in verdicts(&accept) {
+        let found = linted(&accept, &name);
+        let faults: Vec<String> = found
+            .iter()
+            .filter(|one| one.severity == Severity::Error)
+            .map(ToString::to_string)
+            .collect();
+        let is_known = WRONG_WHEN_EVALUATED.contains(&name.as_str());
+        assert_eq!(faults.is_empty(), !is_known, "{faults:#?}");
+        if found.is_empty() {
+            taken += 1;
+            continue;
+        }
+        refused += 1;
+        let stem = name.trim_end_matches(".yaml");
+        assert!(docs.contains(&format!("`{stem}`")), "the docs do not name {stem}: {found:#?}");
+    }
+    println!("{taken} files can run here, {refused} are refused with a reason");
+    assert!(taken > 0 && refused > 0);
 }
