@@ -78,8 +78,9 @@ pub struct RepoConfigError {
 /// section `autorebuild`. `None` when the file does not say.
 ///
 /// # Errors
-/// [`RepoConfigError`] for a line that is no INI and for a value that is neither 0, 1, true nor
-/// false. Other sections and keys are not looked at.
+/// [`RepoConfigError`] for a line that is no INI and for a value that Python's `getboolean`, which
+/// read these files first, does not take. Other sections and keys are not looked at, nor are the
+/// further lines of a value, which are indented.
 pub fn autorebuild_enabled(text: &str) -> Result<Option<bool>, RepoConfigError> {
     let failed = |line: usize, message: &str| RepoConfigError { line, message: message.to_owned() };
     if text.len() > MAX_SMALL_FILE_BYTES {
@@ -87,9 +88,14 @@ pub fn autorebuild_enabled(text: &str) -> Result<Option<bool>, RepoConfigError> 
     }
     let mut section = "";
     let mut enabled = None;
+    let mut has_value = false;
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
+        let goes_on = has_value && line.starts_with([' ', '\t']);
         let line = line.trim();
+        if goes_on {
+            continue;
+        }
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
@@ -97,19 +103,21 @@ pub fn autorebuild_enabled(text: &str) -> Result<Option<bool>, RepoConfigError> 
             section = name
                 .strip_suffix(']')
                 .ok_or_else(|| failed(number, "a section is written as [name]"))?;
+            has_value = false;
             continue;
         }
         let (key, value) = line
             .split_once(['=', ':'])
             .filter(|_| !section.is_empty())
             .ok_or_else(|| failed(number, "expected key = value in a section"))?;
+        has_value = true;
         if section != "autorebuild" || !key.trim().eq_ignore_ascii_case("enabled") {
             continue;
         }
         enabled = match value.trim().to_ascii_lowercase().as_str() {
-            "1" | "true" => Some(true),
-            "0" | "false" => Some(false),
-            _ => return Err(failed(number, "enabled is 0, 1, true or false")),
+            "1" | "true" | "yes" | "on" => Some(true),
+            "0" | "false" | "no" | "off" => Some(false),
+            _ => return Err(failed(number, "enabled is 0, 1, true, false, yes, no, on or off")),
         };
     }
     Ok(enabled)
@@ -155,7 +163,10 @@ mod tests {
     fn rebuilds_are_asked_for_or_not() {
         let text = "# c\n[other]\nenabled = x\n[autorebuild]\nEnabled: True\n";
         assert_eq!(autorebuild_enabled(text), Ok(Some(true)));
-        assert_eq!(autorebuild_enabled("[autorebuild]\nenabled=0"), Ok(Some(false)));
+        for (word, expected) in [("0", false), ("No", false), ("off", false), ("yes", true)] {
+            let text = format!("[a]\nb = c\n  d\n[autorebuild]\nenabled={word}\n");
+            assert_eq!(autorebuild_enabled(&text), Ok(Some(expected)), "{word}");
+        }
         assert_eq!(autorebuild_enabled(""), Ok(None));
         for (bad, line) in
             [("[autorebuild]\nenabled=perhaps", 2), ("enabled=1", 1), ("\n[a", 2), ("[a]\nx", 2)]

@@ -94,7 +94,7 @@ fn every_finding_before_the_push_has_a_line_and_a_column() {
     let told: Vec<String> = found.iter().map(ToString::to_string).collect();
     for beginning in [
         "Dockerfile:4:3: ADD of `https://x.example/a` has no checksum",
-        ".osbs-repo-config:2:2: enabled is 0, 1, true or false",
+        ".osbs-repo-config:2:2: enabled is 0, 1, true, false, yes, no, on or off",
         "additional-tags:1:3: warning: this is no tag here",
         "container.yaml:3:3: ",
         "container.yml:1:1: this name has no effect",
