@@ -71,7 +71,7 @@ pub(super) async fn record_built(
         insert_tag(tx, id, TagClass::Primary, tag, None).await?;
     }
     let RebuildFacts { skip_unchanged, unchanged_by, .. } = build.rebuild;
-    if skip_unchanged && nodes::is_unchanged(tx, lease.job, unchanged_by).await? {
+    if skip_unchanged && nodes::is_unchanged(tx, lease.job).await? {
         tracing::info!(
             job.id = %lease.job,
             "job {}: the same {unchanged_by}; no floating tag moves",

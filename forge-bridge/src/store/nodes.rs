@@ -8,7 +8,7 @@ use workflows::ids::JobId;
 use workflows::image::{BuildMode, Digest};
 use workflows::job::{BuildSpec, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
-use workflows::rebuild::{Built, Failure, Name, Parent, Sameness};
+use workflows::rebuild::{Built, Failure, Name, Parent};
 use workflows::workflow;
 
 use super::row::{column, json, parsed, to_json};
@@ -276,12 +276,12 @@ pub(super) async fn is_gone(
 }
 
 /// Whether the image of a job has the content of the one that it would take the place of. Where
-/// the runner did not tell what is in it, nobody knows, and that is no. The same packages on
-/// another commit are no sameness: what the packager changed is in no package.
+/// the runner did not tell what is in it, nobody knows, and that is no. On another commit nothing
+/// is the same: what the packager changed may be a label or a command, which are in no layer and in
+/// no package.
 pub(super) async fn is_unchanged(
     tx: &mut SqliteConnection,
     job: JobId,
-    sameness: Sameness,
 ) -> Result<bool, StoreError> {
     let same = sqlx::query(
         "SELECT 1 FROM images JOIN jobs ON jobs.id = images.job_id JOIN runs ON runs.id = run_id \
@@ -290,10 +290,9 @@ pub(super) async fn is_unchanged(
          AND node.workflow_origin = runs.workflow_origin \
          AND node.workflow_path = runs.workflow_path AND node.job_name = jobs.name \
          WHERE jobs.id = $1 AND node.content = images.content \
-         AND ($2 OR node.commit_id = runs.commit_id)",
+         AND node.commit_id = runs.commit_id",
     )
     .bind(job.0)
-    .bind(sameness == Sameness::Layers)
     .fetch_optional(&mut *tx)
     .await?;
     Ok(same.is_some())
