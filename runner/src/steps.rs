@@ -114,6 +114,7 @@ impl JobContainer {
         let id = execution.engine.create(&name, body).await.map_err(fault)?;
         match execution.engine.start_container(&id, None).await {
             Ok(()) => {
+                tracing::debug!(container = %id, "a container starts");
                 let passage = egress::open(execution, &id, spec.network).await?;
                 Ok(Self { path: path_of(execution, &id).await?, id, _passage: passage })
             }

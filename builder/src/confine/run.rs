@@ -124,6 +124,7 @@ impl Sandbox<'_> {
             // What a terminal sends to all of its processes is ours to pass on.
             .process_group(0)
             .spawn()?;
+        tracing::debug!(container = %id, "a container starts");
         let written = command.mounts.iter().filter_map(Mounted::written);
         let written = written.map(Path::to_owned).chain([dir.join("upper")]).collect();
         let usage = self.limits.disk_bytes.map(|most| Usage::new(written, most));

@@ -110,12 +110,6 @@ impl Site {
         self.bridge.child.id().context("the bridge ended")
     }
 
-    /// The name that marks what jobs make in the engine.
-    pub(super) fn instance(&self) -> anyhow::Result<String> {
-        let name = std::fs::read_to_string(self.directory().join("state/instance"));
-        Ok(name.context("the bridge has no name")?.trim().to_owned())
-    }
-
     /// What the runner logged, a JSON object a line.
     pub(super) fn runner_log(&self) -> anyhow::Result<String> {
         let log = self.runner.as_ref().context("no runner was started")?.log.as_path();
@@ -175,7 +169,7 @@ impl Role {
         let child = Command::new(own)
             .args(["--log-format", "json", role, "--until-stdin-ends", "--config"])
             .arg(directory.join(format!("{role}.toml")))
-            .env("RUST_LOG", "info,runner=debug")
+            .env("RUST_LOG", "info,runner=debug,builder=debug")
             // Never written to: it ends when we are killed, and so does the role.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
