@@ -4,18 +4,20 @@
 //! allowed end the job in words for the packager; a registry that does not answer only makes it
 //! wait.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use workflows::gate;
 use workflows::image::{DOCKER_HUB, ParentPin, Reference};
 use workflows::job::ActionPins;
+use workflows::names::RepositoryName;
 use workflows::release::ReleasePolicy;
 use workflows::state::Fault;
 use workflows::status;
 
 use crate::config::Config;
-use crate::level::{Turn, retry_at};
+use crate::level::{Turn, UnderWay, retry_at};
 use crate::rebuilds::world::Worlds;
 use crate::registry::{Registries, RegistryError, ResolvedImage};
 use crate::sources::{SourceError, Sources};
@@ -33,7 +35,7 @@ mod tests;
 
 use build::BuildFacts;
 
-/// Jobs that one turn pins, all at once.
+/// Jobs that one turn begins to pin.
 const BATCH: u32 = 8;
 /// How long a registry or forge may be out of reach before its jobs end as an error.
 const MAX_PATIENCE: TimeDelta = TimeDelta::days(1);
@@ -45,6 +47,8 @@ pub(crate) struct Pinner {
     pub(crate) registries: Arc<Registries>,
     pub(crate) worlds: Worlds,
     pub(crate) wakes: Wakes,
+    /// Repositories whose jobs are being pinned.
+    pub(crate) under_way: Arc<UnderWay<RepositoryName>>,
 }
 
 /// Why a job cannot be pinned.
@@ -92,16 +96,37 @@ impl Unpinnable {
 }
 
 impl Pinner {
-    /// Pins every job that is due. All of them ask at once; they are recorded in their order, so
-    /// that of builds that were asked for together the newer one has the higher release, as the
-    /// tags that move to the newest build will tell.
+    /// Begins to pin every job that is due, each repository on its own: one whose forge or registry
+    /// hangs holds up none of the others.
     pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
-        let due = self.store.unpinned(Utc::now(), BATCH).await?;
-        let facts = futures_util::future::join_all(due.iter().map(|job| self.facts(job))).await;
-        for (job, facts) in due.iter().zip(facts) {
+        let without = (self.under_way.full(), self.under_way.claimed());
+        let due = self.store.unpinned(Utc::now(), BATCH, (&without.0, &without.1)).await?;
+        let mut turn = Turn::Idle;
+        for ((forge, repository), jobs) in by_repository(due) {
+            let Some(claim) = self.under_way.begin(&forge, repository) else { continue };
+            turn = Turn::Busy;
+            let pinner = Arc::clone(&self);
+            tokio::spawn(async move {
+                let pinned = pinner.pin(&jobs).await;
+                drop(claim);
+                match pinned {
+                    Ok(()) => pinner.wakes.pinner.notify_one(),
+                    Err(error) => tracing::error!(%error, "pinner: jobs of {forge}: {error}"),
+                }
+            });
+        }
+        Ok(turn)
+    }
+
+    /// All of a repository's jobs ask at once; they are recorded in their order, so that of builds
+    /// that were asked for together the newer one has the higher release, as the tags that move to
+    /// the newest build will tell.
+    async fn pin(&self, jobs: &[UnpinnedJob]) -> Result<(), StoreError> {
+        let facts = futures_util::future::join_all(jobs.iter().map(|job| self.facts(job))).await;
+        for (job, facts) in jobs.iter().zip(facts) {
             self.settle(job, facts).await?;
         }
-        Ok(if due.is_empty() { Turn::Idle } else { Turn::Busy })
+        Ok(())
     }
 
     /// Records what was found out about a job, or why it was not.
@@ -228,6 +253,15 @@ impl Pinner {
         };
         Ok((pin, resolved))
     }
+}
+
+/// The jobs of each repository, in their order.
+fn by_repository(due: Vec<UnpinnedJob>) -> BTreeMap<(String, RepositoryName), Vec<UnpinnedJob>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for job in due {
+        groups.entry((job.forge.clone(), job.repository.clone())).or_default().push(job);
+    }
+    groups
 }
 
 /// Registry of image names without a host.

@@ -259,6 +259,7 @@ impl Parts {
                 registries: self.registries.clone(),
                 worlds: self.app.worlds.clone(),
                 wakes: wakes.clone(),
+                under_way: Arc::default(),
             }
         );
         spawn!(

@@ -49,6 +49,18 @@ impl<K: Ord> UnderWay<K> {
         batch.saturating_add(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
+    /// Every piece that is under way, with its forge.
+    pub(crate) fn claimed(&self) -> Vec<(String, K)>
+    where
+        K: Clone,
+    {
+        let pieces = self.pieces();
+        let of = |(forge, under_way): (&String, &BTreeSet<K>)| {
+            under_way.iter().map(|piece| (forge.clone(), piece.clone())).collect::<Vec<_>>()
+        };
+        pieces.iter().flat_map(of).collect()
+    }
+
     /// Begins a piece; `None` when it is under way already, or enough others of its forge are.
     pub(crate) fn begin(self: &Arc<Self>, forge: &str, piece: K) -> Option<Claim<K>>
     where
@@ -88,6 +100,7 @@ mod tests {
         assert!(all.begin("hangs", 99).is_none());
         let other = all.begin("answers", 99).unwrap();
         assert!(all.begin("answers", 99).is_none(), "it is under way");
+        assert!(all.claimed().contains(&("answers".to_owned(), 99)));
         assert_eq!(all.limit(0) as usize, MAX_OF_A_FORGE + 1);
         drop((held, other));
         assert_eq!((all.limit(0), all.full()), (0, Vec::new()));

@@ -45,6 +45,7 @@ impl Scene {
             sources: Arc::new(Sources::new(Arc::clone(&config), Arc::default())),
             registries: Arc::new(Registries::new(&config.registries).unwrap()),
             wakes: Wakes::default(),
+            under_way: Arc::default(),
             config,
         };
         let scene = Self { dir, pinner };

@@ -16,7 +16,7 @@ use workflows::state::JobState;
 use workflows::status::{self, Sentence};
 
 use super::groups::IS_BEHIND;
-use super::row::{column, json, json_option, parsed, to_json};
+use super::row::{column, json, json_option, parsed, readable, to_json};
 use super::{Store, StoreError, desired, holders, progress, seconds};
 
 /// A job that waits for its digests.
@@ -117,11 +117,13 @@ impl From<sqlx::Error> for ReserveError {
 }
 
 impl Store {
-    /// Jobs to pin, the important and the old ones first.
+    /// Jobs to pin, the important and the old ones first, but those of the forges and of the
+    /// repositories `without`.
     pub(crate) async fn unpinned(
         &self,
         now: DateTime<Utc>,
         limit: u32,
+        without: (&[String], &[(String, RepositoryName)]),
     ) -> Result<Vec<UnpinnedJob>, StoreError> {
         let sql = format!(
             "SELECT jobs.id AS id, run_id, draft, workflow, facts, needs_known, runs.forge AS forge, runs.repository AS repository, \
@@ -129,35 +131,38 @@ impl Store {
              trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild \
              FROM jobs JOIN runs ON runs.id = run_id JOIN events ON events.id = event_id \
              WHERE jobs.state = 'unpinned' AND jobs.due_at <= $1 AND NOT {IS_BEHIND} \
+             AND runs.forge NOT IN (SELECT value FROM json_each($3)) \
+             AND NOT EXISTS (SELECT 1 FROM json_each($4) \
+             WHERE value ->> 0 = runs.forge AND value ->> 1 = runs.repository) \
              ORDER BY priority DESC, jobs.id LIMIT $2",
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(seconds(now))
             .bind(limit)
+            .bind(to_json(&without.0)?)
+            .bind(to_json(&without.1)?)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(UnpinnedJob {
-                    id: JobId(column(row, "id")?),
-                    run: RunId(column(row, "run_id")?),
-                    draft: json(row, "draft")?,
-                    forge: column(row, "forge")?,
-                    repository: parsed(row, "repository")?,
-                    ref_name: parsed(row, "ref_name")?,
-                    commit: parsed(row, "commit_id")?,
-                    fetch_ref: column(row, "fetch_ref")?,
-                    release: column(row, "release")?,
-                    trust: parsed(row, "trust")?,
-                    tries: column(row, "tries")?,
-                    created_at: super::at(column(row, "created_at")?),
-                    is_rebuild: column(row, "is_rebuild")?,
-                    workflow: column(row, "workflow")?,
-                    facts: json_option(row, "facts")?,
-                    needs: json_option(row, "needs_known")?,
-                })
+        Ok(readable("job to pin", &rows, |row| {
+            Ok(UnpinnedJob {
+                id: JobId(column(row, "id")?),
+                run: RunId(column(row, "run_id")?),
+                draft: json(row, "draft")?,
+                forge: column(row, "forge")?,
+                repository: parsed(row, "repository")?,
+                ref_name: parsed(row, "ref_name")?,
+                commit: parsed(row, "commit_id")?,
+                fetch_ref: column(row, "fetch_ref")?,
+                release: column(row, "release")?,
+                trust: parsed(row, "trust")?,
+                tries: column(row, "tries")?,
+                created_at: super::at(column(row, "created_at")?),
+                is_rebuild: column(row, "is_rebuild")?,
+                workflow: column(row, "workflow")?,
+                facts: json_option(row, "facts")?,
+                needs: json_option(row, "needs_known")?,
             })
-            .collect()
+        }))
     }
 
     /// Reserves the NVR, completes the specification with it and frees the job to be leased, in

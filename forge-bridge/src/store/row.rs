@@ -8,6 +8,23 @@ use sqlx::{ColumnIndex, Decode, Row, Sqlite, Type};
 
 use super::StoreError;
 
+/// The rows that can be read. One that cannot is told in the log, and holds up none of the others.
+pub(crate) fn readable<T>(
+    what: &'static str,
+    rows: &[SqliteRow],
+    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Vec<T> {
+    let readable = |row| match read(row) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let id = column::<i64>(row, "id").unwrap_or_default();
+            tracing::error!(row.id = id, %error, "a {what} cannot be read, number {id}: {error}");
+            None
+        }
+    };
+    rows.iter().filter_map(readable).collect()
+}
+
 /// A column as SQLite stores it.
 pub(crate) fn column<'r, T>(row: &'r SqliteRow, name: &'static str) -> Result<T, StoreError>
 where

@@ -255,7 +255,7 @@ impl Story {
     }
 
     async fn pin_all(&self) {
-        for job in self.store.unpinned(self.now, 10).await.unwrap() {
+        for job in self.store.unpinned(self.now, 10, (&[], &[])).await.unwrap() {
             let complete = |nvr: Option<&_>| spec(&job, nvr);
             self.store.record_pins(&job, Some(&request()), &[], complete, self.now).await.unwrap();
         }
@@ -399,5 +399,5 @@ async fn deciding_twice_about_an_event_changes_nothing() {
     story.store.record_decision(event, "forge", &skip, story.now).await.unwrap();
     assert_eq!(story.text("SELECT state FROM events").await, ["planned"]);
     assert_eq!(story.jobs().await, ["build unpinned -"]);
-    assert_eq!(story.store.unpinned(story.now, 9).await.unwrap()[0].id, JobId(1));
+    assert_eq!(story.store.unpinned(story.now, 9, (&[], &[])).await.unwrap()[0].id, JobId(1));
 }

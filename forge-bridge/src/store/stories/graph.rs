@@ -62,7 +62,7 @@ fn packages(version: &str) -> Vec<Package> {
 impl Story {
     /// Pins the job that waits, for a build that keeps its floating tags where nothing changed.
     async fn pin_to_skip(&self, unchanged_by: Sameness) {
-        let job = self.store.unpinned(self.now, 1).await.unwrap().pop().unwrap();
+        let job = self.store.unpinned(self.now, 1, (&[], &[])).await.unwrap().pop().unwrap();
         let complete = |nvr: Option<&_>| {
             let mut spec = spec(&job, nvr);
             if let StepAction::LayeredBuild(build) = &mut spec.steps[0].action {

@@ -18,7 +18,7 @@ async fn releases_count_up_and_a_given_one_is_used_once() {
         ["1.fc43", "2.fc43", "3.fc43"]
     );
     story.push('d', &[draft("build", &[])]).await;
-    let job = story.store.unpinned(story.now, 1).await.unwrap().remove(0);
+    let job = story.store.unpinned(story.now, 1, (&[], &[])).await.unwrap().remove(0);
     let given = NvrRequest { release: Some("2.fc43".to_owned()), ..request() };
     let complete = |nvr: Option<&_>| spec(&job, nvr);
     let taken = story.store.record_pins(&job, Some(&given), &[], complete, story.now).await;
@@ -39,7 +39,7 @@ async fn fifty_builds_at_once_get_fifty_consecutive_releases() {
     let drafts: Vec<JobDraft> = (0..50).map(|n| draft(&format!("build{n}"), &[])).collect();
     story.push('a', &drafts).await;
     let mut pinning = tokio::task::JoinSet::new();
-    for job in story.store.unpinned(story.now, 100).await.unwrap() {
+    for job in story.store.unpinned(story.now, 100, (&[], &[])).await.unwrap() {
         let (store, now) = (story.store.clone(), story.now);
         pinning.spawn(async move {
             let complete = |nvr: Option<&_>| spec(&job, nvr);
@@ -60,7 +60,7 @@ async fn isolated_builds_stand_beside_the_count_and_a_failed_one_is_free_again()
     let story = Story::begin().await;
     let reserve = async |after: char, release: Option<&str>| {
         story.push(after, &[draft("build", &[])]).await;
-        let job = story.store.unpinned(story.now, 1).await.unwrap().remove(0);
+        let job = story.store.unpinned(story.now, 1, (&[], &[])).await.unwrap().remove(0);
         let wanted = NvrRequest { release: release.map(ToOwned::to_owned), ..request() };
         let complete = |nvr: Option<&_>| spec(&job, nvr);
         story.store.record_pins(&job, Some(&wanted), &[], complete, story.now).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_component_and_its_place_are_those_of_the_repository_that_built_them_f
     let other = "UPDATE runs SET repository = 'forks/ada' WHERE id = 2";
     sqlx::query(other).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
-    let job = story.store.unpinned(story.now, 1).await.unwrap().remove(0);
+    let job = story.store.unpinned(story.now, 1, (&[], &[])).await.unwrap().remove(0);
     let ask = async |name: &str, image: &str, assigned: Option<&str>| {
         let assigned = assigned.map(|name| RepositoryName::parse(name).unwrap());
         let target = Reference { repository: image.to_owned(), ..build(None).target };

@@ -80,7 +80,7 @@ impl Story {
 
     /// Pins whatever may be pinned, without a build.
     pub(super) async fn pin_plain(&self) {
-        for job in self.store.unpinned(self.now, 20).await.unwrap() {
+        for job in self.store.unpinned(self.now, 20, (&[], &[])).await.unwrap() {
             let complete = |_: Option<&_>| JobSpec {
                 steps: Vec::new(),
                 env: job.draft.env.clone(),

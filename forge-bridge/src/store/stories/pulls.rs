@@ -105,7 +105,7 @@ async fn a_change_waits_visibly_and_runs_once_its_head_is_approved() {
         ["a Waiting for approval by somebody with write access"],
         "on the head and not on the merge"
     );
-    assert!(story.store.unpinned(story.now, 10).await.unwrap().is_empty());
+    assert!(story.store.unpinned(story.now, 10, (&[], &[])).await.unwrap().is_empty());
     assert_eq!(story.approve('b').await, 0, "another head");
     assert_eq!(story.approve('a').await, 1);
     assert_eq!(story.approve('a').await, 0, "to approve twice changes nothing");
