@@ -6,8 +6,11 @@ use chrono::Utc;
 use clap::{Args, ValueEnum};
 use forge_bridge::config::Config;
 use forge_bridge::explain::{ExplainedJob, Explanation, Fires};
-use workflows::event::{Event, PullRequest, PullRequestAction, Push};
+use workflows::event::{
+    Event, PullRequest, PullRequestAction, Push, RefCreated, RefDeleted, ScheduleDue,
+};
 use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::selection::Origin;
 
 use crate::args::Shown;
 use crate::failure::Failure;
@@ -28,18 +31,33 @@ pub(crate) struct ExplainArgs {
     /// The local clone or bare repository that has the commit.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) git_dir: PathBuf,
-    /// The full ref that is pushed, or that the pull request would go into.
+    /// The full ref that is pushed or deleted, whose schedule is due, or that the pull request would
+    /// go into; a branch or a tag.
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) ref_name: RefName,
-    /// The commit that is pushed, or the pull request's head.
-    #[arg(long, value_name = "SHA")]
-    pub(crate) commit: CommitId,
+    /// The commit that is pushed, the head of the branch, or the pull request's head; of all but a
+    /// deletion.
+    #[arg(long, value_name = "SHA", required_unless_present_any = ["deleted"], conflicts_with = "deleted")]
+    pub(crate) commit: Option<CommitId>,
+    /// The ref is deleted.
+    #[arg(long, conflicts_with = "event")]
+    pub(crate) deleted: bool,
     /// Where the ref stood before; without it, the branch is new.
     #[arg(long, value_name = "SHA")]
     pub(crate) before: Option<CommitId>,
     /// What happens.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) event: EventKind,
+    /// The pull request comes from a fork, whose author may not write to the repository.
+    #[arg(long)]
+    pub(crate) fork: bool,
+    /// The workflow file whose schedule is due: a path in the repository, or the name of a default
+    /// workflow.
+    #[arg(long, value_name = "FILE", requires = "cron")]
+    pub(crate) workflow: Option<String>,
+    /// The five fields of that schedule, as they are written.
+    #[arg(long, value_name = "FIELDS", requires = "workflow")]
+    pub(crate) cron: Option<String>,
     #[command(flatten)]
     shown: Shown,
 }
@@ -50,9 +68,11 @@ pub(crate) enum EventKind {
     /// A push to a branch.
     #[default]
     Push,
-    /// A pull request of a branch of the same repository.
+    /// A pull request, of a branch of the same repository or with --fork of another.
     #[value(name = "pull_request")]
     PullRequest,
+    /// The time of --cron in --workflow has come.
+    Schedule,
 }
 
 /// Prints a decision; the answer is no when nothing would run.
@@ -114,35 +134,63 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
         (None, [only]) => only.name.clone(),
         (None, _) => return Err(Failure::Usage("say which forge with --forge".to_owned())),
     };
-    let event = event(&args);
+    let event = event(&args, &config)?;
     let explained =
         forge_bridge::explain::explain(config, &forge, &args.git_dir, &event, Utc::now()).await;
     print(&explained.map_err(|error| Failure::Usage(error.to_string()))?, args.shown)
 }
 
 /// The event that is to be explained.
-fn event(args: &ExplainArgs) -> Event {
-    let repository = args.repository.clone();
-    match args.event {
+fn event(args: &ExplainArgs, config: &Config) -> Result<Event, Failure> {
+    let (repository, ref_name) = (args.repository.clone(), args.ref_name.clone());
+    let is_tag = ref_name.as_tag().is_some();
+    let Some(commit) = args.commit.clone() else {
+        let deleted = RefDeleted { repository, ref_name, before: None, actor: None };
+        return Ok(if is_tag { Event::TagDeleted(deleted) } else { Event::BranchDeleted(deleted) });
+    };
+    Ok(match args.event {
+        EventKind::Push if is_tag => {
+            Event::TagCreated(RefCreated { repository, ref_name, after: Some(commit), actor: None })
+        }
         EventKind::Push => Event::Push(Push {
             repository,
-            ref_name: args.ref_name.clone(),
+            ref_name,
             before: args.before.clone(),
-            after: args.commit.clone(),
+            after: commit,
             forced: false,
             actor: None,
         }),
         EventKind::PullRequest => Event::PullRequest(PullRequest {
-            head_repository: Some(repository.clone()),
+            head_repository: (!args.fork).then(|| repository.clone()),
             repository,
             number: 0,
             action: PullRequestAction::Opened,
-            head: args.commit.clone(),
+            head: commit,
             head_branch: String::new(),
             head_ref: None,
-            base_ref: args.ref_name.clone(),
+            base_ref: ref_name,
             base: args.before.clone(),
             author: None,
         }),
-    }
+        EventKind::Schedule => Event::Schedule(due(args, config, commit)?),
+    })
+}
+
+fn due(args: &ExplainArgs, config: &Config, head: CommitId) -> Result<ScheduleDue, Failure> {
+    let (Some(workflow), Some(cron)) = (args.workflow.clone(), args.cron.clone()) else {
+        let why = "say which schedule with --workflow FILE and --cron FIELDS";
+        return Err(Failure::Usage(why.to_owned()));
+    };
+    let mut directories = config.workflows.directories.iter();
+    let is_own = directories.any(|directory| workflow.starts_with(&format!("{directory}/")));
+    Ok(ScheduleDue {
+        repository: args.repository.clone(),
+        ref_name: args.ref_name.clone(),
+        head,
+        workflow,
+        origin: if is_own { Origin::Repository } else { Origin::Operator },
+        cron,
+        due_at: Utc::now(),
+        late_by_seconds: None,
+    })
 }

@@ -101,33 +101,37 @@ async fn explain_says_what_a_push_would_run_and_why_no_more() {
     httpd.push_silently(&["rawhide"]);
     let config = world.dir().join("strata.toml").display().to_string();
     let bare = httpd.bare().display().to_string();
-    let explain = |ref_name: &str| {
-        alone(&[
-            "explain",
-            "--config",
-            &config,
-            "--forge",
-            "dist-git",
-            "--repository",
-            httpd.name(),
-            "--git-dir",
-            &bare,
-            "--ref",
-            ref_name,
-            "--commit",
-            &commit,
-            "--json",
-        ])
+    let explain = |ref_name: &str, more: &[&str]| {
+        let fixed = ["explain", "--config", &config, "--forge", "dist-git", "--repository"];
+        let named = [httpd.name(), "--git-dir", &bare, "--ref", ref_name, "--json"];
+        alone(&[&fixed, &named[..], more].concat())
     };
+    let at = ["--commit", &commit];
 
-    let explained = json(&explain("refs/heads/rawhide"));
+    let explained = json(&explain("refs/heads/rawhide", &at));
     assert_eq!(explained["release"], "rawhide");
     assert_eq!(explained["fires"][0]["workflow"], "layered-image");
     assert_eq!(explained["fires"][0]["jobs"][0]["name"], "build");
     assert_eq!(explained["skipped"][0]["path"], ".strata/workflows/own.yml");
-    let nothing = explain("refs/heads/topic");
-    assert_eq!(nothing.status.code(), Some(1));
-    assert!(text(&nothing).contains("belongs to no release"), "{}", text(&nothing));
+    for (ref_name, more, why) in [
+        ("refs/heads/topic", &at[..], "belongs to no release"),
+        ("refs/tags/v1", &at[..], "v1 is a tag"),
+        ("refs/heads/rawhide", &["--deleted"][..], "rawhide is deleted"),
+    ] {
+        let nothing = explain(ref_name, more);
+        assert_eq!(nothing.status.code(), Some(1), "{}", text(&nothing));
+        assert!(text(&nothing).contains(why), "{}", text(&nothing));
+    }
+    // A fork's own files do not count; a time that no file asks for fires nothing.
+    let fork = [&at[..], &["--event", "pull_request", "--fork"]].concat();
+    let explained = json(&explain("refs/heads/rawhide", &fork));
+    assert_eq!(explained["fires"].as_array().map(Vec::len), Some(2), "{explained:#}");
+    let own = ".strata/workflows/own.yml";
+    let due = ["--event", "schedule", "--workflow", own, "--cron", "0 3 * * *"];
+    let unasked = explain("refs/heads/rawhide", &[&at[..], &due].concat());
+    assert_eq!(unasked.status.code(), Some(1), "{}", text(&unasked));
+    assert!(text(&unasked).contains(own), "{}", text(&unasked));
+    assert_eq!(explain("refs/heads/rawhide", &[]).status.code(), Some(2), "no commit");
     assert_eq!(world.runs().await.len(), 0, "nothing was run by asking");
     world.nothing_left().await;
 }
