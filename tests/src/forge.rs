@@ -14,6 +14,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -47,6 +49,8 @@ struct Shared {
     outage: Mutex<bool>,
     /// Whether the token lacks the right to set statuses.
     denies: Mutex<bool>,
+    /// What git has to show where repositories are private.
+    clone_token: Mutex<Option<String>>,
     /// Repositories by the forge's id, which a rename keeps.
     repositories: Mutex<BTreeMap<u64, String>>,
     /// Pull requests, by number, as the API shows them.
@@ -80,6 +84,7 @@ impl Forge {
             posted: Mutex::default(),
             outage: Mutex::default(),
             denies: Mutex::default(),
+            clone_token: Mutex::default(),
             repositories: Mutex::default(),
             pulls: Mutex::default(),
             writers: Mutex::default(),
@@ -128,6 +133,11 @@ impl Forge {
     #[must_use]
     pub fn clone_url(&self) -> String {
         format!("http://{}/git/{{repository}}.git", self.address)
+    }
+
+    /// Lets git read only with this token.
+    pub fn keep_private(&self, token: &str) {
+        *self.shared.clone_token.lock().expect("no panic holds it") = Some(token.to_owned());
     }
 
     /// Answers everything with 503 while it lasts.
@@ -205,6 +215,19 @@ impl Shared {
         }
         let message = json!({"message": "Bad credentials"});
         Some((StatusCode::UNAUTHORIZED, axum::Json(message)).into_response())
+    }
+}
+
+impl Shared {
+    /// Whoever has the token may read, under any name.
+    fn lets_read(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &*self.clone_token.lock().expect("no panic holds it") else {
+            return true;
+        };
+        let shown = headers.get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
+        let shown = shown.and_then(|shown| shown.strip_prefix("Basic "));
+        let shown = shown.and_then(|shown| BASE64_STANDARD.decode(shown).ok()).unwrap_or_default();
+        String::from_utf8_lossy(&shown).split_once(':').is_some_and(|(_, given)| given == token)
     }
 }
 

@@ -33,6 +33,7 @@ pub struct World {
     pub(crate) runner: Option<Process>,
     /// Keys of the bridge's configuration, before its tables.
     keys: String,
+    workflows: Option<String>,
     extra: String,
     release_extra: String,
     runner_extra: String,
@@ -73,6 +74,7 @@ impl World {
             bridge: None,
             runner: None,
             keys: String::new(),
+            workflows: None,
             extra: String::new(),
             release_extra: String::new(),
             runner_extra: String::new(),
@@ -88,6 +90,11 @@ impl World {
     /// Sets keys of the bridge's configuration itself, in the place of those that were set so before.
     pub fn configure_keys(&mut self, toml: &str) {
         toml.clone_into(&mut self.keys);
+    }
+
+    /// Says where workflow files are, in the place of the story's own directory of the operator.
+    pub fn configure_workflows(&mut self, toml: &str) {
+        self.workflows = Some(toml.to_owned());
     }
 
     /// Adds tables to the bridge's configuration, such as another `[[forge]]`.
@@ -253,12 +260,13 @@ impl World {
                 self.release_extra
             )
         };
+        let operators = format!("operator_directory = \"{dir}/workflows\"");
         format!(
             "state_dir = \"{dir}/state\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\n\
              registration_token_file = \"{dir}/secrets/registration\"\n\
              operator_token_file = \"{dir}/secrets/operator\"\n\
              registry_hook_token_file = \"{dir}/secrets/registry-hook\"\n{keys}\
-             [workflows]\noperator_directory = \"{dir}/workflows\"\n\
+             [workflows]\n{workflows}\n\
              [[forge]]\nname = \"dist-git\"\nkind = \"git\"\n\
              webhook_secret_file = \"{dir}/secrets/webhook\"\n\
              clone_url = \"file://{dir}/dist-git/{{repository}}.git\"\n\
@@ -266,6 +274,7 @@ impl World {
             port = self.port,
             url = self.url(),
             keys = self.keys,
+            workflows = self.workflows.clone().unwrap_or(operators),
             extra = self.extra,
             rawhide = release("rawhide", "fc44"),
             f43 = release("f43", "fc43"),

@@ -24,6 +24,10 @@ pub(super) async fn git(
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let (method, headers) = (request.method().clone(), request.headers().clone());
+    if !forge.lets_read(&headers) {
+        let wanted = [(header::WWW_AUTHENTICATE, "Basic realm=\"forge\"")];
+        return (StatusCode::UNAUTHORIZED, wanted).into_response();
+    }
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };

@@ -314,3 +314,25 @@ async fn the_tag_of_a_test_build_goes_when_its_pull_request_is_closed() {
     assert!(page.contains("taken away"), "the page tells it");
     world.nothing_left().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_repository_is_read_with_its_token_and_nobody_is_told_the_token() {
+    const TOKEN: &str = "a-token-for-clones";
+    let (mut world, forge, httpd) = prepared(Kind::Forgejo, "", "").await;
+    let file = world.write("secrets/clone-token", TOKEN);
+    world.configure(&format!("clone_token_file = \"{}\"\n", file.display()));
+    forge.keep_private(TOKEN);
+    world.start_bridge().await;
+    world.start_runner();
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push_silently(&["rawhide"]);
+
+    pushed(Kind::Forgejo, &commit).accepted(&world).await;
+    let run = world.finished_run().await;
+
+    assert_eq!(run["outcome"], "success", "{run:#}\n{}", world.ends_of_logs());
+    let told =
+        [run.to_string(), world.log(&run, "build").await, world.bridge_log(), world.runner_log()];
+    assert!(told.iter().all(|text| !text.contains(TOKEN)), "the token is told somewhere");
+    world.nothing_left().await;
+}

@@ -173,3 +173,53 @@ async fn path_filters_look_at_what_git_says_has_changed() {
     assert!(own["reason"].as_str().is_some_and(|why| why.contains("src/**")), "{own}");
     world.nothing_left().await;
 }
+
+fn idle(name: &str) -> String {
+    format!(
+        "name: {name}\non: push\njobs:\n  wait:\n    runs-on: nobody\n    steps:\n      - uses: strata/checkout\n"
+    )
+}
+
+#[tokio::test]
+async fn default_workflows_are_read_at_the_head_of_the_operators_repository() {
+    let mut world = World::prepare().await;
+    world.configure_workflows(
+        "directories = [\"ci\"]\noperator_repository = { forge = \"dist-git\", \
+         repository = \"releng/workflows\", branch = \"main\" }",
+    );
+    world.start_bridge().await;
+    let operators = world.repository("releng/workflows");
+    operators.write("layered-image.yml", idle("first"));
+    operators.commit("main", "Import");
+    operators.push_silently(&["main"]);
+
+    let httpd = world.repository("containers/httpd");
+    httpd.write("ci/own.yml", idle("own"));
+    httpd.write(PATH, idle("elsewhere"));
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    assert_eq!(world.decided().await["state"], "planned");
+    assert_eq!(fired(&world).await, ["operator first", "repository own"]);
+
+    operators.write("layered-image.yml", idle("second"));
+    operators.commit("main", "Another name");
+    operators.push_silently(&["main"]);
+    httpd.commit("f43", "httpd: Branch");
+    httpd.push(&["f43"]);
+    assert_eq!(world.decided().await["state"], "planned");
+    let fired = fired(&world).await;
+    assert_eq!(fired[1..], ["operator second", "repository own", "repository own"], "{fired:?}");
+    world.nothing_left().await;
+}
+
+/// `origin name` of the workflow of every run.
+async fn fired(world: &World) -> Vec<String> {
+    let runs = world.runs().await;
+    let word = |run: &Value, key: &str| run[key].as_str().expect("a word").to_owned();
+    let mut fired: Vec<_> = runs
+        .iter()
+        .map(|run| format!("{} {}", word(run, "workflow_origin"), word(run, "workflow")))
+        .collect();
+    fired.sort();
+    fired
+}
