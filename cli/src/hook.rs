@@ -21,7 +21,7 @@ use workflows::names::{RefName, RepositoryName};
 
 use self::send::{Sender, Verdict};
 use self::spool::{Spool, SpoolError};
-use self::updates::Updates;
+use self::updates::{Pushed, Updates};
 
 /// Longest time that a pusher waits for us; what is not sent by then is kept.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -65,7 +65,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         let mut input = Vec::new();
         let mut bounded = std::io::stdin().lock().take(updates::MAX_INPUT_BYTES);
         bounded.read_to_end(&mut input).context("cannot read the refs from git")?;
-        updates::parse(&input, &repository, pusher(&args).as_deref())
+        let pusher = pusher(&args);
+        let at = chrono::Utc::now().timestamp_nanos_opt().unwrap_or_default();
+        updates::parse(&input, &repository, Pushed { by: pusher.as_deref(), at })
     };
     let told = report(&args, &git_dir, updates).await;
     let mut to_pusher = std::io::stderr().lock();

@@ -106,7 +106,9 @@ pub async fn explain(
 
 fn explanation(decision: Decision) -> Explanation {
     match decision {
-        Decision::Skip(reason) => Explanation { reason: Some(reason), ..Explanation::default() },
+        Decision::Skip(reason) | Decision::Repeated(reason) => {
+            Explanation { reason: Some(reason), ..Explanation::default() }
+        }
         Decision::BranchGone { ref_name, .. } => Explanation {
             reason: Some(format!("{} is deleted; nothing to build", ref_name.short())),
             ..Explanation::default()

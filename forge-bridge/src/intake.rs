@@ -16,15 +16,13 @@ use workflows::matching::{ChangedPaths, skip_marker};
 use workflows::named_value::{self, Place};
 use workflows::names::CommitId;
 use workflows::release::{ReleasePolicy, release_of};
-use workflows::schedule::Schedule;
-use workflows::selection::{self, Candidate, Origin, Selection};
+use workflows::selection::{self, Candidate, Selection};
 
 use crate::config::Config;
 use crate::forge::{Forge, ForgeError};
 use crate::level::{Turn, UnderWay, retry_at};
 use crate::sources::{SourceError, Sources};
 use crate::store::planning::{Decision, UndoneEvent};
-use crate::store::schedules::ScheduleEntry;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
@@ -36,6 +34,7 @@ mod offer;
 mod paths;
 mod pulls;
 mod runs;
+mod schedules;
 mod target;
 
 pub(crate) use pulls::Request;
@@ -116,12 +115,37 @@ impl Intake {
         undone: &UndoneEvent,
         now: DateTime<Utc>,
     ) -> Result<Decision, PlanError> {
+        if let Some(reason) = self.repeated(undone).await? {
+            return Ok(Decision::Repeated(reason));
+        }
         match &undone.event {
             Event::PullRequest(pull) => self.plan_pull(undone, pull, now).await,
             Event::PullRequestClosed(closed) => self.end_pull(undone, closed, now).await,
             Event::PullRequestCommented(said) => self.obey(undone, said, now).await,
             event => Ok(self.planner.decide(&undone.forge, event, now).await?),
         }
+    }
+}
+
+impl Intake {
+    /// Why an event that is told in the words of an earlier one is that one: its branch is
+    /// elsewhere since, and not back.
+    async fn repeated(&self, undone: &UndoneEvent) -> Result<Option<String>, PlanError> {
+        let (Some(first), Some((ref_name, Some(after)))) =
+            (undone.repeats, undone.event.branch_head())
+        else {
+            return Ok(None);
+        };
+        let Some(repository) = undone.event.repository() else { return Ok(None) };
+        let head = self.planner.sources.head_of(&undone.forge, repository, ref_name).await?;
+        let branch = ref_name.short();
+        Ok(match head {
+            Some(head) if head == *after => None,
+            Some(head) => {
+                Some(format!("the same as event {first}; `{branch}` is at {} since", head.short()))
+            }
+            None => Some(format!("the same as event {first}; `{branch}` is gone since")),
+        })
     }
 }
 
@@ -212,10 +236,12 @@ impl Planner {
             return Ok(Decision::Skip(format!("the commit message says {marker}")));
         }
         let mut files = found.files;
-        files.extend(self.files_of_operator(release).await?);
+        let operators = self.files_of_operator(release).await?;
+        let rules = self.rules(release, &operators);
+        files.extend(operators);
         let mut candidates = selection::read(files);
         let schedules =
-            target.sets_schedules.then(|| self.schedule_entries(&candidates, release, now));
+            target.sets_schedules.then(|| schedules::schedules(&candidates, release, rules, now));
         if let Some(only) = &target.only {
             let named = |c: &Candidate| {
                 only.iter().any(|file| file.origin == c.file.origin && file.path == c.file.path)
@@ -334,37 +360,5 @@ impl Planner {
         } else {
             Ok(Some(target.commit.clone()))
         }
-    }
-
-    /// What the files ask for by themselves, and what the release asks for its default workflows.
-    fn schedule_entries(
-        &self,
-        candidates: &[Candidate],
-        release: &ReleasePolicy,
-        now: DateTime<Utc>,
-    ) -> Vec<ScheduleEntry> {
-        let mut timetables = selection::timetables(candidates);
-        if let Some(cron) = &release.schedule {
-            let defaults = candidates.iter().filter(|c| c.file.origin == Origin::Operator);
-            timetables.extend(defaults.map(|candidate| selection::Timetable {
-                origin: Origin::Operator,
-                path: candidate.file.path.clone(),
-                cron: cron.clone(),
-                timezone: release.timezone.clone(),
-            }));
-        }
-        timetables
-            .into_iter()
-            .filter_map(|timetable| {
-                let schedule = Schedule::parse(&timetable.cron, &timetable.timezone).ok()?;
-                Some(ScheduleEntry {
-                    next_at: schedule.next_after(now)?,
-                    origin: timetable.origin,
-                    path: timetable.path,
-                    cron: timetable.cron,
-                    timezone: timetable.timezone,
-                })
-            })
-            .collect()
     }
 }

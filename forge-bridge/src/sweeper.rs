@@ -26,10 +26,12 @@ use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 use crate::wakes::Wakes;
 use away::{Answer, Away};
+use schedules::Rules;
 
 pub(crate) mod away;
 mod discovery;
 mod pulls;
+mod schedules;
 
 /// Repositories of one turn.
 const BATCH: u32 = 64;
@@ -76,9 +78,10 @@ impl Sweeper {
         if due.is_empty() {
             return Ok(Turn::Idle);
         }
+        let rules = Arc::new(self.rules().await);
         let looks = due.into_iter().map(|swept| {
-            let agent = Arc::clone(&self);
-            async move { agent.look(&swept, now).await.map(|answer| (swept.forge, answer)) }
+            let (agent, rules) = (Arc::clone(&self), Arc::clone(&rules));
+            async move { agent.look(&swept, &rules, now).await.map(|answer| (swept.forge, answer)) }
         });
         let looks: Vec<_> =
             futures_util::stream::iter(looks).buffer_unordered(MAX_SWEEPS).collect().await;
@@ -91,6 +94,7 @@ impl Sweeper {
     async fn look(
         &self,
         swept: &WatchedRepository,
+        rules: &Rules,
         now: DateTime<Utc>,
     ) -> Result<Answer, StoreError> {
         self.keys.look_after(&swept.forge, &swept.repository, now).await;
@@ -115,7 +119,8 @@ impl Sweeper {
             settle: self.config.sweep.settle(),
         });
         tell_missed(swept, &found.events);
-        let due_at = if found.waits() {
+        let is_unfinished = self.set_schedules(swept, &heads, &found, rules, now).await?;
+        let due_at = if found.waits() || is_unfinished {
             now + self.config.sweep.settle()
         } else {
             next_sweep(now, self.config.sweep.interval(), seed(swept))

@@ -4,6 +4,7 @@
 //! variant with its reason, not an error, so that it stays listable.
 
 mod pull;
+pub mod repetition;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -278,6 +279,18 @@ impl Event {
             Self::Rebuild(e) => Some(&e.repository),
             Self::Ping(e) => e.repository.as_ref(),
             Self::Ignored(e) => e.repository.as_ref(),
+        }
+    }
+
+    /// The branch that the event is about and where it leaves it, `None` once it is gone. Nothing
+    /// for events of other things, and where the forge does not tell (GitHub's `create`).
+    #[must_use]
+    pub fn branch_head(&self) -> Option<(&RefName, Option<&CommitId>)> {
+        match self {
+            Self::Push(e) => Some((&e.ref_name, Some(&e.after))),
+            Self::BranchCreated(e) => e.after.as_ref().map(|after| (&e.ref_name, Some(after))),
+            Self::BranchDeleted(e) => Some((&e.ref_name, None)),
+            _ => None,
         }
     }
 

@@ -63,7 +63,12 @@ impl Forge {
         let git_dir = std::fs::canonicalize(self.git_dir()).unwrap();
         let repository = repository(&args, &git_dir).unwrap();
         let line = format!("{ONE} {TWO} {ref_name}\n");
-        report(&args, &git_dir, updates::parse(line.as_bytes(), &repository, None)).await
+        report(
+            &args,
+            &git_dir,
+            updates::parse(line.as_bytes(), &repository, Pushed { by: None, at: 0 }),
+        )
+        .await
     }
 
     fn kept(&self) -> usize {

@@ -15,8 +15,15 @@ pub(super) struct Updates {
     pub(super) complaints: Vec<String>,
 }
 
+/// Who pushed, and when, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pushed<'a> {
+    pub(super) by: Option<&'a str>,
+    pub(super) at: i64,
+}
+
 /// Reads git's lines.
-pub(super) fn parse(input: &[u8], repository: &RepositoryName, pusher: Option<&str>) -> Updates {
+pub(super) fn parse(input: &[u8], repository: &RepositoryName, pushed: Pushed<'_>) -> Updates {
     let mut parsed = Updates::default();
     let lines = input.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let mut left_out = 0_usize;
@@ -25,7 +32,7 @@ pub(super) fn parse(input: &[u8], repository: &RepositoryName, pusher: Option<&s
             left_out += 1;
             continue;
         }
-        match update(line, repository, pusher) {
+        match update(line, repository, pushed) {
             Some(update) => parsed.updates.push(update),
             None => parsed.complaints.push(format!(
                 "not reported, since it is no ref that Strata knows: {}",
@@ -40,7 +47,7 @@ pub(super) fn parse(input: &[u8], repository: &RepositoryName, pusher: Option<&s
     parsed
 }
 
-fn update(line: &[u8], repository: &RepositoryName, pusher: Option<&str>) -> Option<RefUpdate> {
+fn update(line: &[u8], repository: &RepositoryName, pushed: Pushed<'_>) -> Option<RefUpdate> {
     let mut words = std::str::from_utf8(line).ok()?.splitn(3, ' ');
     let (before, after, name) = (words.next()?, words.next()?, words.next()?);
     for id in [before, after] {
@@ -51,7 +58,8 @@ fn update(line: &[u8], repository: &RepositoryName, pusher: Option<&str>) -> Opt
         ref_name: RefName::parse(name).ok()?.to_string(),
         before: before.to_owned(),
         after: after.to_owned(),
-        pusher: pusher.map(str::to_owned),
+        pusher: pushed.by.map(str::to_owned),
+        at: pushed.at,
     })
 }
 
@@ -63,7 +71,8 @@ mod tests {
     const NULL: &str = "0000000000000000000000000000000000000000";
 
     fn parsed(input: &str) -> Updates {
-        parse(input.as_bytes(), &"containers/httpd".parse().unwrap(), Some("mina"))
+        let pushed = Pushed { by: Some("mina"), at: 7 };
+        parse(input.as_bytes(), &"containers/httpd".parse().unwrap(), pushed)
     }
 
     #[test]
@@ -74,7 +83,7 @@ mod tests {
             updates.iter().map(|u| (u.ref_name.as_str(), u.after.as_str())).collect();
         assert_eq!(told, [("refs/heads/f43", ONE), ("refs/tags/v1", NULL)]);
         assert_eq!(updates[0].repository, "containers/httpd");
-        assert_eq!(updates[0].pusher.as_deref(), Some("mina"));
+        assert_eq!((updates[0].pusher.as_deref(), updates[0].at), (Some("mina"), 7));
     }
 
     #[test]

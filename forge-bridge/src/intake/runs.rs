@@ -9,7 +9,7 @@ use workflows::status;
 
 use super::target::Target;
 use crate::store::planning::{PlannedJob, PlannedRun, Planning, Subject};
-use crate::store::schedules::ScheduleEntry;
+use crate::store::schedules::BranchSchedules;
 
 /// The runs of the workflows that fire, on what `target` names.
 pub(super) fn planning(
@@ -17,7 +17,7 @@ pub(super) fn planning(
     target: &Target,
     release: &ReleasePolicy,
     selection: Selection,
-    schedules: Option<Vec<ScheduleEntry>>,
+    schedules: Option<BranchSchedules>,
     facts: &Facts,
 ) -> Planning {
     let subject = Subject {

@@ -4,6 +4,7 @@
 
 mod insert;
 mod record;
+mod repetition;
 
 use std::sync::Arc;
 

@@ -25,6 +25,8 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (91, "questions", include_str!("../../migrations/0091_questions.sql")),
     (100, "targets", include_str!("../../migrations/0100_targets.sql")),
     (101, "pushed", include_str!("../../migrations/0101_pushed.sql")),
+    (102, "branch_heads", include_str!("../../migrations/0102_branch_heads.sql")),
+    (103, "branch_schedules", include_str!("../../migrations/0103_branch_schedules.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

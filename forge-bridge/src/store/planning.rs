@@ -17,8 +17,8 @@ use workflows::workflow::Called;
 use super::jobs::{self, Ending};
 use super::nodes::{self, Branch, of_branch};
 use super::rebuilds::{self, SUPERSEDED};
-use super::row::{column, json, to_json};
-use super::schedules::{self, ScheduleEntry};
+use super::row::{column, json, readable, to_json};
+use super::schedules::{self, BranchSchedules};
 use super::{Store, StoreError, at, progress, seconds};
 
 mod pull;
@@ -35,6 +35,8 @@ pub(crate) struct UndoneEvent {
     pub(crate) id: EventId,
     pub(crate) forge: String,
     pub(crate) event: Event,
+    /// The event in whose words it is told, when only the forge can tell whether it is new.
+    pub(crate) repeats: Option<EventId>,
     pub(crate) attempts: u32,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -44,6 +46,8 @@ pub(crate) struct UndoneEvent {
 pub(crate) enum Decision {
     /// Nothing, and why.
     Skip(String),
+    /// Nothing, since another event told of it, and which.
+    Repeated(String),
     /// The branch is gone, and its schedules with it.
     BranchGone { repository: RepositoryName, ref_name: RefName },
     /// Runs, perhaps none, each with its reason.
@@ -57,7 +61,7 @@ pub(crate) struct Planning {
     pub(crate) runs: Vec<PlannedRun>,
     pub(crate) skipped: Vec<Skipped>,
     /// The branch's schedules as its head now says; `None` leaves them as they are.
-    pub(crate) schedules: Option<Vec<ScheduleEntry>>,
+    pub(crate) schedules: Option<BranchSchedules>,
     /// What the same event fires on another commit, written in the same transaction.
     pub(crate) beside: Option<Box<Planning>>,
 }
@@ -132,7 +136,7 @@ impl Store {
         without: &[String],
     ) -> Result<Vec<UndoneEvent>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, forge, event, attempts, created_at FROM events \
+            "SELECT id, forge, event, repeats, attempts, created_at FROM events \
              WHERE state = 'new' AND due_at <= $1 \
              AND forge NOT IN (SELECT value FROM json_each($3)) ORDER BY id LIMIT $2",
         )
@@ -141,17 +145,16 @@ impl Store {
         .bind(to_json(&without)?)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(UndoneEvent {
-                    id: EventId(column(row, "id")?),
-                    forge: column(row, "forge")?,
-                    event: json(row, "event")?,
-                    attempts: column(row, "attempts")?,
-                    created_at: at(column(row, "created_at")?),
-                })
+        Ok(readable("waiting event", &rows, |row| {
+            Ok(UndoneEvent {
+                id: EventId(column(row, "id")?),
+                forge: column(row, "forge")?,
+                event: json(row, "event")?,
+                repeats: column::<Option<i64>>(row, "repeats")?.map(EventId),
+                attempts: column(row, "attempts")?,
+                created_at: at(column(row, "created_at")?),
             })
-            .collect()
+        }))
     }
 
     /// Puts an event off because a forge does not answer.
@@ -186,17 +189,18 @@ impl Store {
         let mut tx = self.write().await?;
         let needless = match decision {
             Decision::Plan(plan) => why_needless(&mut tx, event, plan).await?,
-            Decision::Skip(_) | Decision::BranchGone { .. } => None,
+            Decision::Skip(_) | Decision::Repeated(_) | Decision::BranchGone { .. } => None,
         };
         let needless = needless.map(|why| Decision::Skip(format!("{SUPERSEDED}: {why}")));
         let decision = needless.as_ref().unwrap_or(decision);
         let passed = match decision {
             Decision::Plan(plan) => plan.subject.why_passed(&mut tx).await?.map(Decision::Skip),
-            Decision::Skip(_) | Decision::BranchGone { .. } => None,
+            Decision::Skip(_) | Decision::Repeated(_) | Decision::BranchGone { .. } => None,
         };
         let decision = passed.as_ref().unwrap_or(decision);
         let (state, reason) = match decision {
             Decision::Skip(reason) => ("skipped", Some(reason.clone())),
+            Decision::Repeated(reason) => ("duplicate", Some(reason.clone())),
             Decision::BranchGone { ref_name, .. } => {
                 ("skipped", Some(format!("{} is deleted; nothing to build", ref_name.short())))
             }
@@ -214,9 +218,9 @@ impl Store {
         let mut runs = Vec::new();
         if changed.rows_affected() == 1 {
             match decision {
-                Decision::Skip(_) => {}
+                Decision::Skip(_) | Decision::Repeated(_) => {}
                 Decision::BranchGone { repository, ref_name } => {
-                    schedules::replace(&mut tx, forge, repository, ref_name, &[], now).await?;
+                    schedules::forget(&mut tx, forge, repository, ref_name, now).await?;
                     nodes::forget(&mut tx, &Branch::of(forge, repository, ref_name)).await?;
                 }
                 Decision::Plan(plan) => runs = record_plan(&mut tx, event, plan, now).await?,
@@ -269,11 +273,10 @@ pub(super) async fn record_plan(
             .execute(&mut *tx)
             .await?;
     }
-    if let Some(entries) = &plan.schedules
+    if let Some(schedules) = &plan.schedules
         && !schedules::is_older(tx, event, &plan.subject).await?
     {
-        let Subject { forge, repository, ref_name, .. } = &plan.subject;
-        schedules::replace(tx, forge, repository, ref_name, entries, now).await?;
+        schedules::set(tx, &plan.subject, schedules, now).await?;
     }
     if plan.subject.priority == Priority::Push && !plan.runs.is_empty() {
         supersede_rebuilds(tx, &plan.subject, now).await?;

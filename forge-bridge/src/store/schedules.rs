@@ -1,14 +1,18 @@
 //! When each branch's schedules come due.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use workflows::event::{Event, ScheduleDue};
 use workflows::ids::{EventId, RunId};
-use workflows::names::{RefName, RepositoryName};
+use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::selection::Origin;
 
 use super::planning::{Decision, Subject, record_plan};
-use super::row::{column, parsed, to_json};
+use super::row::{column, parsed, readable, to_json};
+use super::sweep::WatchedRepository;
 use super::{Store, StoreError, at, seconds};
 
 /// One `on: schedule` entry of a branch.
@@ -20,6 +24,21 @@ pub(crate) struct ScheduleEntry {
     pub(crate) timezone: String,
     /// When it is due, seen from the moment of planning.
     pub(crate) next_at: DateTime<Utc>,
+}
+
+/// All that is scheduled on a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BranchSchedules {
+    pub(crate) entries: Vec<ScheduleEntry>,
+    /// A digest of what the operator said when they were read.
+    pub(crate) rules: String,
+}
+
+/// What the schedules of a branch were read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScheduleSource {
+    pub(crate) head: CommitId,
+    pub(crate) rules: String,
 }
 
 /// A schedule whose time has come.
@@ -61,6 +80,81 @@ pub(super) async fn is_older(
     .fetch_one(tx)
     .await?;
     Ok(older)
+}
+
+/// Makes the schedules of a branch what the commit of `subject` says, and remembers it.
+pub(super) async fn set(
+    tx: &mut SqliteConnection,
+    subject: &Subject,
+    schedules: &BranchSchedules,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Subject { forge, repository, ref_name, commit, .. } = subject;
+    replace(tx, forge, repository, ref_name, &schedules.entries, now).await?;
+    remember(tx, forge, repository, ref_name, (commit, &schedules.rules)).await
+}
+
+async fn remember(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+    ref_name: &RefName,
+    (head, rules): (&CommitId, &str),
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO branch_schedules (forge, repository, ref_name, head, rules) \
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .bind(ref_name.as_str())
+    .bind(head.as_str())
+    .bind(rules)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn source_of(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+    ref_name: &RefName,
+) -> Result<Option<ScheduleSource>, StoreError> {
+    let row = sqlx::query(
+        "SELECT head, rules FROM branch_schedules \
+         WHERE forge = $1 AND repository = $2 AND ref_name = $3",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .bind(ref_name.as_str())
+    .fetch_optional(tx)
+    .await?;
+    row.as_ref().map(source).transpose()
+}
+
+fn source(row: &SqliteRow) -> Result<ScheduleSource, StoreError> {
+    Ok(ScheduleSource { head: parsed(row, "head")?, rules: column(row, "rules")? })
+}
+
+/// A branch that is gone has none.
+pub(super) async fn forget(
+    tx: &mut SqliteConnection,
+    forge: &str,
+    repository: &RepositoryName,
+    ref_name: &RefName,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    replace(tx, forge, repository, ref_name, &[], now).await?;
+    sqlx::query(
+        "DELETE FROM branch_schedules WHERE forge = $1 AND repository = $2 AND ref_name = $3",
+    )
+    .bind(forge)
+    .bind(repository.as_str())
+    .bind(ref_name.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Makes the schedules of a branch what its head says. An entry that stays keeps its due time:
@@ -125,23 +219,21 @@ impl Store {
         .bind(to_json(&without)?)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DueSchedule {
-                    forge: column(row, "forge")?,
-                    repository: parsed(row, "repository")?,
-                    ref_name: parsed(row, "ref_name")?,
-                    entry: ScheduleEntry {
-                        origin: parsed(row, "workflow_origin")?,
-                        path: column(row, "workflow_path")?,
-                        cron: column(row, "cron")?,
-                        timezone: column(row, "timezone")?,
-                        next_at: at(column(row, "next_at")?),
-                    },
-                    tries: column(row, "tries")?,
-                })
+        Ok(readable("schedule", &rows, |row| {
+            Ok(DueSchedule {
+                forge: column(row, "forge")?,
+                repository: parsed(row, "repository")?,
+                ref_name: parsed(row, "ref_name")?,
+                entry: ScheduleEntry {
+                    origin: parsed(row, "workflow_origin")?,
+                    path: column(row, "workflow_path")?,
+                    cron: column(row, "cron")?,
+                    timezone: column(row, "timezone")?,
+                    next_at: at(column(row, "next_at")?),
+                },
+                tries: column(row, "tries")?,
             })
-            .collect()
+        }))
     }
 
     /// Writes the run of a due schedule and its next time in one transaction, so that neither a
@@ -186,7 +278,7 @@ impl Store {
         let id = EventId(column(&row, "id")?);
         let runs = match decision {
             Decision::Plan(plan) => record_plan(&mut tx, id, plan, now).await?,
-            Decision::Skip(_) | Decision::BranchGone { .. } => Vec::new(),
+            Decision::Skip(_) | Decision::Repeated(_) | Decision::BranchGone { .. } => Vec::new(),
         };
         tx.commit().await?;
         Ok(runs)
@@ -220,7 +312,43 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        replace(&mut tx, forge, repository, ref_name, &[], now).await?;
+        forget(&mut tx, forge, repository, ref_name, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What the schedules of a repository's branches were read from.
+    pub(crate) async fn schedule_sources(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<BTreeMap<RefName, ScheduleSource>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT ref_name, head, rules FROM branch_schedules \
+             WHERE forge = $1 AND repository = $2",
+        )
+        .bind(forge)
+        .bind(repository.as_str())
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok((parsed(row, "ref_name")?, source(row)?))).collect()
+    }
+
+    /// Makes the schedules of a branch what was read at `head`, unless a push set them meanwhile.
+    pub(crate) async fn reset_schedules(
+        &self,
+        swept: &WatchedRepository,
+        ref_name: &RefName,
+        (source, head): (Option<&ScheduleSource>, &CommitId),
+        schedules: &BranchSchedules,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (forge, repository) = (&swept.forge, &swept.repository);
+        let mut tx = self.write().await?;
+        if source_of(&mut tx, forge, repository, ref_name).await?.as_ref() != source {
+            return Ok(());
+        }
+        replace(&mut tx, forge, repository, ref_name, &schedules.entries, now).await?;
+        remember(&mut tx, forge, repository, ref_name, (head, &schedules.rules)).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -6,13 +6,14 @@ mod rename;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 use workflows::event::Event;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::sweep::{Found, Known, Told};
 
-use super::row::{column, json, parsed, parsed_option, to_json};
+use super::row::{column, json, parsed, parsed_option, readable, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// The word in `deliveries.source`, and the name of the event there.
@@ -78,7 +79,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        let read = |row| {
+        let read = |row: &SqliteRow| {
             Ok(WatchedRepository {
                 forge: column(row, "forge")?,
                 repository: parsed(row, "repository")?,
@@ -87,7 +88,7 @@ impl Store {
                 redelivered_at: at(column(row, "redelivered_at")?),
             })
         };
-        rows.iter().map(read).collect()
+        Ok(readable("watched repository", &rows, read))
     }
 
     /// A repository of a forge that is watched, one that could be read before others.
@@ -296,11 +297,9 @@ async fn told(
 ) -> Result<(Told, i64), StoreError> {
     let rows = sqlx::query(
         "SELECT * FROM (
-             SELECT id, event ->> 'ref' AS ref_name, event ->> 'after' AS head, kind FROM events
-             WHERE forge = ? AND repository = ? AND id > ?
-               AND kind IN ('push', 'branch_created', 'branch_deleted')
-             ORDER BY id DESC LIMIT ?)
-         WHERE head IS NOT NULL OR kind = 'branch_deleted' ORDER BY id",
+             SELECT id, moved_ref, moved_to FROM events
+             WHERE forge = ? AND repository = ? AND id > ? AND moved_ref IS NOT NULL
+             ORDER BY id DESC LIMIT ?) ORDER BY id",
     )
     .bind(forge)
     .bind(repository.as_str())
@@ -310,8 +309,8 @@ async fn told(
     .await?;
     let mut told = Told::new();
     for row in &rows {
-        let heads: &mut Vec<_> = told.entry(parsed(row, "ref_name")?).or_default();
-        heads.push(parsed_option(row, "head")?);
+        let heads: &mut Vec<_> = told.entry(parsed(row, "moved_ref")?).or_default();
+        heads.push(parsed_option(row, "moved_to")?);
     }
     Ok((told, newest_event(tx).await?.max(since)))
 }

@@ -30,6 +30,7 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 
 struct Scene {
     directory: tempfile::TempDir,
+    text: String,
     store: Store,
     sweeper: Arc<Sweeper>,
     now: DateTime<Utc>,
@@ -63,7 +64,7 @@ impl Scene {
              namespace = \"f43\"\ndist_tag = \"fc43\"\n"
         );
         let (store, sweeper) = sweeper(&text, directory.path()).await;
-        let scene = Self { directory, store, sweeper, now: Utc::now() };
+        let scene = Self { directory, text, store, sweeper, now: Utc::now() };
         scene.repository("httpd");
         scene
     }
@@ -82,6 +83,35 @@ impl Scene {
         let commit = git(&path, &["commit-tree", &tree, "-m", message]);
         git(&path, &["update-ref", &format!("refs/heads/{branch}"), &commit]);
         commit
+    }
+
+    /// The same, with one file in it.
+    fn push_file(&self, branch: &str, path: &str, text: &str) {
+        let repository = self.directory.path().join("git/containers/httpd.git");
+        let file = self.directory.path().join("file");
+        std::fs::write(&file, text).unwrap();
+        let blob = git(&repository, &["hash-object", "-w", file.to_str().unwrap()]);
+        git(
+            &repository,
+            &["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")],
+        );
+        let tree = git(&repository, &["write-tree"]);
+        let commit = git(&repository, &["commit-tree", &tree, "-m", "A file"]);
+        git(&repository, &["update-ref", &format!("refs/heads/{branch}"), &commit]);
+    }
+
+    /// The five fields of every schedule.
+    async fn schedules(&self) -> Vec<String> {
+        sqlx::query_scalar("SELECT cron FROM schedules ORDER BY cron")
+            .fetch_all(&self.store.reader)
+            .await
+            .unwrap()
+    }
+
+    /// Starts again with more in the configuration.
+    async fn configure(&mut self, more: &str) {
+        let text = format!("{}{more}", self.text);
+        (self.store, self.sweeper) = sweeper(&text, self.directory.path()).await;
     }
 
     /// Sweeps as if that many seconds had passed.
@@ -157,4 +187,45 @@ async fn a_repository_that_is_gone_holds_up_no_other() {
     scene.sweep_after(900).await;
     scene.sweep_after(60).await;
     assert_eq!(scene.deliveries().await, ["sweep push new"]);
+}
+
+fn scheduled(cron: &str) -> String {
+    format!(
+        "on:\n  schedule:\n    - cron: \"{cron}\"\njobs:\n  build:\n    runs-on: docker\n    \
+         steps:\n      - uses: strata/layered-build\n"
+    )
+}
+
+#[tokio::test]
+async fn branches_that_nobody_pushes_have_the_schedules_of_their_head_and_release() {
+    let mut scene = Scene::begin().await;
+    let own = ".strata/workflows/nightly.yml";
+    scene.push_file("f43", own, &scheduled("1 2 * * *"));
+    let forge = scene.sweeper.config.forges[0].clone();
+    scene.sweeper.discover_on(&forge, scene.now).await.unwrap();
+    scene.sweep_after(0).await;
+    assert_eq!(scene.schedules().await, ["1 2 * * *"], "set at the first look");
+
+    // As after a push whose message says that nothing is to run.
+    scene.push_file("f43", own, &scheduled("3 4 * * *"));
+    scene.sweep_after(900).await;
+    assert_eq!(scene.schedules().await, ["1 2 * * *"], "its delivery may be on the way");
+    scene.sweep_after(60).await;
+    scene.sweep_after(900).await;
+    assert_eq!(scene.schedules().await, ["3 4 * * *"]);
+
+    let operators = scene.directory.path().join("operators");
+    std::fs::create_dir(&operators).unwrap();
+    std::fs::write(operators.join("build.yml"), scheduled("5 6 * * *")).unwrap();
+    let more = format!(
+        "workflows = [\"build.yml\"]\nschedule = \"7 8 * * *\"\n\
+         [workflows]\noperator_directory = \"{}\"\n",
+        operators.display()
+    );
+    scene.configure(&more).await;
+    scene.sweep_after(900).await;
+    assert_eq!(scene.schedules().await, ["3 4 * * *", "5 6 * * *", "7 8 * * *"]);
+    scene.configure("").await;
+    scene.sweep_after(900).await;
+    assert_eq!(scene.schedules().await, ["3 4 * * *"], "taken back");
 }

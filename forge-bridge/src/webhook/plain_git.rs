@@ -22,6 +22,10 @@ pub struct RefUpdate {
     /// Who pushed, where the server knows.
     #[serde(default)]
     pub pusher: Option<String>,
+    /// When the hook ran, in nanoseconds since 1970: a ref that moves as it did before is told in
+    /// other words than a delivery that is sent again.
+    #[serde(default)]
+    pub at: i64,
 }
 
 /// What `strata forge check` sends.
@@ -66,6 +70,7 @@ mod tests {
             before: before.into(),
             after: after.into(),
             pusher: Some("mina".into()),
+            at: 7,
         };
         decode("push", &serde_json::to_vec(&update).unwrap()).unwrap()
     }

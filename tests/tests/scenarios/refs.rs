@@ -58,6 +58,34 @@ async fn a_commit_that_is_gone_is_superseded() {
 }
 
 #[tokio::test]
+async fn a_branch_that_goes_back_and_forth_is_built_each_time() {
+    let world = World::without_runner().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let first = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    assert_eq!(world.decided().await["state"], "planned");
+    httpd.write("hello", "hello again\n");
+    let second = httpd.commit("rawhide", "httpd: Say it again");
+    for head in [&second, &first, &second, &first] {
+        httpd.push(&["--force", &format!("{head}:refs/heads/rawhide")]);
+        let event = world.decided().await;
+        assert_eq!(event["state"], "planned", "{event}");
+    }
+    assert_eq!(world.runs().await.len(), 5);
+
+    // An old delivery once more, in other bytes, as from a second webhook.
+    let ids = (first.as_str(), second.as_str());
+    let ref_name = "refs/heads/rawhide";
+    Delivery::plain("dist-git", httpd.name(), ref_name, ids).accepted(&world).await;
+    let event = world.decided().await;
+    assert_eq!(event["state"], "duplicate", "{event}");
+    let why = event["reason"].as_str().expect("a reason");
+    assert!(why.ends_with(&format!("`rawhide` is at {} since", &first[..12])), "{why}");
+    assert_eq!(world.runs().await.len(), 5);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_repository_that_is_not_there_is_told_by_name() {
     let world = World::without_runner().await;
     let ids = (NULL, "3333333333333333333333333333333333333333");

@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use workflows::event::Event;
 use workflows::ids::DeliveryId;
 
+use super::repetition::{self, BranchKey};
+use crate::store::row::to_json;
 use crate::store::{Store, StoreError, seconds, sweep};
 use crate::webhook::why_skipped;
 
@@ -99,43 +100,68 @@ impl Store {
     }
 }
 
-/// How many of these, from the first, have an identity that none before them has: they can be
-/// recorded together, and the next one can name the event that it repeats.
+/// How many of these, from the first, neither have an identity that one before them has, nor leave
+/// a branch where one before them left it: they can be recorded together, and the next one can name
+/// the event that it repeats.
 fn of_different_identity(batch: &[Decoded]) -> usize {
     let mut known = HashSet::new();
-    let is_first = |one: &Decoded| {
-        one.event.identity().is_none_or(|identity| known.insert((one.forge.clone(), identity)))
+    let mut is_first = |one: &Decoded, words: Option<String>| {
+        words.is_none_or(|words| known.insert((one.forge.clone(), words)))
     };
-    batch.iter().map(is_first).position(|first| !first).unwrap_or(batch.len())
+    let repeats = |one: &Decoded| {
+        let is_new = is_first(one, one.event.identity());
+        !(is_first(one, landing(&one.event)) && is_new)
+    };
+    batch.iter().position(repeats).unwrap_or(batch.len())
+}
+
+/// The branch and where the event leaves it.
+fn landing(event: &Event) -> Option<String> {
+    let (ref_name, head) = event.branch_head()?;
+    Some(format!("{} {ref_name} at {}", event.repository()?, head?))
 }
 
 /// A row of `events`, as the database reads it from JSON: one statement for a batch, since each
 /// costs a change of threads, for which webhooks wait.
 #[derive(Serialize)]
-struct EventRow<'a> {
-    forge: &'a str,
-    delivery: i64,
+pub(super) struct EventRow<'a> {
+    pub(super) forge: &'a str,
+    pub(super) delivery: i64,
     kind: &'static str,
     repository: Option<&'a str>,
-    identity: Option<String>,
+    pub(super) identity: Option<String>,
+    /// The branch that it is about, and where it leaves it.
+    pub(super) ref_name: Option<String>,
+    pub(super) head: Option<String>,
+    /// The event in whose words it is told, when only the forge can tell whether it is new.
+    pub(super) repeats: Option<i64>,
     event: String,
-    state: &'static str,
-    reason: Option<String>,
+    pub(super) state: &'static str,
+    pub(super) reason: Option<String>,
 }
 
 impl<'a> EventRow<'a> {
     fn of(decoded: &'a Decoded) -> Result<Self, StoreError> {
         let reason = why_skipped(&decoded.event).map(Cow::into_owned);
+        let (ref_name, head) = decoded.event.branch_head().unzip();
         Ok(Self {
             forge: &decoded.forge,
             delivery: decoded.delivery.0,
             kind: decoded.event.kind(),
             repository: decoded.event.repository().map(|name| name.as_str()),
             identity: decoded.event.identity(),
-            event: json(&decoded.event)?,
+            ref_name: ref_name.map(ToString::to_string),
+            head: head.flatten().map(ToString::to_string),
+            repeats: None,
+            event: to_json(&decoded.event)?,
             state: if reason.is_none() { "new" } else { "skipped" },
             reason,
         })
+    }
+
+    pub(super) fn branch(&self) -> BranchKey {
+        let repository = self.repository.unwrap_or_default().to_owned();
+        (self.forge.to_owned(), repository, self.ref_name.clone().unwrap_or_default())
     }
 }
 
@@ -146,55 +172,21 @@ async fn record(
     now: DateTime<Utc>,
 ) -> Result<usize, StoreError> {
     let mut rows = batch.iter().map(EventRow::of).collect::<Result<Vec<_>, _>>()?;
-    for (delivery, reason) in repetitions(transaction, &json(&rows)?).await? {
-        if let Some(row) = rows.iter_mut().find(|row| row.delivery == delivery) {
-            row.state = "duplicate";
-            row.reason = Some(reason);
-        }
-    }
+    repetition::mark(transaction, &mut rows).await?;
+    let written = to_json(&rows)?;
     sqlx::query(
         "INSERT INTO events
-             (forge, delivery_id, kind, repository, identity, event, created_at, state, reason)
+             (forge, delivery_id, kind, repository, identity, moved_ref, moved_to, repeats, event,
+              created_at, state, reason)
          SELECT value ->> 'forge', value ->> 'delivery', value ->> 'kind', value ->> 'repository',
-                value ->> 'identity', value ->> 'event', ?, value ->> 'state', value ->> 'reason'
+                value ->> 'identity', value ->> 'ref_name', value ->> 'head', value ->> 'repeats',
+                value ->> 'event', ?, value ->> 'state', value ->> 'reason'
          FROM json_each(?) ORDER BY key",
     )
     .bind(seconds(now))
-    .bind(json(&rows)?)
+    .bind(&written)
     .execute(&mut **transaction)
     .await?;
-    sweep::watch(transaction, &json(&rows)?).await?;
+    sweep::watch(transaction, &written).await?;
     Ok(rows.iter().filter(|row| row.state == "new").count())
-}
-
-/// Those of the rows whose event came before, each with words that name the first.
-async fn repetitions(
-    transaction: &mut Transaction<'static, Sqlite>,
-    rows: &str,
-) -> Result<Vec<(i64, String)>, StoreError> {
-    let found = sqlx::query(
-        "SELECT new.value ->> 'delivery' AS repetition, events.id, deliveries.delivery
-         FROM json_each(?) AS new
-         JOIN events ON events.forge = new.value ->> 'forge'
-                    AND events.identity = new.value ->> 'identity'
-                    AND events.identity IS NOT NULL AND events.state <> 'duplicate'
-         LEFT JOIN deliveries ON deliveries.id = events.delivery_id",
-    )
-    .bind(rows)
-    .fetch_all(&mut **transaction)
-    .await?;
-    let in_words = |row: &SqliteRow| {
-        let id: i64 = row.try_get("id")?;
-        let source = match row.try_get::<Option<String>, _>("delivery")? {
-            Some(delivery) => format!("delivery {delivery}"),
-            None => "no delivery".to_owned(),
-        };
-        Ok((row.try_get("repetition")?, format!("the same as event {id} of {source}")))
-    };
-    found.iter().map(in_words).collect()
-}
-
-fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Corrupt(format!("event cannot be written: {error}")))
 }

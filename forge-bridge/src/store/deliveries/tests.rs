@@ -7,6 +7,7 @@ use workflows::event::{Event, Push};
 use super::*;
 use crate::config::ForgeKind;
 use crate::store::Store;
+use crate::store::planning::Decision;
 use crate::views::{DeliveryFilter, DeliverySummary};
 use crate::webhook::signature::{HOOK_SIGNATURE_HEADER, sign, verify};
 
@@ -164,4 +165,93 @@ async fn a_replay_repairs_an_ignored_delivery_and_repeats_no_other() {
     assert!(replayed.delivery.starts_with("replay-"));
     assert_eq!(replayed.event.unwrap().state, "duplicate");
     assert_eq!(shown(&store, repaired).await.event.unwrap().state, "new");
+}
+
+fn moved(before: char, after: char) -> Event {
+    let Event::Push(push) = push(after) else { unreachable!("a push") };
+    let before = Some(before.to_string().repeat(40).parse().unwrap());
+    Event::Push(Push { before, ..push })
+}
+
+/// A store with deliveries of these bodies.
+async fn delivered(bodies: &[&str]) -> (TempDir, Store) {
+    let (directory, store) = store().await;
+    let batch = bodies.iter().enumerate().map(|(number, body)| NewDelivery {
+        body: verified(body.as_bytes()),
+        ..new("forge", &format!("d{number}"))
+    });
+    store.insert_deliveries(batch.collect(), now()).await.unwrap();
+    (directory, store)
+}
+
+/// What every delivery became, the oldest first.
+async fn states(store: &Store) -> Vec<(String, Option<String>)> {
+    let events = list(store).await.into_iter().rev().map(|line| line.event.unwrap());
+    events.map(|event| (event.state, event.reason)).collect()
+}
+
+#[tokio::test]
+async fn a_push_that_names_another_old_head_than_the_sweep_saw_is_the_same() {
+    let (_directory, store) = delivered(&["swept", "late", "once more"]).await;
+    let swept = [decoded(1, moved('2', '3'))];
+    store.record_decoded(&swept, now()).await.unwrap();
+    // In one batch and in two.
+    let late = [decoded(2, moved('1', '3')), decoded(3, moved('4', '3'))];
+    assert_eq!(store.record_decoded(&late, now()).await.unwrap(), 0);
+    let same = Some("the same as event 1 of delivery d0".to_owned());
+    assert_eq!(
+        states(&store).await[1..],
+        [("duplicate".into(), same.clone()), ("duplicate".into(), same)]
+    );
+}
+
+#[tokio::test]
+async fn a_branch_that_is_back_is_left_to_who_can_ask_the_forge() {
+    let (_directory, store) = delivered(&["a", "b", "a, later", "b, later", "a, later"]).await;
+    let all = [
+        decoded(1, moved('1', '2')),
+        decoded(2, moved('2', '1')),
+        decoded(3, moved('1', '2')),
+        decoded(4, moved('2', '1')),
+        decoded(5, moved('1', '2')),
+    ];
+    assert_eq!(store.record_decoded(&all[..3], now()).await.unwrap(), 3);
+    let due = store.events_due(now(), 9, &[]).await.unwrap();
+    let doubtful: Vec<_> = due.iter().map(|event| event.repeats.map(|id| id.0)).collect();
+    assert_eq!(doubtful, [None, None, Some(1)]);
+
+    // It counts only once it has proved itself.
+    let back = due[2].id;
+    assert_eq!(store.record_decoded(&all[3..], now()).await.unwrap(), 0);
+    let told = states(&store).await;
+    assert_eq!(told[3].1.as_deref(), Some("the same as event 2 of delivery d1"));
+    assert_eq!(told[4].1.as_deref(), Some("the same as event 3 of delivery d2"));
+    let no = Decision::Repeated("it is elsewhere".into());
+    store.record_decision(back, "forge", &no, now()).await.unwrap();
+    assert_eq!(states(&store).await[2], ("duplicate".into(), Some("it is elsewhere".into())));
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_replay_tell_it_from_a_branch_that_is_back() {
+    let (_directory, store) = delivered(&["a", "b", "a"]).await;
+    let all =
+        [decoded(1, moved('1', '2')), decoded(2, moved('2', '1')), decoded(3, moved('1', '2'))];
+    assert_eq!(store.record_decoded(&all, now()).await.unwrap(), 2);
+    let same = Some("the same as event 1 of delivery d0".to_owned());
+    assert_eq!(states(&store).await[2], ("duplicate".into(), same));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_holds_up_no_other() {
+    let (_directory, store) = delivered(&["a", "b"]).await;
+    let all = [decoded(1, moved('1', '2')), decoded(2, moved('2', '3'))];
+    store.record_decoded(&all, now()).await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    sqlx::query(r#"UPDATE events SET event = '{"event": "of a later version"}' WHERE id = 1"#)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let due = store.events_due(now(), 9, &[]).await.unwrap();
+    assert_eq!(due.iter().map(|event| event.id.0).collect::<Vec<_>>(), [2]);
 }

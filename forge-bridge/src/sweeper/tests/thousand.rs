@@ -50,6 +50,22 @@ struct Thousand {
     _directory: tempfile::TempDir,
 }
 
+/// Makes the schedules of all branches be read already: this server has no files.
+async fn read_schedules(store: &Store, sweeper: &Sweeper) {
+    let rules = sweeper.rules().await;
+    let mut tx = store.write().await.unwrap();
+    sqlx::query(
+        "INSERT INTO branch_schedules (forge, repository, ref_name, head, rules)
+         SELECT forge, repository, 'refs/heads/f43', ?, ? FROM watched_repositories",
+    )
+    .bind("1".repeat(40))
+    .bind(&rules["f43"])
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+}
+
 impl Thousand {
     async fn begin() -> Self {
         let model = Arc::new(Model::default());
@@ -73,6 +89,7 @@ impl Thousand {
             let name = RepositoryName::parse(&format!("containers/p{number}")).unwrap();
             store.meet_repository(&sweeper.vault, "git", &name, None, now).await.unwrap();
         }
+        read_schedules(&store, &sweeper).await;
         Self { model, store, sweeper, now, _server: server, _directory: directory }
     }
 
