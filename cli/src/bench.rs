@@ -55,7 +55,7 @@ pub(crate) enum BenchCommand {
     Steps(steps::Args),
     /// Images by Strata's own builder and by the other engines of this machine, side by side.
     Build(build::Args),
-    /// All of it but `build` and `steps`.
+    /// All of it but `build`, `steps` and `replay`.
     All(whole::Args),
 }
 
