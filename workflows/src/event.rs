@@ -162,7 +162,7 @@ crate::state::words! {
     Trust {
         /// Pushed by someone who may write to the repository.
         Trusted = "trusted",
-        /// From a fork or an unknown author: no secrets, no push.
+        /// From elsewhere than a branch of the repository itself: no secrets, no push.
         Untrusted = "untrusted",
     }
 }
