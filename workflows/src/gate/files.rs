@@ -20,6 +20,8 @@ const REPO_CONFIG: &str = ".osbs-repo-config";
 const SOURCES: &str = "sources";
 /// Forms of artifacts that only their own services can resolve.
 const OTHER_ARTIFACTS: [&str; 2] = ["fetch-artifacts-koji.yaml", "fetch-artifacts-pnc.yaml"];
+/// What a compose would be made of; here the release says where packages come from.
+const CONTENT_SETS: &str = "content_sets.yml";
 
 /// What the small files ask of a build.
 #[derive(Debug, Clone, Default)]
@@ -112,6 +114,10 @@ pub(super) fn read(
     }
     for name in OTHER_ARTIFACTS.iter().filter(|name| files.root.iter().any(|own| own == *name)) {
         wishes.notes.add(name, 0, format!("has no effect here; only {ARTIFACTS_FILE} has"));
+    }
+    if files.root.iter().any(|own| own == CONTENT_SETS) {
+        let why = "has no effect here; packages come from the repositories of the release";
+        wishes.notes.add(CONTENT_SETS, 0, why);
     }
     text(files, HELP_FILE, MAX_HELP_BYTES, problems);
     for path in ignore_files(asked) {

@@ -187,6 +187,26 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
+fn every_image_that_is_named_comes_from_an_allowed_registry() {
+    for named in [
+        "FROM other.example/base:1 AS tool",
+        "COPY --from=other.example/tool:1 /a /a",
+        "RUN --mount=from=other.example/tool:1,target=/m true",
+    ] {
+        let text = if named.starts_with("FROM") {
+            format!("{named}\n{GOOD}")
+        } else {
+            format!("{GOOD}{named}\n")
+        };
+        let all = gated(&[("Dockerfile", &text)]).unwrap_err().to_string();
+        assert!(
+            all.contains("comes from registry other.example, which is not allowed"),
+            "{named}: {all}"
+        );
+    }
+}
+
+#[test]
 fn a_release_may_refuse_images_that_no_from_line_names() {
     let text = format!(
         "{GOOD}COPY --from=tool:1 /a /a\nRUN --mount=from=docker.io/library/mnt:1,target=/m true\n"

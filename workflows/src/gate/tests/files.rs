@@ -61,11 +61,16 @@ fn without_the_rules_of_a_release_only_forms_are_checked() {
 }
 
 #[test]
-fn artifacts_that_nobody_resolves_are_noted() {
-    let texts = [("Dockerfile", GOOD), ("fetch-artifacts-pnc.yaml", "x")];
+fn files_that_only_other_services_read_are_noted() {
+    let texts = [
+        ("Dockerfile", GOOD),
+        ("fetch-artifacts-pnc.yaml", "x"),
+        ("content_sets.yml", "x86_64: []"),
+    ];
     let notes = gated(&texts).unwrap().notes;
-    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(notes[0].starts_with("fetch-artifacts-pnc.yaml: has no effect here"), "{notes:?}");
+    assert!(notes[1].starts_with("content_sets.yml: has no effect here"), "{notes:?}");
 }
 
 #[test]
