@@ -4,7 +4,7 @@ use clap::Args;
 use forge_bridge::views::{Attachment, BuildChoice, BuildDetail, Promoted, times};
 use workflows::evidence::{BuildEvidence, Package};
 use workflows::job::{BuildSpec, JobSpec};
-use workflows::record::{BuildRecord, ExportForm};
+use workflows::record::{BuildRecord, ExportForm, image_labels};
 
 use crate::args::Asking;
 use crate::client::Bridge;
@@ -190,7 +190,8 @@ fn inputs(
         ));
     }
     rows.extend(build.build_args.iter().map(|(name, value)| row("arg", name, value.clone())));
-    rows.extend(build.labels.iter().map(|(name, value)| row("label", name, value.clone())));
+    let labels = image_labels(build, evidence).iter();
+    rows.extend(labels.map(|(name, value)| row("label", name, value.clone())));
     if rows.is_empty() {
         return Ok(());
     }

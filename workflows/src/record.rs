@@ -15,6 +15,8 @@ pub mod spdx;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +218,16 @@ pub struct Built<'a> {
     pub spec: &'a JobSpec,
     /// The step that built it.
     pub build: &'a BuildSpec,
+}
+
+/// All labels of an image; where its runner did not say, those that were put on it.
+#[must_use]
+pub fn image_labels<'a>(
+    build: &'a BuildSpec,
+    evidence: Option<&'a BuildEvidence>,
+) -> &'a BTreeMap<String, String> {
+    let all = evidence.map(|evidence| &evidence.labels).filter(|all| !all.is_empty());
+    all.unwrap_or(&build.labels)
 }
 
 /// Why a record cannot be told in another form.

@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use chrono::Utc;
-use workflows::record::{ExportForm, RecordedTimes};
+use workflows::job::BuildSpec;
+use workflows::record::{ExportForm, RecordedTimes, image_labels};
 
 use super::frame::{Frame, Section};
 use super::links::{commit_url, log_path, with_query};
@@ -64,6 +65,10 @@ impl BuildPage {
         let packages = self.detail.record.evidence.as_ref().map(|evidence| &*evidence.packages);
         let packages = packages.unwrap_or_default();
         &packages[..packages.len().min(MAX_PACKAGES_SHOWN)]
+    }
+
+    fn labels<'a>(&'a self, build: &'a BuildSpec) -> Vec<(&'a String, &'a String)> {
+        image_labels(build, self.detail.record.evidence.as_ref()).iter().collect()
     }
 
     fn times(&self) -> Vec<(&'static str, chrono::DateTime<Utc>)> {

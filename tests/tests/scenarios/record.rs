@@ -37,6 +37,23 @@ async fn a_build_is_shown_to_people_and_to_programs() {
         assert!(told.contains(part), "{part} in\n{told}");
     }
     let record = shown(&world, &[NVR, "--json"])["record"].clone();
+    let page = world.page(&format!("/builds/{NVR}")).await;
+    let evidence = &record["evidence"];
+    for part in [
+        digest,
+        &base,
+        commit,
+        text_of(&record["workflow"]["blob"]),
+        text_of(&record["runner"]["name"]),
+        text_of(&evidence["layers"][0]["digest"]),
+        text_of(&evidence["tools"][0]["version"]),
+        "com.redhat.component",
+        "1.0-1.fc44",
+        "processes",
+    ] {
+        assert!(page.contains(part), "{part} on the page of the build");
+        assert!(told.contains(part), "{part} in\n{told}");
+    }
     let by_run = shown(&world, &[&run["id"].to_string(), "--json"]);
     assert_eq!(by_run["record"], record);
     let log = std::fs::read(
@@ -56,8 +73,6 @@ async fn a_build_is_shown_to_people_and_to_programs() {
     );
     let sbom = shown(&world, &[NVR, "--sbom"]);
     assert_eq!(sbom["packages"][0]["checksums"][0]["checksumValue"], digest.replace("sha256:", ""));
-    let page = world.page(&format!("/builds/{NVR}")).await;
-    assert!(page.contains(digest) && page.contains(&base), "the page of the build");
     let missing = world.strata(&["show", "httpd-container-1.0-11.fc44"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing).contains(NVR), "{}", text(&missing));

@@ -6,12 +6,10 @@
 //! metadata finds both as described. A package without `sigmd5` cannot be matched by a hub and is
 //! left out; so is every package that is no RPM.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{BuildRecord, Built, ExportError};
+use super::{BuildRecord, Built, ExportError, image_labels};
 use crate::evidence::{Package, PackageKind};
 use crate::help::HELP_FILE;
 use crate::image::{BuildMode, ParentPin};
@@ -149,7 +147,7 @@ fn archive(built: &Built<'_>) -> Value {
                 "digests": { evidence.media_type.as_str(): built.image.digest },
                 "config": {
                     "architecture": evidence.architecture, "os": evidence.os,
-                    "config": { "Labels": labels(built) },
+                    "config": { "Labels": image_labels(built.build, Some(built.evidence)) },
                     "rootfs": { "type": "layers", "diff_ids": evidence.layers.iter()
                         .map(|layer| &layer.diff_id).collect::<Vec<_>>() },
                 },
@@ -164,12 +162,6 @@ fn parent<'a>(built: &Built<'a>) -> Option<&'a ParentPin> {
     let is_told = pins.iter().any(|pin| pin.kind.is_some());
     let parent = pins.iter().find(|pin| pin.kind == Some(ParentKind::Parent));
     parent.or_else(|| pins.last().filter(|_| !is_told))
-}
-
-/// Those of the image; where its runner did not say, those that were put on it.
-fn labels<'a>(built: &Built<'a>) -> &'a BTreeMap<String, String> {
-    let all = &built.evidence.labels;
-    if all.is_empty() { &built.build.labels } else { all }
 }
 
 fn component(package: &Package) -> Option<Value> {
