@@ -10,6 +10,8 @@ const TESTED: &str = "name: layered-image\non: [push, pull_request]\njobs:\n  bu
 
 /// Looks at the image from inside, as its own user.
 const PASSING: &str = "test \"$(cat /etc/copy)\" = \"$GREETING\"\ntest ! -e /workspace\n\
+    for cgroup in /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max; do\n\
+    test ! -e $cgroup || echo \"pids: $(cat $cgroup)\"\ndone\n\
     echo \"user: $(id -u)\"\necho \"interfaces: $(echo $(ls /sys/class/net))\"\n\
     echo \"image: $STRATA_IMAGE\"\necho \"digest: $STRATA_IMAGE_DIGEST\"\n\
     if echo x 2>/dev/null >> /strata-test; then echo written; else echo read-only; fi\n";
@@ -17,7 +19,7 @@ const PASSING: &str = "test \"$(cat /etc/copy)\" = \"$GREETING\"\ntest ! -e /wor
 /// An installation whose images are tested, in a release that grants a network.
 async fn testing() -> World {
     let mut world = World::prepare().await;
-    world.configure_releases("network = \"bridge\"\n");
+    world.configure_releases("network = \"bridge\"\nlimits = { pids = 73 }\n");
     world.write("workflows/layered-image.yml", TESTED);
     world.start_bridge().await;
     world.start_runner();
@@ -78,7 +80,8 @@ async fn an_image_test_sees_the_image_as_it_is_and_no_network() {
     let log = world.log(&run, "build").await;
     let digest = run["jobs"][0]["image"]["digest"].as_str().expect("a digest");
     let unique = format!("image: {}/rawhide/httpd:rawhide-", world.registry.host());
-    for line in ["user: 1001", "interfaces: lo", "read-only", &format!("digest: {digest}")] {
+    let digest = format!("digest: {digest}");
+    for line in ["user: 1001", "interfaces: lo", "pids: 73", "read-only", &digest] {
         assert!(log.lines().any(|told| told == line), "`{line}` in:\n{log}");
     }
     assert!(log.contains(&unique), "{log}");

@@ -84,6 +84,23 @@ async fn labels_that_the_names_are_made_of_must_be_there() {
 }
 
 #[tokio::test]
+async fn all_that_is_wrong_is_one_failed_status() {
+    let (world, run) = refused(|_, httpd| {
+        httpd.write("container.yml", "platforms: {}\n");
+        let text = dockerfile("httpd", "rawhide").replace("name=\"httpd\"", "name=\"Httpd\"");
+        httpd.write("Dockerfile", text);
+    })
+    .await;
+    assert_eq!(run["statuses"].as_array().map(Vec::len), Some(1), "{run:#}");
+    tells(&run, &["2 problems, the first: Dockerfile:4: label `name` cannot be `Httpd`"]);
+    let all = run["jobs"][0]["message"].as_str().expect("a message");
+    for problem in ["Dockerfile:4: ", "container.yml: this name has no effect"] {
+        assert!(all.contains(problem), "{problem} in {all}");
+    }
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_release_that_is_taken_is_not_given_twice() {
     let world = World::start().await;
     let httpd = world.layered_repository("httpd", "rawhide");

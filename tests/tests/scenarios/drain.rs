@@ -30,6 +30,31 @@ async fn a_runner_that_is_told_to_stop_finishes_its_job_first() {
 }
 
 #[tokio::test]
+async fn a_job_that_outlasts_the_drain_is_done_by_the_next_runner() {
+    let mut world = World::prepare().await;
+    world.configure_runners("drain_seconds = 1\n");
+    world.start_bridge().await;
+    world.start_runner();
+    let httpd = world.layered_repository("httpd", "rawhide");
+    httpd.write("Dockerfile", held_dockerfile());
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    let held = world.held().await;
+
+    let mut runner = world.take_runner();
+    runner.terminate();
+    runner.said("the drain time is over").await;
+    assert_eq!(runner.ended(LONG).await, Some(0), "{}", world.ends_of_logs());
+    world.start_runner();
+    world.held_again(&held).await.release();
+
+    let run = world.finished_run().await;
+    assert_eq!(run["outcome"], "success", "{run:#}\n{}", world.ends_of_logs());
+    assert_eq!(run["jobs"][0]["attempt"], 2);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_bridge_that_is_told_to_stop_leaves_the_job_to_its_successor() {
     let mut world = World::start().await;
     let httpd = world.layered_repository("httpd", "rawhide");

@@ -5,6 +5,7 @@ use std::process::Command;
 use scenarios::dist_git::Repository;
 use scenarios::parts::{output, strata, succeed};
 use scenarios::world::{World, dockerfile, text};
+use serde_json::Value;
 
 /// Token with which packagers upload.
 const UPLOAD_TOKEN: &str = "upload-token-of-the-stories";
@@ -63,6 +64,23 @@ async fn a_listed_file_is_in_the_image() {
     let id = run["id"].to_string();
     let log = text(&world.strata(&["logs", &id]));
     assert!(log.contains("hello: 21 bytes, checksum is right"), "{log}");
+
+    let nvr = run["jobs"][0]["nvr"].as_str().expect("an NVR");
+    let shown = world.strata(&["show", nvr, "--json"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    let recorded = &shown["record"]["evidence"]["sources"][0];
+    assert_eq!(recorded["name"], "hello", "{recorded:#}");
+    let listed = std::fs::read_to_string(httpd.clone_dir().join("sources")).expect("sources");
+    let checksum = recorded["checksum"].as_str().expect("a checksum");
+    assert!(listed.contains(checksum), "{checksum} in {listed}");
+
+    // A packager's clone has it by one command.
+    let path = httpd.clone_dir().display().to_string();
+    std::fs::remove_file(httpd.clone_dir().join("hello")).expect("the file goes");
+    let fetched = world.strata(&["sources", "--path", &path]);
+    assert!(fetched.status.success(), "{}", text(&fetched));
+    let hello = std::fs::read_to_string(httpd.clone_dir().join("hello")).expect("the file");
+    assert_eq!(hello, "hello from the cache\n");
 
     // The next build finds it on the runner, even when the cache has lost it.
     std::fs::remove_file(stored(&world)).expect("the file goes");

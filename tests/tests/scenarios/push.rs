@@ -85,8 +85,16 @@ async fn the_next_push_gets_the_next_release_and_the_floating_tags() {
 
 #[tokio::test]
 async fn a_child_stands_on_the_image_that_was_just_built() {
-    let world = World::start().await;
+    let mut world = World::prepare().await;
+    world.configure_releases(
+        "[release.labels]\nvendor = \"Us, for {name}\"\nurl = \"https://images.example/{name}\"\n",
+    );
+    world.start_bridge().await;
+    world.start_runner();
     let parent = world.layered_repository("parent", "rawhide");
+    let lying =
+        "LABEL Release=\"99\" vendor=\"Somebody\" build-date=\"long ago\" description=\"kept\"\n";
+    parent.write("Dockerfile", dockerfile("parent", "rawhide") + lying);
     parent.commit("rawhide", "parent: Import");
     parent.push(&["rawhide"]);
     let built = world.finished_run().await;
@@ -107,6 +115,24 @@ async fn a_child_stands_on_the_image_that_was_just_built() {
     };
     let (below, above) = (layers("rawhide/parent").await, layers("rawhide/child").await);
     assert_eq!(above[..below.len()], below, "the child has its parent's layers");
+
+    // What is inherited stays, but for what would be untrue of the child.
+    let config = world.registry.config("rawhide/child", "latest").await;
+    let labels = &config["config"]["Labels"];
+    for (name, value) in [
+        ("description", "kept"),
+        ("vendor", "Us, for child"),
+        ("url", "https://images.example/child"),
+        ("architecture", "x86_64"),
+        ("release", "1.fc44"),
+        ("vcs-ref", runs[0]["commit"].as_str().expect("a commit")),
+    ] {
+        assert_eq!(labels[name], value, "{name} in {labels:#}");
+    }
+    let date = labels["build-date"].as_str().expect("a date");
+    assert!(chrono::DateTime::parse_from_rfc3339(date).is_ok(), "{date}");
+    let url = labels["vcs-url"].as_str().expect("where the sources are");
+    assert!(url.contains("containers/child"), "{url}");
     world.nothing_left().await;
 }
 

@@ -71,7 +71,8 @@ async fn two_parents_that_move_at_once_are_one_build() {
     world.registry.push_base("rawhide/compiler", "latest").await;
     let text = on("tool", "base")
         .replace("RUN ", "COPY --from=rawhide/compiler:latest /etc/passwd /etc/compiled\nRUN ");
-    tool.write("Dockerfile", text);
+    let mounted = "RUN --mount=from=rawhide/compiler:latest,target=/compiler cmp /compiler/etc/passwd /etc/compiled\n";
+    tool.write("Dockerfile", text + mounted);
     world.first_build(&tool).await;
     world.all_current(1).await;
 

@@ -2,7 +2,7 @@
 
 use scenarios::dist_git::Repository;
 use scenarios::parts::docker;
-use scenarios::world::{World, engine};
+use scenarios::world::{LAYERED_IMAGE, World, engine};
 use serde_json::Value;
 
 const LABELS: &str = "LABEL com.redhat.component=httpd-container name=httpd version=1.0\n";
@@ -156,8 +156,12 @@ async fn artifacts_and_the_manual_page_come_into_the_image() {
     let url = serve_artifact().await;
     let mut world = World::prepare().await;
     world.configure_releases(&format!(
-        "artifacts = {{ allowed = [\"{url}/allowed/\"] }}\nbuild_args = {{ WORD = \"of-release\" }}\n"
+        "artifacts = {{ allowed = [\"{url}/allowed/\"] }}\n\
+         build_args = {{ WORD = \"of-release\", OTHER = \"of-release\" }}\n"
     ));
+    let build = "uses: strata/layered-build";
+    let with = format!("{build}\n        with: {{build-args: OTHER=of-workflow}}");
+    world.write("workflows/layered-image.yml", &LAYERED_IMAGE.replace(build, &with));
     world.start_bridge().await;
     world.start_runner();
     let httpd = world.repository("containers/httpd");
@@ -169,14 +173,14 @@ async fn artifacts_and_the_manual_page_come_into_the_image() {
     httpd.write("fetch-artifacts-url.yaml", list("allowed"));
     httpd.write("help.md", "# NAME\n\nhttpd - serves pages\n");
     let dockerfile = format!(
-        "FROM rawhide/base:latest\nARG WORD=default\nCOPY artifacts/java/lib.jar /srv/lib.jar\n\
-         RUN grep -q library /srv/lib.jar && echo word: $WORD\n{LABELS}"
+        "FROM rawhide/base:latest\nARG WORD=default\nARG OTHER\nCOPY artifacts/java/lib.jar /srv/lib.jar\n\
+         RUN grep -q library /srv/lib.jar && echo word: $WORD, other: $OTHER\n{LABELS}"
     );
 
     let run = built(&world, &httpd, &dockerfile).await;
 
     let log = world.log(&run, "build").await;
-    assert!(log.contains("word: of-release"), "{log}");
+    assert!(log.contains("word: of-release, other: of-workflow"), "{log}");
     assert!(log.contains("lib.jar: 10 bytes, checksum is right"), "{log}");
     let layers = layers(&world).await;
     // The lowest is the parent's.

@@ -301,7 +301,7 @@ fn lint_looks_at_every_file_that_a_build_looks_at() {
         "Dockerfile:3:3: ADD of `https://mirror.example/a.tar.gz` has no checksum",
         "container.yaml:2:3: ",
         "container.yml:1:1: this name has no effect",
-        ".osbs-repo-config:2:1: enabled is 0, 1, true or false",
+        ".osbs-repo-config:2:1: enabled is 0, 1, true, false, yes, no, on or off",
         "sources:1:1: ",
     ] {
         let is_told = text(&told).lines().any(|line| line.starts_with(place));

@@ -173,3 +173,15 @@ async fn the_places_of_what_was_built_before_are_known() {
         .unwrap();
     assert_eq!(targets, ["registry.example/f43/httpd", ""]);
 }
+
+#[tokio::test]
+async fn the_number_of_a_cancelled_build_is_free_again() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    story.store.cancel_run(RunId(1), "Cancelled by rose", story.now).await.unwrap();
+    story.push('b', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    let told = story.text("SELECT release || ' ' || state FROM nvrs ORDER BY job_id").await;
+    assert_eq!(told, ["1.fc43 free", "1.fc43 reserved"]);
+}
