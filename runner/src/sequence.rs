@@ -53,6 +53,8 @@ pub(crate) struct Sequence<'a> {
     states: BTreeMap<usize, BTreeMap<String, String>>,
     /// What actions do after all steps; the last one first.
     posts: Vec<Post>,
+    /// The place in the job of the step that runs.
+    at: usize,
     /// Images that were built for actions, by their Dockerfiles.
     images: BTreeMap<String, String>,
 }
@@ -118,6 +120,7 @@ impl<'a> Sequence<'a> {
             told: 0,
             states: BTreeMap::new(),
             posts: Vec::new(),
+            at: 0,
             images: BTreeMap::new(),
         };
         sequence.env = sequence.job_env()?;
@@ -145,9 +148,11 @@ impl<'a> Sequence<'a> {
         let mut scope = Scope::default();
         let steps = &self.execution.lease.spec.steps;
         for (place, step) in steps.iter().enumerate() {
+            self.at = place;
             self.before(&mut scope, step, place).await?;
         }
         for (place, step) in steps.iter().enumerate() {
+            self.at = place;
             self.notice_cancellation(&mut scope);
             let beginning = self.beginning(&scope, step, Some(place));
             self.began(&beginning.name);

@@ -230,13 +230,13 @@ impl Sequence<'_> {
             ActionKind::Docker(docker) => self.posted_container(&used, docker, post),
         };
         let Some(program) = program else { return };
-        let (name, place) = (format!("Post {}", step.name), step.place);
-        let post = Post { place, name, program, condition, own_env: used.own, state };
-        let mut noted = self.posts.iter_mut();
-        match noted.find(|noted| place.is_some() && noted.place == place) {
-            Some(noted) => *noted = post,
-            None => self.posts.push(post),
-        }
+        let name = format!("Post {}", step.name);
+        let (place, is_steps) = (self.at, step.place.is_some());
+        let post = Post { place, is_steps, name, program, condition, own_env: used.own, state };
+        self.posts.retain(|noted| !(is_steps && noted.is_steps && noted.place == place));
+        // The last step of the job is the first to be tidied up after, whenever its `pre` ran.
+        let above = self.posts.partition_point(|noted| noted.place <= place);
+        self.posts.insert(above, post);
     }
 }
 

@@ -18,8 +18,10 @@ use crate::stop::Stop;
 
 /// What an action does after all steps.
 pub(super) struct Post {
-    /// The place of its step in the job; `None` within an action.
-    pub(super) place: Option<usize>,
+    /// The place in the job of its step, or of the step that it is within.
+    pub(super) place: usize,
+    /// Whether it is of that step, and not of an action within.
+    pub(super) is_steps: bool,
     /// As shown.
     pub(super) name: String,
     pub(super) program: Program,
