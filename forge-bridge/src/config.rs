@@ -119,7 +119,7 @@ pub struct WorkflowSources {
     pub directories: Vec<String>,
     /// Directory on this machine with the releases' default workflows.
     pub operator_directory: Option<PathBuf>,
-    /// Repository with the releases' default workflows; has no effect beside the directory.
+    /// Repository with the releases' default workflows, in the place of the directory.
     pub operator_repository: Option<OperatorRepository>,
 }
 

@@ -26,6 +26,15 @@ impl Config {
             }
             forge.check()?;
         }
+        if self.workflows.operator_directory.is_some()
+            && self.workflows.operator_repository.is_some()
+        {
+            return refuse(
+                "workflows.operator_directory and workflows.operator_repository are two places for \
+                 the default workflows; keep one of them"
+                    .to_owned(),
+            );
+        }
         self.sweep.check()?;
         self.scratch.check()?;
         self.actions.check(self)?;
@@ -76,5 +85,42 @@ impl Config {
             repository.gpg_key = Some(text);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why a configuration is refused that has this beside what it needs.
+    fn refused(more: &str) -> String {
+        let text = format!(
+            "state_dir = \"/x\"\npublic_url = \"https://s.example\"\n\
+             [[registry]]\nhost = \"r.example\"\n{more}"
+        );
+        let config: Config = toml::from_str(&text).unwrap();
+        config.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_in_words() {
+        let forge = "[[forge]]\nname = \"a\"\nkind = \"git\"\nwebhook_secret_file = \"/x\"\n\
+                     clone_url = \"/x/{repository}\"\n";
+        let release = "[[release]]\nname = \"f43\"\nbranches = [\"f43\"]\ndist_tag = \"fc43\"\n\
+                       namespace = \"f43\"\n";
+        for (more, why) in [
+            (forge.repeat(2), "two forges are named `a`"),
+            (format!("{release}registry = \"other.example\"\n"), "no [[registry]] allows"),
+            (
+                format!(
+                    "{forge}[workflows]\noperator_directory = \"/x\"\noperator_repository = \
+                     {{ forge = \"a\", repository = \"releng/workflows\", branch = \"main\" }}\n"
+                ),
+                "keep one of them",
+            ),
+        ] {
+            let told = refused(&more);
+            assert!(told.contains(why), "{why} in {told}");
+        }
     }
 }
