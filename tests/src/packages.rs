@@ -2,6 +2,7 @@
 //! served where the commands of a build reach them.
 
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -24,6 +25,18 @@ pub struct Packages {
     dir: PathBuf,
     url: String,
     server: tokio::task::JoinHandle<()>,
+}
+
+/// Where this machine is for containers on Docker's bridge: its gateway, by default the first
+/// address of its network, which an engine that found the bridge there does not name.
+fn gateway() -> Ipv4Addr {
+    let said = ["network", "inspect", "bridge", "-f"];
+    let gateway = docker(&[&said[..], &["{{(index .IPAM.Config 0).Gateway}}"]].concat());
+    gateway.parse().unwrap_or_else(|_| {
+        let subnet = docker(&[&said[..], &["{{(index .IPAM.Config 0).Subnet}}"]].concat());
+        let network = subnet.split('/').next().and_then(|network| network.parse::<Ipv4Addr>().ok());
+        Ipv4Addr::from_bits(network.expect("Docker's bridge has a subnet").to_bits() + 1)
+    })
 }
 
 impl Packages {
@@ -61,9 +74,7 @@ impl Packages {
         yum_repository(&dir.join("unsigned"), &home, None);
         let key = succeed(gpg(&home).args(["--armor", "--export", SIGNER]));
         std::fs::write(dir.join("key.asc"), key + "\n").expect("a key");
-        // Where this machine is for containers on Docker's bridge, and for builds with such a network.
-        let bridge = ["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"];
-        let listener = tokio::net::TcpListener::bind((docker(&bridge).as_str(), 0)).await;
+        let listener = tokio::net::TcpListener::bind((gateway(), 0)).await;
         let listener = listener.expect("a port on Docker's bridge");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new()

@@ -195,7 +195,11 @@ async fn a_pull_request_of_a_fork_waits_is_tested_and_is_built_once_it_is_merged
 async fn a_configuration_proves_itself_or_says_what_to_do() {
     let Some(story) = Story::begin("busybox").await else { return };
     checked(&story.world, &story.project, &["--json"]).await;
-    let proved = story.world.strata(&["forge", "check", "pagure", "--json"]);
+    let proved = until("a proof without a name", LONG, async || {
+        let proved = story.world.strata(&["forge", "check", "pagure", "--json"]);
+        if proved.status.success() { Ok(proved) } else { Err(text(&proved)) }
+    })
+    .await;
     let found: Value = serde_json::from_slice(&proved.stdout).expect("JSON");
     assert_eq!(found["repository"], story.project.as_str(), "one that is watched");
     let parts = found["parts"].as_array().expect("parts");

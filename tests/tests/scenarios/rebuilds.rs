@@ -227,9 +227,14 @@ async fn images_of_what_is_gone_are_not_built_again() {
     std::fs::rename(repository.bare(), world.dir().join("moved-away")).expect("a repository");
     world.move_base("rawhide/base").await;
 
-    world.condition("containers/repository@rawhide", "failed").await;
-    let stale = text(&world.strata(&["stale"]));
-    assert!(stale.contains("not found"), "{stale}");
+    until("the failure of the repository that is gone", LONG, async || {
+        let stale = text(&world.strata(&["stale"]));
+        let line = stale.lines().find(|line| line.contains("containers/repository@rawhide"));
+        let is_told =
+            line.is_some_and(|line| line.contains("failed") && line.contains("not found"));
+        if is_told { Ok(()) } else { Err(stale) }
+    })
+    .await;
     until("the image of the branch is forgotten", LONG, async || {
         let stale = world.get("/api/v1/stale").await;
         match stale["images"].as_array().map(Vec::len) {
