@@ -78,7 +78,7 @@ fn describe() {
     describe_gauge!(STALE, "Images that stand on a parent that moved");
     describe_gauge!(STALEST, Unit::Seconds, "How long the longest stale image has been behind");
     describe_counter!(SWEPT, "Looks at the branches of a repository, by result");
-    describe_counter!(MISSED, "Changes of branches that no forge delivered");
+    describe_counter!(MISSED, "Changes of branches and pull requests that no forge delivered");
     describe_gauge!(SLOTS, "Slots of the runners that were heard of lately");
     describe_gauge!(WATCHED, "Repositories whose branches are looked at");
     describe_gauge!(UNREADABLE, "Watched repositories whose branches the last look did not get");
