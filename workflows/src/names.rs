@@ -162,18 +162,20 @@ impl RefName {
 }
 
 impl CommitId {
-    /// Checks an object id; `Ok(None)` for the null id, which is all zeros in both hash formats
+    /// Checks an object id; `Ok(None)` for the null id, which is all zeros, however many,
     /// and means "no such ref" on every forge.
     ///
     /// # Errors
     /// [`NameError::Commit`] names what was refused.
     pub fn parse_or_null(text: &str) -> Result<Option<Self>, NameError> {
+        if !text.is_empty() && text.bytes().all(|b| b == b'0') {
+            return Ok(None);
+        }
         let hex = matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());
         if !hex {
             return Err(NameError::Commit(shown(text)));
         }
-        let null = text.bytes().all(|b| b == b'0');
-        Ok((!null).then(|| Self(text.to_ascii_lowercase())))
+        Ok(Some(Self(text.to_ascii_lowercase())))
     }
 
     /// Checks an object id that must exist.
@@ -308,10 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn the_null_id_is_null_in_both_lengths() {
-        assert_eq!(CommitId::parse_or_null(&"0".repeat(40)), Ok(None));
-        assert_eq!(CommitId::parse_or_null(&"0".repeat(64)), Ok(None));
-        assert!(CommitId::parse(&"0".repeat(40)).is_err());
+    fn the_null_id_is_null_whatever_its_length() {
+        for zeros in [1, 7, 40, 64, 128] {
+            assert_eq!(CommitId::parse_or_null(&"0".repeat(zeros)), Ok(None), "{zeros}");
+            assert!(CommitId::parse(&"0".repeat(zeros)).is_err(), "{zeros}");
+        }
+        assert!(CommitId::parse_or_null("").is_err());
         assert!(CommitId::parse("abc").is_err());
         assert!(CommitId::parse(&"g".repeat(40)).is_err());
         assert_eq!(CommitId::parse(&"A".repeat(40)).unwrap().as_str(), "a".repeat(40));
