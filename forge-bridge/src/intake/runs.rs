@@ -32,24 +32,28 @@ pub(super) fn planning(
         priority: target.priority,
         pull: target.pull.clone(),
     };
-    // Forges tell no difference between small and capital letters.
-    let names: Vec<String> =
-        selection.fired.iter().map(|fired| fired.name.to_lowercase()).collect();
-    let unique = |fired: &Fired| {
-        names.iter().filter(|name| **name == fired.name.to_lowercase()).count() == 1
-    };
+    let named: Vec<(&str, &str)> =
+        selection.fired.iter().map(|fired| (&*fired.name, &*fired.file.path)).collect();
     let runs = selection
         .fired
         .iter()
-        .map(|fired| {
-            let label = if unique(fired) { &fired.name } else { &fired.file.path };
-            match &target.other_release {
-                None => planned_run(fired, label, target.asked.as_ref(), facts),
-                Some(release) => planned_run(fired, &format!("{label} for {release}"), None, facts),
-            }
+        .zip(labels(&named))
+        .map(|(fired, label)| match &target.other_release {
+            None => planned_run(fired, label, target.asked.as_ref(), facts),
+            Some(release) => planned_run(fired, &format!("{label} for {release}"), None, facts),
         })
         .collect();
     Planning { subject, runs, skipped: selection.skipped, schedules, beside: None }
+}
+
+/// What stands before the jobs in the names of statuses: of each name and file the name, or the
+/// file where others have the same name. Forges tell no difference between small and capital
+/// letters.
+fn labels<'a>(named: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+    let names: Vec<String> = named.iter().map(|(name, _)| name.to_lowercase()).collect();
+    let is_unique =
+        |name: &str| names.iter().filter(|one| **one == name.to_lowercase()).count() == 1;
+    named.iter().map(|&(name, path)| if is_unique(name) { name } else { path }).collect()
 }
 
 /// Gives a run, and with it the statuses of its jobs, another name.
@@ -91,5 +95,17 @@ fn planned_run(
         text: fired.file.text.clone().unwrap_or_default(),
         called: fired.called.clone(),
         jobs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_forge_takes_for_one_are_told_apart_by_their_files() {
+        let named = [("Build", "a.yml"), ("build", "b.yml"), ("lint", "c.yml")];
+        assert_eq!(labels(&named), ["a.yml", "b.yml", "lint"]);
+        assert_eq!(labels(&named[1..]), ["build", "lint"]);
     }
 }
