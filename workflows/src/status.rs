@@ -220,6 +220,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_word_fits_the_narrowest_column() {
+        // Forgejo and Gitea keep a state in seven characters.
+        for state in
+            [StatusState::Pending, StatusState::Success, StatusState::Failure, StatusState::Error]
+        {
+            assert!(state.as_str().len() <= 7, "{state:?}");
+            assert_eq!(StatusState::from_word(state.as_str()), Some(state));
+        }
+    }
+
+    #[test]
     fn descriptions_keep_to_the_forges_bound() {
         let long = finished(Outcome::Failure, None, &"x\n".repeat(200));
         assert_eq!(long.description.chars().count(), MAX_DESCRIPTION_CHARS);

@@ -272,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_with_a_thousand_statuses_takes_no_more_and_says_so() {
+        let body =
+            r#"{"message":"This SHA and context has reached the maximum number of statuses."}"#;
+        match judged(422, &[], body) {
+            Err(ForgeError::Refused { why }) => assert!(why.contains("maximum"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn pagures_401_for_a_right_that_is_missing_is_no_bad_token() {
         // Three answers of a real one.
         let acl = r#"{"error":"Invalid or expired token.","error_code":"EINVALIDTOK",

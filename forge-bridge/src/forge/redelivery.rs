@@ -105,7 +105,101 @@ fn lost(sent: &[Sent]) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::extract::{Path, State};
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::{get, post};
+    use axum::{Json, Router};
+    use http::StatusCode;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::config::ForgeKind;
+    use crate::forge::github::Github;
+    use crate::forge::tests::{TOKEN, serve};
+
+    const OURS: &str = "https://strata.example/hooks/hub";
+
+    /// What GitHub keeps of one webhook, newest first, and how often it sent again.
+    #[derive(Default)]
+    struct Model {
+        sent: Vec<Value>,
+        again: Vec<u64>,
+    }
+
+    type Shared = Arc<Mutex<Model>>;
+
+    async fn hooks() -> Json<Value> {
+        let hook = |id: u64, url: Value| json!({"id": id, "config": {"url": url}});
+        let other = hook(3, "https://elsewhere.example".into());
+        Json(json!([hook(2, Value::Null), other, hook(4, OURS.into())]))
+    }
+
+    async fn list(State(model): State<Shared>) -> Json<Value> {
+        Json(model.lock().unwrap().sent.clone().into())
+    }
+
+    /// Sends again, which this time succeeds: a new attempt under the same guid.
+    async fn again(State(model): State<Shared>, Path(id): Path<u64>) -> Response {
+        let mut model = model.lock().unwrap();
+        let Some(found) = model.sent.iter().find(|one| one["id"] == id).cloned() else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        let attempt = json!({"id": 1000 + id, "guid": found["guid"], "status_code": 202});
+        model.sent.insert(0, attempt);
+        model.again.push(id);
+        (StatusCode::ACCEPTED, Json(json!({}))).into_response()
+    }
+
+    #[tokio::test]
+    async fn github_sends_again_what_failed_of_our_webhook_and_nothing_twice() {
+        let one = |id: u64, guid: &str, status: u16| json!({"id": id, "guid": guid, "status_code": status});
+        let sent = vec![one(12, "b", 502), one(11, "c", 202), one(10, "a", 0)];
+        let model = Shared::new(Mutex::new(Model { sent, again: Vec::new() }));
+        let path = "/repos/containers/httpd/hooks";
+        let router = Router::new()
+            .route(path, get(hooks))
+            .route(&format!("{path}/4/deliveries"), get(list))
+            .route(&format!("{path}/4/deliveries/{{id}}/attempts"), post(again))
+            .with_state(Arc::clone(&model));
+        let (address, _server) = serve(router).await;
+        let api = Api::of(ForgeKind::Github, &format!("http://{address}"), TOKEN);
+        let forge = Forge::Github(Github::new(api));
+        let httpd = RepositoryName::parse("containers/httpd").unwrap();
+        assert_eq!(forge.redeliver(&httpd, OURS).await, Ok(2));
+        assert_eq!(model.lock().unwrap().again, [10, 12], "the oldest first");
+        assert_eq!(forge.redeliver(&httpd, OURS).await, Ok(0), "both have arrived");
+        let elsewhere = "https://strata.example/hooks/other";
+        assert_eq!(forge.redeliver(&httpd, elsewhere).await, Ok(0), "no webhook is ours");
+    }
+
+    /// The list of an App is asked for by the App itself, and is of all its repositories.
+    #[tokio::test]
+    async fn an_app_has_the_deliveries_of_its_one_webhook_sent_again() {
+        let sent = vec![json!({"id": 7, "guid": "a", "status_code": 504})];
+        let model = Shared::new(Mutex::new(Model { sent, again: Vec::new() }));
+        let path = "/app/hook/deliveries";
+        let router = Router::new()
+            .route(path, get(list))
+            .route(&format!("{path}/{{id}}/attempts"), post(again))
+            .with_state(Arc::clone(&model));
+        let (address, _server) = serve(router).await;
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("key.pem");
+        std::fs::write(&key, include_str!("../../tests/data/app-key.pem")).unwrap();
+        let config = toml::from_str(&format!(
+            "name = \"hub\"\nkind = \"github\"\napi_url = \"http://{address}\"\n\
+             clone_url = \"http://{address}/{{repository}}.git\"\nwebhook_secret_file = \"/s\"\n\
+             app = {{ id = 5, private_key_file = \"{}\" }}\n",
+            key.display()
+        ));
+        let forge = Forge::open(&config.unwrap()).unwrap();
+        let httpd = RepositoryName::parse("containers/httpd").unwrap();
+        assert_eq!(forge.redeliver(&httpd, OURS).await, Ok(1));
+        assert_eq!(forge.redeliver(&httpd, OURS).await, Ok(0));
+        assert_eq!(model.lock().unwrap().again, [7]);
+    }
 
     fn sent(id: u64, guid: &str, status_code: u16) -> Sent {
         Sent { id, guid: guid.to_owned(), status_code }

@@ -114,7 +114,7 @@ async fn outages_and_limits_are_left_to_the_reporter() {
     }
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(directory)

@@ -58,3 +58,6 @@ impl Planner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

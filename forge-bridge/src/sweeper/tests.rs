@@ -155,6 +155,26 @@ async fn a_push_that_nobody_told_becomes_an_event_once() {
     assert_eq!(scene.store.watched_count().await.unwrap(), (1, 0));
 }
 
+/// GitHub tells of no push of more than five thousand branches, GitLab of none of more than three.
+#[tokio::test]
+async fn a_push_of_more_branches_than_the_forge_tells_of_is_found_branch_by_branch() {
+    let mut scene = Scene::begin().await;
+    scene.push("f43", "First");
+    let more = "[[release]]\nname = \"epel\"\nbranches = [\"epel*\"]\nregistry = \"r.example\"\n\
+                namespace = \"epel\"\ndist_tag = \"el10\"\n";
+    scene.configure(more).await;
+    let forge = scene.sweeper.config.forges[0].clone();
+    scene.sweeper.discover_on(&forge, scene.now).await.unwrap();
+    scene.sweep_after(0).await;
+    for number in 5..10 {
+        scene.push(&format!("epel{number}"), "One push");
+    }
+    scene.sweep_after(900).await;
+    scene.sweep_after(60).await;
+    scene.sweep_after(900).await;
+    assert_eq!(scene.deliveries().await, ["sweep push new"; 5]);
+}
+
 #[tokio::test]
 async fn what_a_new_repository_has_is_news() {
     let mut scene = Scene::begin().await;

@@ -216,6 +216,31 @@ async fn what_one_installation_used_up_holds_up_no_other() {
 }
 
 #[test]
+fn a_check_run_has_as_many_remarks_as_github_takes_at_once_and_ends_in_its_words() {
+    let commit = CommitId::parse(&"1a".repeat(20)).unwrap();
+    let Some(LogCommand::Annotation(remark)) = LogCommand::parse("::warning file=a.c,line=7::look")
+    else {
+        panic!("no remark")
+    };
+    let mut post = post_of(StatusState::Failure, "Dockerfile:3:1: unknown instruction");
+    post.annotations = vec![remark; 80];
+    let body = serde_json::to_value(check_run(&commit, &post)).unwrap();
+    let remarks = body["output"]["annotations"].as_array().unwrap();
+    assert_eq!((remarks.len(), &remarks[0]["path"]), (50, &json!("Dockerfile")));
+    // Beside the bound of 65,535 characters, nothing that is written here is long.
+    assert!(body["output"]["summary"].as_str().unwrap().len() < 1024);
+    for (state, status, conclusion) in [
+        (StatusState::Pending, "in_progress", Value::Null),
+        (StatusState::Success, "completed", "success".into()),
+        (StatusState::Failure, "completed", "failure".into()),
+        (StatusState::Error, "completed", "cancelled".into()),
+    ] {
+        let body = serde_json::to_value(check_run(&commit, &post_of(state, "x"))).unwrap();
+        assert_eq!((&body["status"], &body["conclusion"]), (&json!(status), &conclusion));
+    }
+}
+
+#[test]
 fn a_place_in_a_sentence_becomes_an_annotation() {
     let place = |text| annotation(text).map(|found| (found.path, found.start_line, found.message));
     assert_eq!(place("Dockerfile:3:1: no"), Some(("Dockerfile", 3, "no")));

@@ -60,3 +60,29 @@ fn each_forge_tells_in_its_own_words_when_a_repository_was_made() {
     let bare = json!({"id": 1, "full_name": "a/b"});
     assert_eq!(serde_json::from_value::<Shown>(bare).unwrap().found().unwrap().created_at, None);
 }
+
+#[test]
+fn a_row_with_one_part_of_it_bent_is_survived_and_holds_up_no_other() {
+    let row = json!({"id": 1, "full_name": "a/b", "created_at": "2026-01-02T03:04:05Z"});
+    let long = "x".repeat(20_000);
+    for part in ["id", "full_name", "created_at"] {
+        for bent in [
+            json!(null),
+            json!(-1),
+            json!(u64::MAX),
+            json!(1e300),
+            json!([]),
+            json!({}),
+            json!(long),
+        ] {
+            let mut row = row.clone();
+            row[part] = bent;
+            let _ = serde_json::from_value::<Shown>(row).map(Shown::found);
+        }
+    }
+    for seconds in [json!(i64::MAX), json!("99999999999999999.1"), json!(".5"), json!("")] {
+        let row = json!({"id": 1, "fullname": "a/b", "date_created": seconds});
+        let found = serde_json::from_value::<Shown>(row).unwrap().found().unwrap();
+        assert_eq!(found.created_at, None);
+    }
+}

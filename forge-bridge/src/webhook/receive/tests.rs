@@ -1,4 +1,5 @@
 mod project_keys;
+mod senders;
 
 use std::net::SocketAddr;
 

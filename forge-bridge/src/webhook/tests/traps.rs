@@ -3,6 +3,8 @@
 
 mod gitlab;
 mod pagure;
+mod proofs;
+mod told_twice;
 
 use serde_json::json;
 use workflows::event::{Event, Trust};

@@ -23,6 +23,7 @@ fn traps_of_gitlab() {
         json!({"object_kind": "note", "project": project, "user": {"username": "mina"},
             "object_attributes": attributes, "merge_request": {"iid": 7}})
     };
+    let long = "0".repeat(64);
     all_hold(
         &[ForgeKind::Gitlab],
         &[
@@ -112,6 +113,49 @@ fn traps_of_gitlab() {
                 "",
                 json!({"object_kind": "build", "project": project}),
                 "ignored",
+            ),
+            trap(
+                "a custom template says it in its own words",
+                "Push Hook",
+                json!({"text": "mina pushed to f43", "project": project}),
+                "ignored: missing field `object_kind`",
+            ),
+            trap(
+                "…or leaves out what was pushed",
+                "Push Hook",
+                json!({"object_kind": "push", "project": project}),
+                "ignored: ",
+            ),
+            trap(
+                "a system hook tells of a push as a project does",
+                "System Hook",
+                push("push", "refs/heads/f43", ONE, TWO),
+                "push heads/f43 1111..2222",
+            ),
+            trap(
+                "zeros of a SHA-256 repository",
+                "",
+                push("push", "refs/heads/f43", &long, &"a".repeat(64)),
+                "push heads/f43 -..aaaa",
+            ),
+            trap(
+                "a deleted tag",
+                "",
+                push("tag_push", "refs/tags/v1", ONE, NULL),
+                "tag_deleted tags/v1",
+            ),
+            trap("closed and not merged", "", merge(json!({"action": "close"})), "closed unmerged"),
+            trap(
+                "a merge request that has no commit",
+                "",
+                merge(json!({"last_commit": null})),
+                "ignored: the merge request has no commit",
+            ),
+            trap(
+                "a release is made of a tag that was told",
+                "Release Hook",
+                json!({"object_kind": "release", "project": project}),
+                "ignored: object_kind `release`",
             ),
             trap(
                 "a system hook without object_kind",
