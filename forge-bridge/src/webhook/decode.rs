@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use workflows::event::Event;
 use workflows::names::{NameError, RepositoryName};
 
-use super::{forgejo, github, gitlab, pagure, plain_git};
+use super::{body, forgejo, github, gitlab, pagure, plain_git};
 use crate::config::ForgeKind;
 
 /// Longest reason that is kept with an ignored event, in characters; it may quote a stranger.
@@ -21,6 +21,20 @@ pub enum DecodeError {
     /// A form as GitHub may send it has its JSON in `payload`.
     #[error("the form has no `payload` field")]
     NoPayload,
+}
+
+/// Reads a delivery as it was sent, whose JSON may be within a form.
+///
+/// # Errors
+/// [`DecodeError`] when there is no JSON.
+pub fn decode_sent(
+    kind: ForgeKind,
+    event_name: &str,
+    content_type: Option<&str>,
+    sent: &[u8],
+) -> Result<Event, DecodeError> {
+    let is_form = content_type.is_some_and(body::is_form);
+    decode(kind, event_name, &body::json_text(is_form, sent)?)
 }
 
 /// Reads a delivery's JSON as that kind of forge writes it. GitLab and Pagure name the event in

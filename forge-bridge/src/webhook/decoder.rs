@@ -12,7 +12,7 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use workflows::event::Event;
 
-use super::{DecodeError, body, decode};
+use super::{DecodeError, decode_sent};
 use crate::config::ForgeKind;
 use crate::store::{Decoded, Store, StoreError, Undecoded};
 
@@ -98,9 +98,8 @@ fn swept(undecoded: &Undecoded) -> Event {
 }
 
 fn event(kind: ForgeKind, undecoded: &Undecoded) -> Result<Event, DecodeError> {
-    let is_form = undecoded.content_type.as_deref().is_some_and(body::is_form);
-    let text = body::json_text(is_form, &undecoded.body)?;
-    decode(kind, &undecoded.event_name, &text)
+    let content_type = undecoded.content_type.as_deref();
+    decode_sent(kind, &undecoded.event_name, content_type, &undecoded.body)
 }
 
 #[cfg(test)]

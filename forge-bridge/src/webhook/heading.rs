@@ -7,9 +7,9 @@ use super::pagure::Envelope;
 use crate::config::ForgeKind;
 
 /// Longest delivery id; forges send a UUID of 36 characters.
-const MAX_DELIVERY_BYTES: usize = 128;
+pub const MAX_DELIVERY_BYTES: usize = 128;
 /// Longest event name; the longest of GitHub's has 44 characters.
-const MAX_EVENT_NAME_BYTES: usize = 64;
+pub const MAX_EVENT_NAME_BYTES: usize = 64;
 /// Longest value of a stored header; a longer one tells nothing that is worth its place.
 const MAX_VALUE_BYTES: usize = 256;
 
@@ -20,13 +20,16 @@ pub const HOOK_DELIVERY_HEADER: &str = "x-strata-delivery";
 
 /// Why a delivery cannot be stored under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeadingError {
+pub enum HeadingError {
+    /// The header that names the event is missing, or no name.
     #[error(
         "no {0} header with an event name of at most {MAX_EVENT_NAME_BYTES} visible characters"
     )]
     Event(&'static str),
+    /// The header that names the delivery is missing, or no name.
     #[error("no {0} header with a delivery id of at most {MAX_DELIVERY_BYTES} visible characters")]
     Delivery(&'static str),
+    /// The same of a forge that names both in the body.
     #[error(
         "the body has no `msg_id` and `topic` of at most {MAX_DELIVERY_BYTES} and \
          {MAX_EVENT_NAME_BYTES} visible characters"
@@ -36,11 +39,13 @@ pub(crate) enum HeadingError {
 
 /// A delivery's name, and what the headers say about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Heading {
-    pub(crate) event_name: String,
-    pub(crate) delivery: String,
+pub struct Heading {
+    /// As the forge names the event.
+    pub event_name: String,
+    /// As the forge names the delivery.
+    pub delivery: String,
     /// A JSON object of the stored headers.
-    pub(crate) headers: String,
+    pub headers: String,
 }
 
 /// The headers that name a delivery, the forge's own first.
@@ -99,11 +104,10 @@ const STORED: [&str; 21] = [
 ];
 
 /// Reads the names that a delivery is stored under.
-pub(crate) fn read(
-    kind: ForgeKind,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Heading, HeadingError> {
+///
+/// # Errors
+/// [`HeadingError`] says where a name was looked for.
+pub fn read(kind: ForgeKind, headers: &HeaderMap, body: &[u8]) -> Result<Heading, HeadingError> {
     let (event_name, delivery) = match named_in(kind) {
         Some(named) => named.read(headers)?,
         None => told_by_body(body)?,

@@ -13,16 +13,17 @@ use crate::config::ForgeKind;
 
 /// An open pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub struct Listed {
     /// As its opening would have been delivered.
-    pub(crate) pull: PullRequest,
+    pub pull: PullRequest,
     /// The forge's id of the repository that it comes from, where the list does not name it.
-    pub(crate) source: Option<u64>,
+    pub source: Option<u64>,
 }
 
 /// Reads a row of a list of open pull requests; `None` for one that cannot be built, be it that
 /// it has no commit or that a name in it must not enter.
-pub(crate) fn listed(kind: ForgeKind, repository: &RepositoryName, row: &Value) -> Option<Listed> {
+#[must_use]
+pub fn listed(kind: ForgeKind, repository: &RepositoryName, row: &Value) -> Option<Listed> {
     let read = match kind {
         ForgeKind::Github | ForgeKind::Forgejo | ForgeKind::Gitea => {
             pull_request::listed(repository, row).map(|pull| Some(Listed { pull, source: None }))
@@ -44,7 +45,7 @@ pub(crate) fn listed(kind: ForgeKind, repository: &RepositoryName, row: &Value) 
 ///
 /// # Errors
 /// In words, when it is not as the forge documents it.
-pub(crate) fn ended(
+pub fn ended(
     kind: ForgeKind,
     repository: &RepositoryName,
     number: u64,

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::webhook::decode::tests::{EVENTS, KINDS};
-use crate::webhook::{body, decode, heading, signature};
+use crate::webhook::{body, decode, decode_sent, heading, signature};
 
 /// Most bytes of an event, whatever the delivery's size: names and a few words.
 const MAX_EVENT_BYTES: usize = 8 * 1024;
@@ -125,6 +125,30 @@ fn a_real_delivery_with_its_bytes_bent_is_survived_by_every_decoder() {
                 }
             }
             survive(&KINDS, event, &bent);
+        }
+    }
+}
+
+#[test]
+fn a_real_delivery_within_a_form_is_read_as_without_and_survived_when_it_is_bent() {
+    let Some(real) = real_or_skip() else { return };
+    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+    let mut dice = Dice(0xf0f0);
+    for Real { kind, event, body, .. } in real.iter().filter(|one| one.kind == ForgeKind::Github) {
+        let text = std::str::from_utf8(body).unwrap();
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let form = form.append_pair("payload", text).finish().into_bytes();
+        let plain = decode(*kind, event, body).unwrap();
+        assert_eq!(decode_sent(*kind, event, FORM, &form).unwrap(), plain);
+        for _ in 0..20 {
+            let mut bent = form.clone();
+            for _ in 0..=dice.roll(4) {
+                let at = dice.roll(bent.len());
+                bent[at] = b"%+&=;\x00\xff7"[dice.roll(8)];
+            }
+            if let Ok(decoded) = decode_sent(*kind, event, FORM, &bent) {
+                assert!(serde_json::to_vec(&decoded).unwrap().len() <= MAX_EVENT_BYTES);
+            }
         }
     }
 }
