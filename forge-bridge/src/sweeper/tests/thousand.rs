@@ -23,12 +23,23 @@ struct Model {
     moved: Mutex<BTreeMap<String, String>>,
     /// Whether it answers nobody, and how often it was asked then.
     is_away: AtomicBool,
+    /// Whether it answers two of three questions with a fault.
+    is_stormy: AtomicBool,
+    asked: AtomicUsize,
     asked_in_vain: AtomicUsize,
+}
+
+impl Model {
+    fn fails(&self) -> bool {
+        let count = self.asked.fetch_add(1, Ordering::Relaxed);
+        let in_storm = self.is_stormy.load(Ordering::Relaxed) && !count.is_multiple_of(3);
+        self.is_away.load(Ordering::Relaxed) || in_storm
+    }
 }
 
 /// What `git upload-pack` says first.
 async fn advertise(State(model): State<Arc<Model>>, UrlPath(name): UrlPath<String>) -> Response {
-    if model.is_away.load(Ordering::Relaxed) {
+    if model.fails() {
         model.asked_in_vain.fetch_add(1, Ordering::Relaxed);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
@@ -185,4 +196,19 @@ async fn an_hour_of_outage_costs_few_questions_and_loses_nothing() {
     assert!(all.lists() <= REPOSITORIES + 3, "once each, and twice what was missed");
     let expected = ["p3", "p500", "p997"].map(|name| format!("containers/{name}"));
     assert_eq!(all.missed().await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_makes_each_repository_be_asked_about_until_it_answers_and_no_longer() {
+    let mut all = Thousand::begin().await;
+    all.model.is_stormy.store(true, Ordering::Relaxed);
+    all.sweep_for(1_200).await;
+    all.model.is_stormy.store(false, Ordering::Relaxed);
+    // The longest pause of what was asked about in vain.
+    all.sweep_for(400).await;
+    assert_eq!(all.store.watched_count().await.unwrap(), (1_000, 0), "all were looked at");
+    assert_eq!(all.lists(), REPOSITORIES, "once each");
+    let in_vain = all.model.asked_in_vain.load(Ordering::Relaxed);
+    assert!(in_vain <= 2 * REPOSITORIES + 2, "{in_vain} questions in vain, of three two at most");
+    assert_eq!(all.missed().await, [""; 0], "a fault is no news");
 }
