@@ -38,6 +38,7 @@ mod schedules;
 mod target;
 
 pub(crate) use pulls::Request;
+pub(crate) use schedules::DefaultWorkflows;
 pub(crate) use target::{Before, Target, target};
 
 /// Events that one turn begins.
@@ -236,12 +237,12 @@ impl Planner {
             return Ok(Decision::Skip(format!("the commit message says {marker}")));
         }
         let mut files = found.files;
-        let operators = self.files_of_operator(release).await?;
-        let rules = self.rules(release, &operators);
-        files.extend(operators);
+        let defaults = self.default_workflows(release).await?;
+        files.extend(defaults.files);
         let mut candidates = selection::read(files);
-        let schedules =
-            target.sets_schedules.then(|| schedules::schedules(&candidates, release, rules, now));
+        let schedules = target
+            .sets_schedules
+            .then(|| schedules::schedules(&candidates, release, defaults.rules, now));
         if let Some(only) = &target.only {
             let named = |c: &Candidate| {
                 only.iter().any(|file| file.origin == c.file.origin && file.path == c.file.path)

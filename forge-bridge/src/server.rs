@@ -181,6 +181,7 @@ impl Parts {
             vault: Arc::clone(&self.app.vault),
             wakes: self.app.wakes.clone(),
             away: crate::sweeper::away::Away::default(),
+            defaults: crate::sweeper::schedules::LastDefaults::default(),
         }
     }
 

@@ -26,12 +26,12 @@ use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 use crate::wakes::Wakes;
 use away::{Answer, Away};
-use schedules::Rules;
+use schedules::LastDefaults;
 
 pub(crate) mod away;
 mod discovery;
 mod pulls;
-mod schedules;
+pub(crate) mod schedules;
 
 /// Repositories of one turn.
 const BATCH: u32 = 64;
@@ -52,6 +52,8 @@ pub(crate) struct Sweeper {
     pub(crate) wakes: Wakes,
     /// Forges that do not answer.
     pub(crate) away: Away,
+    /// What the operator says of schedules.
+    pub(crate) defaults: LastDefaults,
 }
 
 impl Sweeper {
@@ -65,7 +67,10 @@ impl Sweeper {
         }
         let bell = Arc::clone(&self.wakes.sweeper);
         let turn = || Arc::clone(&self).turn(Utc::now());
-        level::run("sweeper", &bell, &shutdown, turn).await;
+        tokio::select! {
+            () = level::run("sweeper", &bell, &shutdown, turn) => {}
+            () = self.keep_defaults() => {}
+        }
     }
 
     /// Looks at every repository that is due, a few at a time.
@@ -78,10 +83,9 @@ impl Sweeper {
         if due.is_empty() {
             return Ok(Turn::Idle);
         }
-        let rules = Arc::new(self.rules().await);
         let looks = due.into_iter().map(|swept| {
-            let (agent, rules) = (Arc::clone(&self), Arc::clone(&rules));
-            async move { agent.look(&swept, &rules, now).await.map(|answer| (swept.forge, answer)) }
+            let agent = Arc::clone(&self);
+            async move { agent.look(&swept, now).await.map(|answer| (swept.forge, answer)) }
         });
         let looks: Vec<_> =
             futures_util::stream::iter(looks).buffer_unordered(MAX_SWEEPS).collect().await;
@@ -94,7 +98,6 @@ impl Sweeper {
     async fn look(
         &self,
         swept: &WatchedRepository,
-        rules: &Rules,
         now: DateTime<Utc>,
     ) -> Result<Answer, StoreError> {
         self.keys.look_after(&swept.forge, &swept.repository, now).await;
@@ -119,7 +122,7 @@ impl Sweeper {
             settle: self.config.sweep.settle(),
         });
         tell_missed(swept, &found.events);
-        let is_unfinished = self.set_schedules(swept, &heads, &found, rules, now).await?;
+        let is_unfinished = self.set_schedules(swept, &heads, &found, now).await?;
         let due_at = if found.waits() || is_unfinished {
             now + self.config.sweep.settle()
         } else {

@@ -55,7 +55,7 @@ impl Planner {
     }
 
     /// The release's default workflows, from the operator's repository or directory.
-    pub(crate) async fn files_of_operator(
+    pub(super) async fn files_of_operator(
         &self,
         release: &ReleasePolicy,
     ) -> Result<Vec<WorkflowFile>, SourceError> {

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use workflows::event::{Event, Push};
-use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::ReleasePolicy;
 use workflows::schedule::Schedule;
 use workflows::selection::{self, Candidate, Origin, Timetable, WorkflowFile};
@@ -12,41 +11,45 @@ use super::{Planner, target};
 use crate::sources::SourceError;
 use crate::store::schedules::{BranchSchedules, ScheduleEntry};
 
-impl Planner {
-    /// What is scheduled on a branch at its head, while nothing is planned; `None` for a branch of
-    /// no release.
-    pub(crate) async fn schedules_at(
-        &self,
-        forge: &str,
-        repository: &RepositoryName,
-        ref_name: &RefName,
-        head: &CommitId,
-        now: DateTime<Utc>,
-    ) -> Result<Option<BranchSchedules>, SourceError> {
-        let push = Event::Push(Push {
-            repository: repository.clone(),
-            ref_name: ref_name.clone(),
-            before: None,
-            after: head.clone(),
-            forced: false,
-            actor: None,
-        });
-        let Ok((target, release)) = target(&push, &self.config.releases) else { return Ok(None) };
-        let operators = self.files_of_operator(release).await?;
-        let rules = self.rules(release, &operators);
-        let mut files = self.files_of_repository(forge, &target, head).await?.files;
-        files.extend(operators);
-        Ok(Some(schedules(&selection::read(files), release, rules, now)))
-    }
+/// The default workflows of a release, as they are read now.
+#[derive(Debug)]
+pub(crate) struct DefaultWorkflows {
+    pub(crate) files: Vec<WorkflowFile>,
+    /// A digest of all that the operator says about the schedules of the release's branches.
+    pub(crate) rules: String,
+}
 
-    /// A digest of all that the operator says about the schedules of a release's branches.
-    pub(crate) fn rules(&self, release: &ReleasePolicy, operators: &[WorkflowFile]) -> String {
-        let files: Vec<_> = operators.iter().map(|file| (&file.path, &file.blob)).collect();
+impl Planner {
+    /// The default workflows of a release.
+    pub(crate) async fn default_workflows(
+        &self,
+        release: &ReleasePolicy,
+    ) -> Result<DefaultWorkflows, SourceError> {
+        let files = self.files_of_operator(release).await?;
+        let named: Vec<_> = files.iter().map(|file| (&file.path, &file.blob)).collect();
         let said =
-            (&self.config.workflows.directories, &release.schedule, &release.timezone, files);
+            (&self.config.workflows.directories, &release.schedule, &release.timezone, named);
         // Plain lists of texts can always be written.
         let said = serde_json::to_vec(&said).unwrap_or_default();
-        hex::encode(Sha256::digest(said))
+        Ok(DefaultWorkflows { files, rules: hex::encode(Sha256::digest(said)) })
+    }
+
+    /// What would be scheduled on a branch after this push of its head; `None` for a branch of no
+    /// release.
+    pub(crate) async fn schedules_after(
+        &self,
+        forge: &str,
+        push: Push,
+        defaults: &DefaultWorkflows,
+        now: DateTime<Utc>,
+    ) -> Result<Option<BranchSchedules>, SourceError> {
+        let head = push.after.clone();
+        let Ok((target, release)) = target(&Event::Push(push), &self.config.releases) else {
+            return Ok(None);
+        };
+        let mut files = self.files_of_repository(forge, &target, &head).await?.files;
+        files.extend(defaults.files.iter().cloned());
+        Ok(Some(schedules(&selection::read(files), release, defaults.rules.clone(), now)))
     }
 }
 

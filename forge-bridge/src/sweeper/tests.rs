@@ -46,9 +46,19 @@ async fn sweeper(text: &str, directory: &Path) -> (Store, Arc<Sweeper>) {
     let keys = KeyKeeper::new(Arc::clone(&config), Arc::clone(&forges), Arc::default());
     let (keys, wakes) = (Arc::new(keys), Wakes::default());
     let vault = Arc::new(Vault::open(&directory.join("secrets.key"), 0).unwrap());
-    let away = Away::default();
-    let sweeper =
-        Sweeper { config, store: store.clone(), sources, forges, keys, vault, wakes, away };
+    let (away, defaults) = (Away::default(), LastDefaults::default());
+    let sweeper = Sweeper {
+        config,
+        store: store.clone(),
+        sources,
+        forges,
+        keys,
+        vault,
+        wakes,
+        away,
+        defaults,
+    };
+    sweeper.read_defaults().await;
     (store, Arc::new(sweeper))
 }
 

@@ -63,14 +63,14 @@ struct Thousand {
 
 /// Makes the schedules of all branches be read already: this server has no files.
 async fn read_schedules(store: &Store, sweeper: &Sweeper) {
-    let rules = sweeper.rules().await;
+    let defaults = sweeper.defaults.get().unwrap();
     let mut tx = store.write().await.unwrap();
     sqlx::query(
         "INSERT INTO branch_schedules (forge, repository, ref_name, head, rules)
          SELECT forge, repository, 'refs/heads/f43', ?, ? FROM watched_repositories",
     )
     .bind("1".repeat(40))
-    .bind(&rules["f43"])
+    .bind(&defaults["f43"].rules)
     .execute(&mut *tx)
     .await
     .unwrap();
