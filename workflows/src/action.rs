@@ -5,6 +5,7 @@
 
 mod found;
 pub mod local;
+mod walk;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::template::{Kind, Template};
 use crate::workflow::{ActionFile, ActionRuns, DockerRuns, NodeRuns, Phases, Text, parse_action};
 
 pub use found::Found;
+pub use walk::{TooMany, Walk};
 
 /// How an action's file may be called; the first that is there counts.
 pub const FILE_NAMES: [&str; 2] = ["action.yml", "action.yaml"];

@@ -1,11 +1,10 @@
 //! What the actions of a job stand on: repositories, each at one commit, and images with their
 //! digests; as the bridge finds it out.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use runner::local::Machine;
-use workflows::action::{ActionImage, ActionKind, Found, MAX_ACTIONS, MAX_DEPTH};
+use workflows::action::{ActionImage, ActionKind, Found, TooMany, Walk};
 use workflows::dockerfile;
 use workflows::gate::Content;
 use workflows::image::{DOCKER_HUB, ParentPin, Reference};
@@ -36,21 +35,12 @@ pub(super) async fn pins(
 ) -> Result<ActionPins, Failure> {
     let mut pins = ActionPins { source_registry: DOCKER_HUB.to_owned(), ..ActionPins::default() };
     let used = draft.steps.iter().filter_map(|step| match &step.action {
-        DraftAction::Action { source, .. } => Some((source.clone(), 1)),
+        DraftAction::Action { source, .. } => Some(source.clone()),
         _ => None,
     });
-    let mut open: Vec<(ActionSource, usize)> = used.collect();
-    let mut seen = BTreeSet::new();
-    while let Some((source, depth)) = open.pop() {
-        if !seen.insert(source.clone()) {
-            continue;
-        }
-        if seen.len() > MAX_ACTIONS || depth > MAX_DEPTH {
-            return Err(Failure::Negative(format!(
-                "the job's actions use more than {MAX_ACTIONS} others, or each other more than \
-                 {MAX_DEPTH} deep"
-            )));
-        }
+    let mut walk = Walk::new(used);
+    let too_many = |error: TooMany| Failure::Negative(error.to_string());
+    while let Some(source) = walk.next_action().map_err(too_many)? {
         let found = match &source {
             ActionSource::Image { image } => {
                 add(machine, &mut pins, image, image).await?;
@@ -64,7 +54,7 @@ pub(super) async fn pins(
         }
         // What is wrong with an action is told when its step begins.
         if let Some(Ok(action)) = &found.action {
-            open.extend(action.uses().map(|inner| (inner.clone(), depth + 1)));
+            walk.found(action);
         }
     }
     Ok(pins)

@@ -3,10 +3,8 @@
 //! Action files are read here to find what they use in turn; what they say is done by the runner,
 //! which reads them again at exactly the same commits.
 
-use std::collections::BTreeSet;
-
 use strata_git::{GitError, Mirror};
-use workflows::action::{ActionImage, ActionKind, Found, MAX_ACTIONS, MAX_DEPTH};
+use workflows::action::{ActionImage, ActionKind, Found, TooMany, Walk};
 use workflows::diagnostic::{Diagnostic, Severity};
 use workflows::dockerfile;
 use workflows::event::Trust;
@@ -38,18 +36,9 @@ impl Pinner {
         release: &ReleasePolicy,
     ) -> Result<ActionPins, Unpinnable> {
         let mut pins = ActionPins::default();
-        let mut open: Vec<(ActionSource, usize)> = used(job).map(|source| (source, 1)).collect();
-        let mut seen = BTreeSet::new();
-        while let Some((source, depth)) = open.pop() {
-            if !seen.insert(source.clone()) {
-                continue;
-            }
-            if seen.len() > MAX_ACTIONS || depth > MAX_DEPTH {
-                return Err(Unpinnable::failure(format!(
-                    "the job's actions use more than {MAX_ACTIONS} others, or each other more than \
-                     {MAX_DEPTH} deep"
-                )));
-            }
+        let mut walk = Walk::new(used(job));
+        let too_many = |error: TooMany| Unpinnable::failure(error.to_string());
+        while let Some(source) = walk.next_action().map_err(too_many)? {
             let Some((tree, path)) = self.tree_of(job, &source, &mut pins).await? else {
                 if let ActionSource::Image { image } = &source {
                     self.pin_image(&mut pins, image, release, &source.to_string()).await?;
@@ -71,7 +60,7 @@ impl Pinner {
                         .await?;
                 }
             }
-            open.extend(action.uses().map(|inner| (inner.clone(), depth + 1)));
+            walk.found(&action);
         }
         if !pins.is_empty() {
             source_registry(release).clone_into(&mut pins.source_registry);
