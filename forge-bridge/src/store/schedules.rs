@@ -1,18 +1,16 @@
 //! When each branch's schedules come due.
 
-use std::collections::BTreeMap;
+mod sources;
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 use workflows::event::{Event, ScheduleDue};
 use workflows::ids::{EventId, RunId};
-use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::names::{RefName, RepositoryName};
 use workflows::selection::Origin;
 
 use super::planning::{Decision, Subject, record_plan};
 use super::row::{column, parsed, readable, to_json};
-use super::sweep::WatchedRepository;
 use super::{Store, StoreError, at, seconds};
 
 /// One `on: schedule` entry of a branch.
@@ -31,13 +29,6 @@ pub(crate) struct ScheduleEntry {
 pub(crate) struct BranchSchedules {
     pub(crate) entries: Vec<ScheduleEntry>,
     /// A digest of what the operator said when they were read.
-    pub(crate) rules: String,
-}
-
-/// What the schedules of a branch were read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ScheduleSource {
-    pub(crate) head: CommitId,
     pub(crate) rules: String,
 }
 
@@ -91,50 +82,7 @@ pub(super) async fn set(
 ) -> Result<(), StoreError> {
     let Subject { forge, repository, ref_name, commit, .. } = subject;
     replace(tx, forge, repository, ref_name, &schedules.entries, now).await?;
-    remember(tx, forge, repository, ref_name, (commit, &schedules.rules)).await
-}
-
-async fn remember(
-    tx: &mut SqliteConnection,
-    forge: &str,
-    repository: &RepositoryName,
-    ref_name: &RefName,
-    (head, rules): (&CommitId, &str),
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO branch_schedules (forge, repository, ref_name, head, rules) \
-         VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(forge)
-    .bind(repository.as_str())
-    .bind(ref_name.as_str())
-    .bind(head.as_str())
-    .bind(rules)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn source_of(
-    tx: &mut SqliteConnection,
-    forge: &str,
-    repository: &RepositoryName,
-    ref_name: &RefName,
-) -> Result<Option<ScheduleSource>, StoreError> {
-    let row = sqlx::query(
-        "SELECT head, rules FROM branch_schedules \
-         WHERE forge = $1 AND repository = $2 AND ref_name = $3",
-    )
-    .bind(forge)
-    .bind(repository.as_str())
-    .bind(ref_name.as_str())
-    .fetch_optional(tx)
-    .await?;
-    row.as_ref().map(source).transpose()
-}
-
-fn source(row: &SqliteRow) -> Result<ScheduleSource, StoreError> {
-    Ok(ScheduleSource { head: parsed(row, "head")?, rules: column(row, "rules")? })
+    sources::remember(tx, forge, repository, ref_name, (commit, &schedules.rules)).await
 }
 
 /// A branch that is gone has none.
@@ -313,42 +261,6 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         forget(&mut tx, forge, repository, ref_name, now).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// What the schedules of a repository's branches were read from.
-    pub(crate) async fn schedule_sources(
-        &self,
-        forge: &str,
-        repository: &RepositoryName,
-    ) -> Result<BTreeMap<RefName, ScheduleSource>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT ref_name, head, rules FROM branch_schedules \
-             WHERE forge = $1 AND repository = $2",
-        )
-        .bind(forge)
-        .bind(repository.as_str())
-        .fetch_all(&self.reader)
-        .await?;
-        rows.iter().map(|row| Ok((parsed(row, "ref_name")?, source(row)?))).collect()
-    }
-
-    /// Makes the schedules of a branch what was read at `head`, unless a push set them meanwhile.
-    pub(crate) async fn reset_schedules(
-        &self,
-        swept: &WatchedRepository,
-        ref_name: &RefName,
-        (source, head): (Option<&ScheduleSource>, &CommitId),
-        schedules: &BranchSchedules,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let (forge, repository) = (&swept.forge, &swept.repository);
-        let mut tx = self.write().await?;
-        if source_of(&mut tx, forge, repository, ref_name).await?.as_ref() != source {
-            return Ok(());
-        }
-        replace(&mut tx, forge, repository, ref_name, &schedules.entries, now).await?;
-        remember(&mut tx, forge, repository, ref_name, (head, &schedules.rules)).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -6,6 +6,7 @@ mod rename;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
@@ -32,11 +33,12 @@ pub(crate) struct WatchedRepository {
     pub(crate) redelivered_at: DateTime<Utc>,
 }
 
-/// What a sweep compares the branches with.
+/// What a look compares branches by their names, or open pull requests by their numbers, with.
 #[derive(Debug)]
-pub(crate) struct Remembered {
-    pub(crate) known: BTreeMap<RefName, Known>,
-    pub(crate) told: Told,
+pub(crate) struct Remembered<K> {
+    pub(crate) known: BTreeMap<K, Known>,
+    /// What was told of each since, oldest first: its new head, `None` for its end.
+    pub(crate) told: BTreeMap<K, Vec<Option<CommitId>>>,
     pub(crate) is_first: bool,
     /// The newest event when `told` was read.
     pub(crate) events_up_to: i64,
@@ -155,18 +157,11 @@ impl Store {
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<Remembered, StoreError> {
+    ) -> Result<Remembered<RefName>, StoreError> {
         let mut tx = self.reader.begin().await?;
-        let row = sqlx::query(
-            "SELECT swept_at, events_up_to FROM watched_repositories
-             WHERE forge = ? AND repository = ?",
-        )
-        .bind(forge)
-        .bind(repository.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
-        let swept_at: Option<i64> = column(&row, "swept_at")?;
-        let since: i64 = column(&row, "events_up_to")?;
+        let sql = "SELECT swept_at, events_up_to FROM watched_repositories
+                   WHERE forge = ? AND repository = ?";
+        let (swept_at, since) = last_look(&mut tx, sql, forge, repository).await?;
         let known = known(&mut tx, forge, repository).await?;
         let (told, events_up_to) = told(&mut tx, forge, repository, since).await?;
         Ok(Remembered { known, told, is_first: swept_at.is_none(), events_up_to })
@@ -183,25 +178,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         let (forge, repository) = (&swept.forge, swept.repository.as_str());
-        sqlx::query("DELETE FROM watched_branches WHERE forge = ? AND repository = ?")
-            .bind(forge)
-            .bind(repository)
-            .execute(&mut *tx)
-            .await?;
-        for (name, known) in &found.known {
-            let missed = known.missed.as_ref().map(to_json).transpose()?;
-            sqlx::query(
-                "INSERT INTO watched_branches (forge, repository, ref_name, head, missed)
-                 VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(forge)
-            .bind(repository)
-            .bind(name.as_str())
-            .bind(known.head.as_ref().map(CommitId::as_str))
-            .bind(missed)
-            .execute(&mut *tx)
-            .await?;
-        }
+        let replace = [
+            "DELETE FROM watched_branches WHERE forge = $1 AND repository = $2",
+            "INSERT INTO watched_branches (forge, repository, ref_name, head, missed)
+             SELECT $1, $2, value ->> 'key', value ->> 'head', value ->> 'missed'
+             FROM json_each($3)",
+        ];
+        leave(&mut tx, replace, swept, &found.known).await?;
         for event in &found.events {
             make_up(&mut tx, forge, event, now).await?;
         }
@@ -281,11 +264,38 @@ async fn known(
     .bind(repository.as_str())
     .fetch_all(tx)
     .await?;
-    let read = |row| {
-        let known = Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? };
-        Ok((parsed(row, "ref_name")?, known))
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| Ok((parsed(row, "ref_name")?, left(row)?))).collect()
+}
+
+/// When the last look was, and the newest event then; `sql` selects both of a repository.
+async fn last_look(
+    tx: &mut SqliteConnection,
+    sql: &'static str,
+    forge: &str,
+    repository: &RepositoryName,
+) -> Result<(Option<i64>, i64), StoreError> {
+    Ok(sqlx::query_as(sql).bind(forge).bind(repository.as_str()).fetch_one(tx).await?)
+}
+
+/// What the last look left of a branch or of a pull request.
+fn left(row: &SqliteRow) -> Result<Known, StoreError> {
+    Ok(Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? })
+}
+
+/// Leaves what a look knows in the place of what the one before left: one statement takes that of a
+/// repository away, and the other writes rows of JSON.
+async fn leave<K: Serialize>(
+    tx: &mut SqliteConnection,
+    [delete, insert]: [&'static str; 2],
+    swept: &WatchedRepository,
+    known: &BTreeMap<K, Known>,
+) -> Result<(), StoreError> {
+    let row = |(key, known): (&K, &Known)| serde_json::json!({"key": key, "head": known.head, "missed": known.missed});
+    let rows = to_json(&known.iter().map(row).collect::<Vec<_>>())?;
+    let (forge, repository) = (swept.forge.as_str(), swept.repository.as_str());
+    sqlx::query(delete).bind(forge).bind(repository).execute(&mut *tx).await?;
+    sqlx::query(insert).bind(forge).bind(repository).bind(rows).execute(tx).await?;
+    Ok(())
 }
 
 /// What events newer than `since` say of branches, and the number of the newest of all.

@@ -12,8 +12,9 @@ use workflows::sweep::{Known, next_sweep};
 use super::{Sweeper, seed, tell_missed};
 use crate::forge::{Forge, ForgeError, PullList};
 use crate::store::StoreError;
+use crate::store::sweep::Remembered;
 use crate::store::sweep::WatchedRepository;
-use crate::store::sweep::pulls::{PullsLook, RememberedPulls};
+use crate::store::sweep::pulls::PullsLook;
 use crate::webhook::listed::Listed;
 
 /// Most questions about single pull requests in one look; the others are asked the next time.
@@ -175,7 +176,7 @@ impl Sweeper {
 }
 
 impl Open {
-    fn of(list: PullList, etag: Option<String>, remembered: &RememberedPulls) -> Self {
+    fn of(list: PullList, etag: Option<String>, remembered: &Remembered<u64>) -> Self {
         let PullList::Open(open) = list else {
             let head = |(number, known): (&u64, &Known)| Some((*number, known.head.clone()?));
             let heads = remembered.known.iter().filter_map(head).collect();

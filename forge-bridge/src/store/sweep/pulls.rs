@@ -9,19 +9,11 @@ use workflows::names::{CommitId, RepositoryName};
 use workflows::sweep::Known;
 use workflows::sweep::pulls::Told;
 
-use super::{MAX_TOLD, WatchedRepository, make_up, newest_event};
-use crate::store::row::{column, json, parsed_option, to_json};
+use super::{
+    MAX_TOLD, Remembered, WatchedRepository, last_look, leave, left, make_up, newest_event,
+};
+use crate::store::row::{column, parsed_option};
 use crate::store::{Store, StoreError, seconds};
-
-/// What a look compares the open pull requests with.
-#[derive(Debug)]
-pub(crate) struct RememberedPulls {
-    pub(crate) known: BTreeMap<u64, Known>,
-    pub(crate) told: Told,
-    pub(crate) is_first: bool,
-    /// The newest event when `told` was read.
-    pub(crate) events_up_to: i64,
-}
 
 /// What a look leaves.
 #[derive(Debug)]
@@ -57,21 +49,14 @@ impl Store {
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<RememberedPulls, StoreError> {
+    ) -> Result<Remembered<u64>, StoreError> {
         let mut tx = self.reader.begin().await?;
-        let row = sqlx::query(
-            "SELECT pulls_swept_at, pulls_up_to FROM watched_repositories
-             WHERE forge = ? AND repository = ?",
-        )
-        .bind(forge)
-        .bind(repository.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
-        let swept_at: Option<i64> = column(&row, "pulls_swept_at")?;
-        let since: i64 = column(&row, "pulls_up_to")?;
+        let sql = "SELECT pulls_swept_at, pulls_up_to FROM watched_repositories
+                   WHERE forge = ? AND repository = ?";
+        let (swept_at, since) = last_look(&mut tx, sql, forge, repository).await?;
         let known = known(&mut tx, forge, repository).await?;
         let (told, events_up_to) = told(&mut tx, forge, repository, since).await?;
-        Ok(RememberedPulls { known, told, is_first: swept_at.is_none(), events_up_to })
+        Ok(Remembered { known, told, is_first: swept_at.is_none(), events_up_to })
     }
 
     /// Writes what a look found, with the deliveries that it makes up, in one transaction.
@@ -83,25 +68,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         let (forge, repository) = (&swept.forge, swept.repository.as_str());
-        let rows = look.known.iter().map(|(number, known)| {
-            serde_json::json!({"number": number, "head": known.head, "missed": known.missed})
-        });
-        let rows = to_json(&rows.collect::<Vec<_>>())?;
-        sqlx::query("DELETE FROM watched_pulls WHERE forge = ? AND repository = ?")
-            .bind(forge)
-            .bind(repository)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(
+        let replace = [
+            "DELETE FROM watched_pulls WHERE forge = $1 AND repository = $2",
             "INSERT INTO watched_pulls (forge, repository, number, head, missed)
-             SELECT $1, $2, value ->> 'number', value ->> 'head', value ->> 'missed'
+             SELECT $1, $2, value ->> 'key', value ->> 'head', value ->> 'missed'
              FROM json_each($3)",
-        )
-        .bind(forge)
-        .bind(repository)
-        .bind(rows)
-        .execute(&mut *tx)
-        .await?;
+        ];
+        leave(&mut tx, replace, swept, &look.known).await?;
         for event in look.events {
             let event = that_is_new(&mut tx, forge, event, now).await?;
             make_up(&mut tx, forge, &event, now).await?;
@@ -181,10 +154,7 @@ async fn known(
     .bind(repository.as_str())
     .fetch_all(tx)
     .await?;
-    let read = |row| {
-        let known = Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? };
-        Ok((column::<i64>(row, "number")?.unsigned_abs(), known))
-    };
+    let read = |row| Ok((column::<i64>(row, "number")?.unsigned_abs(), left(row)?));
     rows.iter().map(read).collect()
 }
 
