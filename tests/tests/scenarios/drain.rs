@@ -1,21 +1,23 @@
 //! SIGTERM drains: what runs ends well, and nothing new begins.
 
-use scenarios::held::HOLD;
+use scenarios::held::{HOLD, Held};
 use scenarios::wait::{LONG, SHORT};
 use scenarios::world::{World, dockerfile};
 
-fn held_dockerfile() -> String {
-    dockerfile("httpd", "rawhide").replace("RUN ", &format!("RUN {HOLD}; "))
+/// Pushes an image whose build stands still, and waits until it does.
+async fn held_build(world: &World) -> Held {
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let text = dockerfile("httpd", "rawhide").replace("RUN ", &format!("RUN {HOLD}; "));
+    httpd.write("Dockerfile", text);
+    httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    world.held().await
 }
 
 #[tokio::test]
 async fn a_runner_that_is_told_to_stop_finishes_its_job_first() {
     let mut world = World::start().await;
-    let httpd = world.layered_repository("httpd", "rawhide");
-    httpd.write("Dockerfile", held_dockerfile());
-    httpd.commit("rawhide", "httpd: Import");
-    httpd.push(&["rawhide"]);
-    let held = world.held().await;
+    let held = held_build(&world).await;
 
     let mut runner = world.take_runner();
     runner.terminate();
@@ -35,11 +37,7 @@ async fn a_job_that_outlasts_the_drain_is_done_by_the_next_runner() {
     world.configure_runners("drain_seconds = 1\n");
     world.start_bridge().await;
     world.start_runner();
-    let httpd = world.layered_repository("httpd", "rawhide");
-    httpd.write("Dockerfile", held_dockerfile());
-    httpd.commit("rawhide", "httpd: Import");
-    httpd.push(&["rawhide"]);
-    let held = world.held().await;
+    let held = held_build(&world).await;
 
     let mut runner = world.take_runner();
     runner.terminate();
@@ -57,11 +55,7 @@ async fn a_job_that_outlasts_the_drain_is_done_by_the_next_runner() {
 #[tokio::test]
 async fn a_bridge_that_is_told_to_stop_leaves_the_job_to_its_successor() {
     let mut world = World::start().await;
-    let httpd = world.layered_repository("httpd", "rawhide");
-    httpd.write("Dockerfile", held_dockerfile());
-    httpd.commit("rawhide", "httpd: Import");
-    httpd.push(&["rawhide"]);
-    let held = world.held().await;
+    let held = held_build(&world).await;
 
     let mut bridge = world.take_bridge();
     bridge.terminate();
