@@ -1,6 +1,6 @@
 //! `strata rebuild`: what stands on a parent image that moved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use crate::output::{Cell, Output};
 mod control;
 
 /// Nothing runs beside a file.
-static IDLE: Activity = Activity { building: BTreeSet::new(), rebuilds: Vec::new() };
+static IDLE: Activity =
+    Activity { building: BTreeSet::new(), rebuilds: Vec::new(), silent: BTreeMap::new() };
 
 /// What to do about parent images that moved.
 #[derive(Debug, Subcommand)]

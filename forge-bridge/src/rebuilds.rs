@@ -6,9 +6,10 @@
 //! not written is found again.
 
 mod adopt;
-pub(crate) mod begin;
+mod begin;
 pub(crate) mod hook;
 pub(crate) mod planner;
+mod put_off;
 pub(crate) mod show;
 pub(crate) mod watch;
 pub(crate) mod world;

@@ -309,7 +309,6 @@ impl Parts {
                 store: store.clone(),
                 sources: self.planner.sources.clone(),
                 registries: self.registries.clone(),
-                put_off: rebuilds::begin::PutOff::default(),
                 wakes: wakes.clone(),
             }
         );

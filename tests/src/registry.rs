@@ -68,9 +68,38 @@ impl Registry {
         base_image::push(&self.host(), repository, tag, &format!("{} {count}", self.host())).await
     }
 
+    /// Puts the manifest behind a tag under the same tag once more, byte for byte.
+    ///
+    /// # Panics
+    /// When the registry refuses.
+    pub async fn push_again(&self, repository: &str, tag: &str) {
+        let manifest = self.raw_manifest(repository, tag).await;
+        let content_type = manifest.headers()["content-type"].clone();
+        let body = manifest.bytes().await.expect("a manifest");
+        let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());
+        let put = reqwest::Client::new().put(url).header("content-type", content_type).body(body);
+        let answer = put.send().await.expect("the registry answers");
+        assert_eq!(answer.status(), 201, "{repository}:{tag}");
+    }
+
     /// Puts an image with a real Redis under `repository:tag`.
     pub async fn push_redis(&self, repository: &str, tag: &str) {
         base_image::push_redis(&self.host(), repository, tag).await;
+    }
+
+    /// Makes the registry fail whenever a tag is put, until what this returns is removed: a file
+    /// stands where the registry's directory of the tag would be.
+    ///
+    /// # Panics
+    /// When the tag is there already.
+    #[must_use]
+    pub fn refuse_tag(&self, repository: &str, tag: &str) -> PathBuf {
+        let tags = self.dir.join("registry/docker/registry/v2/repositories").join(repository);
+        let tags = tags.join("_manifests/tags");
+        std::fs::create_dir_all(&tags).expect("a directory of tags");
+        let obstacle = tags.join(tag);
+        std::fs::File::create_new(&obstacle).expect("a file in the place of a tag");
+        obstacle
     }
 
     /// Removes the manifest that a reference of this registry names, and the tag with it.
@@ -157,10 +186,13 @@ impl Registry {
     }
 
     async fn manifest(&self, repository: &str, tag: &str) -> serde_json::Value {
+        self.raw_manifest(repository, tag).await.json().await.expect("a manifest")
+    }
+
+    async fn raw_manifest(&self, repository: &str, tag: &str) -> reqwest::Response {
         let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.host());
         let request = reqwest::Client::new().get(url).header("accept", MANIFEST_TYPES);
-        let answer = request.send().await.expect("the registry answers");
-        answer.json().await.expect("a manifest")
+        request.send().await.expect("the registry answers")
     }
 
     async fn blob(&self, repository: &str, digest: &serde_json::Value) -> reqwest::Response {

@@ -1,7 +1,6 @@
 //! One rebuild begins: which commit it builds, and why.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use workflows::image::Reference;
@@ -10,36 +9,11 @@ use workflows::rebuild::{ImageId, Moved, Plan, Tried};
 
 use super::planner::Planner;
 use super::world::{Standing, World};
-use crate::level::retry_at;
 use crate::store::StoreError;
 use crate::store::rebuilds::NewRebuild;
 
 /// Longest cause of a run, in characters; a chain through a deep distribution has a tenth of it.
 const MAX_CAUSE_CHARS: usize = 2_000;
-
-/// Images whose forge did not tell what to build, and until when nobody asks again. It is kept in
-/// memory only: a bridge that starts anew asks once more, and loses nothing.
-#[derive(Debug, Default)]
-pub(crate) struct PutOff(Mutex<HashMap<ImageId, (u32, DateTime<Utc>)>>);
-
-impl PutOff {
-    /// Those that are put off now.
-    pub(super) fn images(&self, now: DateTime<Utc>) -> Vec<ImageId> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter(|(_, (_, until))| now < *until).map(|(image, _)| image.clone()).collect()
-    }
-
-    fn again(&self, image: &ImageId, now: DateTime<Utc>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tries, until) = all.entry(image.clone()).or_insert((0, now));
-        *until = retry_at(now, *tries, 0);
-        *tries = tries.saturating_add(1);
-    }
-
-    fn forget(&self, image: &ImageId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
-    }
-}
 
 impl Planner {
     /// Begins one rebuild; false when it has to be tried again later.
@@ -88,7 +62,7 @@ impl Planner {
         let head = self.sources.head_of(&branch.forge, &branch.repository, &branch.ref_name).await;
         match head {
             Ok(Some(head)) => {
-                self.put_off.forget(image);
+                self.worlds.put_off().forget(image);
                 let release = world.known.graph.image(image).map(|image| image.release.as_str());
                 let rules = release.and_then(|name| world.known.policy.releases.get(name));
                 let builds_head = rules.is_some_and(|rules| standing.builds_head(rules.commit));
@@ -101,7 +75,7 @@ impl Planner {
             }
             Err(error) if error.is_transient() => {
                 tracing::warn!(image = %image, %error, "rebuild of {image} waits: {error}");
-                self.put_off.again(image, now);
+                self.worlds.put_off().again(image, now);
                 Ok(None)
             }
             Err(error) => {
@@ -140,30 +114,4 @@ fn because(world: &World, image: &ImageId, moved: &[Moved]) -> String {
     // Two jobs of a branch may stand on one parent by different digests; the reader needs one.
     all.dedup();
     all.join("; ").chars().take(MAX_CAUSE_CHARS).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_put_off_is_asked_for_again_after_pauses_that_grow() {
-        let put_off = PutOff::default();
-        let image = ImageId::parse("containers/httpd@f43").unwrap();
-        let mut now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let mut pauses = Vec::new();
-        for _ in 0..12 {
-            assert!(put_off.images(now).is_empty());
-            put_off.again(&image, now);
-            let begun = now;
-            while !put_off.images(now).is_empty() {
-                now += chrono::TimeDelta::seconds(1);
-            }
-            pauses.push((now - begun).num_seconds());
-        }
-        assert_eq!((&pauses[..4], pauses[11]), (&[1, 2, 4, 8][..], 300));
-        put_off.again(&image, now);
-        put_off.forget(&image);
-        assert!(put_off.images(now).is_empty());
-    }
 }

@@ -11,7 +11,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use workflows::image::Reference;
 use workflows::rebuild::{self, Admission, Hindrance, Plan, Started, Wait};
 
-use super::begin::PutOff;
 use super::world::{Known, World, Worlds};
 use crate::level::Turn;
 use crate::registry::Registries;
@@ -31,7 +30,6 @@ pub(crate) struct Planner {
     pub(crate) store: Store,
     pub(crate) sources: Arc<Sources>,
     pub(crate) registries: Arc<Registries>,
-    pub(crate) put_off: PutOff,
     pub(crate) wakes: Wakes,
 }
 
@@ -72,7 +70,6 @@ impl Planner {
     ) -> Result<Option<DateTime<Utc>>, StoreError> {
         let Known { graph, policy, .. } = &*world.known;
         let mut activity = world.activity.clone();
-        activity.building.extend(self.put_off.images(now));
         for _ in 0..MAX_ROUNDS {
             let admission = rebuild::admit(graph, plan, &activity, policy, now);
             let mut all_began = true;
@@ -84,6 +81,7 @@ impl Planner {
                 }
                 all_began &= began;
             }
+            activity.silent = self.worlds.put_off().images(now);
             if all_began {
                 break;
             }
@@ -127,6 +125,7 @@ fn clock(plan: &Plan, admission: &Admission, now: DateTime<Utc>) -> Option<DateT
     });
     let waits = admission.waiting.iter().filter_map(|waiting| match &waiting.wait {
         Wait::Frozen { until, .. } => Some(*until),
+        Wait::Forge(until) => Some((*until).max(now + BUDGET_PAUSE)),
         // What is under way may end as an event that made no run, of which nobody tells.
         Wait::Release(..) | Wait::Registry(..) | Wait::Building => Some(now + BUDGET_PAUSE),
         Wait::Parents(_) => None,

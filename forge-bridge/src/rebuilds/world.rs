@@ -13,6 +13,7 @@ use workflows::rebuild::{
     MAX_PARENTS, Name, Observed, Plan, Policy, Started,
 };
 
+use super::put_off::PutOff;
 use crate::config::Config;
 use crate::store::nodes::{Branch, Control, Node};
 use crate::store::rebuilds::{BegunRebuild, Wave};
@@ -55,6 +56,7 @@ pub(crate) struct Worlds {
     store: Store,
     config: Arc<Config>,
     kept: Arc<Mutex<Option<Kept>>>,
+    put_off: Arc<PutOff>,
 }
 
 struct Kept {
@@ -65,7 +67,12 @@ struct Kept {
 
 impl Worlds {
     pub(crate) fn new(store: Store, config: Arc<Config>) -> Self {
-        Self { store, config, kept: Arc::default() }
+        Self { store, config, kept: Arc::default(), put_off: Arc::default() }
+    }
+
+    /// What waits for a forge that does not answer.
+    pub(super) fn put_off(&self) -> &PutOff {
+        &self.put_off
     }
 
     /// All of it.
@@ -81,6 +88,7 @@ impl Worlds {
         let activity = Activity {
             building: busy.iter().filter_map(|branch| known.ids.get(branch).cloned()).collect(),
             rebuilds: rebuilds.iter().filter_map(started).collect(),
+            silent: self.put_off.images(now),
         };
         Ok(Arc::new(World { known, activity, rebuilds, wave }))
     }

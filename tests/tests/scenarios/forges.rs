@@ -51,7 +51,7 @@ pub(crate) async fn prepared(kind: Kind, release: &str, more: &str) -> (World, F
 }
 
 /// The forge's delivery about a push of its own kind.
-fn pushed(kind: Kind, commit: &str) -> Delivery {
+pub(crate) fn pushed(kind: Kind, commit: &str) -> Delivery {
     let body = push_body(REPOSITORY, "refs/heads/rawhide", (NULL, commit));
     match kind {
         Kind::Github => Delivery::github("far", "push", &body),

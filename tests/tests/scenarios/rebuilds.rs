@@ -1,8 +1,11 @@
 //! Parent images move, and what stands on them is built again, once and in order.
 
+use scenarios::forge::Kind;
 use scenarios::parents::{REBUILDS, causes, on};
 use scenarios::wait::{LONG, until};
 use scenarios::world::{World, text};
+
+use super::forges;
 
 #[tokio::test]
 async fn a_chain_of_three_is_built_again_from_its_base_up() {
@@ -122,11 +125,13 @@ async fn what_a_registry_does_not_say_and_what_it_says_twice_is_no_change() {
     let base = world.registry.digest("rawhide/base", "latest").await.expect("a base image");
     let reference = format!("{}/rawhide/base:latest", world.registry.host());
 
-    // The same digest again, told twice.
+    // The same digest is pushed again, and told twice.
     for _ in 0..2 {
+        world.registry.push_again("rawhide/base", "latest").await;
         world.registry_tells("rawhide/base", "latest").await;
     }
     world.looked_at(&reference).await;
+    assert_eq!(world.registry.digest("rawhide/base", "latest").await, Some(base.clone()));
 
     // Nobody answers.
     world.registry.stop();
@@ -332,5 +337,36 @@ async fn a_stopped_image_waits_for_its_start() {
     let started = text(&world.strata(&["rebuild", "start", id]));
     assert!(started.contains("started"), "{started}");
     world.all_current(2).await;
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_waits_for_a_forge_that_does_not_answer_and_the_page_says_so() {
+    let (world, forge, httpd) = forges::world_with(Kind::Github, REBUILDS).await;
+    let commit = httpd.commit("rawhide", "Import");
+    httpd.push_silently(&["rawhide"]);
+    forges::pushed(Kind::Github, &commit).send(&world).await;
+    world.all_current(1).await;
+
+    forge.outage(true);
+    let base = world.move_base("rawhide/base").await;
+    until("the page tells of the forge", LONG, async || {
+        let page = world.page("/rebuilds?release=rawhide").await;
+        if page.contains("its forge does not answer") { Ok(()) } else { Err(page) }
+    })
+    .await;
+    let id = "far/containers/httpd@rawhide";
+    world.condition(id, "waiting").await;
+    assert_eq!(world.runs().await.len(), 1);
+    forge.outage(false);
+    // Who does not want to wait for the next minute asks for it.
+    until("the rebuild begins", LONG, async || {
+        let told = text(&world.strata(&["rebuild", "start", id]));
+        let runs = world.runs().await.len();
+        if runs == 2 { Ok(()) } else { Err(told) }
+    })
+    .await;
+    world.all_current(2).await;
+    assert_eq!(world.parent_of("httpd").await, base);
     world.nothing_left().await;
 }

@@ -1,6 +1,6 @@
 //! What of a plan may start now, and what the rest waits for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,6 +21,8 @@ pub struct Activity {
     pub building: BTreeSet<ImageId>,
     /// Rebuilds that began within the last hour or are still under way.
     pub rebuilds: Vec<Started>,
+    /// Images whose forge did not say what to build, and until when it is not asked again.
+    pub silent: BTreeMap<ImageId, DateTime<Utc>>,
 }
 
 /// A rebuild that began.
@@ -60,6 +62,8 @@ pub enum Wait {
     Parents(Vec<ImageId>),
     /// A run of it is under way.
     Building,
+    /// Its forge does not answer, and is not asked again before this time.
+    Forge(DateTime<Utc>),
     /// No rebuild of its release starts before this time, for this reason.
     Frozen {
         /// The first moment after the freeze.
@@ -100,6 +104,7 @@ impl fmt::Display for Wait {
                 [parent, rest @ ..] => write!(f, "after {parent} and {} more", rest.len()),
             },
             Self::Building => f.write_str("a run of it is under way"),
+            Self::Forge(until) => write!(f, "its forge does not answer; asked again after {until}"),
             Self::Frozen { until, reason } => write!(f, "frozen until {until}: {reason}"),
             Self::Release(release, limit) => write!(f, "release {release} builds {limit}"),
             Self::Registry(host, limit) => write!(f, "registry {host} takes {limit}"),
@@ -149,6 +154,9 @@ fn wait(
     }
     if activity.building.contains(&image.id) {
         return Some(Wait::Building);
+    }
+    if let Some(until) = activity.silent.get(&image.id) {
+        return Some(Wait::Forge(*until));
     }
     let freeze = policy.rules(&image.release).freeze(now)?;
     Some(Wait::Frozen { until: freeze.until, reason: freeze.reason.clone() })

@@ -38,7 +38,7 @@ fn what_is_under_way_is_not_started_again_and_counts() {
     let policy = policy(ReleaseRules { budget: budget(2, 30), ..rules() });
     let mut rebuilds = started(&["child000"], 5);
     rebuilds[0].under_way = true;
-    let activity = Activity { building: [id("child000")].into(), rebuilds };
+    let activity = Activity { building: [id("child000")].into(), rebuilds, ..Activity::default() };
     let admission = admitted(&graph, &activity, &policy);
     assert_eq!(admission.start, [id("child001")]);
     assert_eq!(admission.waiting[0], Waiting { image: id("child000"), wait: Wait::Building });
@@ -46,10 +46,21 @@ fn what_is_under_way_is_not_started_again_and_counts() {
 }
 
 #[test]
+fn an_image_whose_forge_is_silent_waits_for_it_and_takes_no_budget() {
+    let graph = fan(2);
+    let policy = policy(ReleaseRules { budget: budget(1, 30), ..rules() });
+    let until = now() + minutes(1);
+    let activity = Activity { silent: [(id("child000"), until)].into(), ..Activity::default() };
+    let admission = admitted(&graph, &activity, &policy);
+    assert_eq!(admission.start, [id("child001")]);
+    assert_eq!(admission.waiting[0], Waiting { image: id("child000"), wait: Wait::Forge(until) });
+}
+
+#[test]
 fn a_push_to_the_same_branch_goes_first_and_costs_no_budget() {
     let graph = fan(2);
     let policy = policy(ReleaseRules { budget: budget(1, 30), ..rules() });
-    let activity = Activity { building: [id("child000")].into(), rebuilds: Vec::new() };
+    let activity = Activity { building: [id("child000")].into(), ..Activity::default() };
     let admission = admitted(&graph, &activity, &policy);
     assert_eq!(admission.start, [id("child001")]);
 }
@@ -63,7 +74,8 @@ fn a_rebuild_that_is_over_is_not_under_way_although_its_image_is_built_again() {
         let mut rebuilds = started(&["child000"], 20);
         rebuilds.extend(started(&["child000"], 5));
         rebuilds[1].under_way = !is_push;
-        let activity = Activity { building: [id("child000")].into(), rebuilds };
+        let activity =
+            Activity { building: [id("child000")].into(), rebuilds, ..Activity::default() };
         let starts: Vec<ImageId> = starts.iter().map(|name| id(name)).collect();
         assert_eq!(admitted(&graph, &activity, &policy).start, starts);
     }
@@ -75,7 +87,7 @@ fn an_hour_has_its_limit() {
     let policy = policy(ReleaseRules { budget: budget(9, 3), ..rules() });
     let mut rebuilds = started(&["child000", "child001"], 59);
     rebuilds.extend(started(&["child002"], 60));
-    let activity = Activity { building: BTreeSet::new(), rebuilds };
+    let activity = Activity { rebuilds, ..Activity::default() };
     let admission = admitted(&graph, &activity, &policy);
     assert_eq!(admission.start.len(), 1);
     let limit = Wait::Release("f43".to_owned(), Limit::PerHour(3));
