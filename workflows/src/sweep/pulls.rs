@@ -7,9 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest as _, Sha256};
 
 use super::{Judged, Known, Missed, Side};
 use crate::names::CommitId;
+
+/// Most pull requests outside of a cut list whose forge is asked in one look whether they are over.
+const MAX_UNLISTED: usize = 5;
 
 /// What the events since the last look say of a pull request, oldest first: its new head each
 /// time, `None` for its end.
@@ -24,7 +28,8 @@ pub struct Look<'a> {
     pub told: &'a Told,
     /// Heads of those that are open.
     pub listed: &'a BTreeMap<u64, CommitId>,
-    /// Whether the list has all of them; of a cut one, what is not in it is as it was told.
+    /// Whether the list has all of them; of a cut one, what is not in it is as it was told, and a
+    /// few are asked for, others in each look.
     pub is_whole: bool,
     /// Whether nobody looked here before: those that nobody spoke of are then no news.
     pub is_first: bool,
@@ -41,8 +46,8 @@ pub struct Found {
     pub known: BTreeMap<u64, Known>,
     /// Those with a head that no forge delivered, and whether they were known to be open.
     pub heads: BTreeMap<u64, bool>,
-    /// Those whose end no forge delivered, each as it has to stay known until its forge has said
-    /// how it ended.
+    /// Those that ended, or may have, and no forge delivered it; each as it has to stay known until
+    /// its forge has said how it ended.
     pub ends: BTreeMap<u64, Known>,
 }
 
@@ -60,6 +65,7 @@ pub fn compare(look: &Look<'_>) -> Found {
     let numbers: BTreeSet<u64> =
         look.known.keys().chain(look.told.keys()).chain(look.listed.keys()).copied().collect();
     let mut found = Found::default();
+    let mut unlisted = Vec::new();
     for number in numbers {
         let told = look.told.get(&number).map(Vec::as_slice).unwrap_or_default();
         // The newest is what we go by, also when it came out of order: then it has to be made good.
@@ -68,13 +74,28 @@ pub fn compare(look: &Look<'_>) -> Found {
         let mut pull = Side::of(look.listed.get(&number), known, told, look.is_first);
         if pull.now.is_none() && !look.is_whole {
             pull = Side { now: pull.expected, is_told: true, ..pull };
+            unlisted.extend(pull.now.map(|_| number));
         }
         let left = found.judge(number, &pull, look);
         if left.head.is_some() || left.missed.is_some() {
             found.known.insert(number, left);
         }
     }
+    for number in turn(&unlisted, look.now) {
+        let known = found.known.get(&number).cloned();
+        found.ends.extend(known.map(|known| (number, known)));
+    }
     found
+}
+
+/// The few of them whose turn it is. Any two looks begin at places that have nothing to do with
+/// each other, so that all have their turn, and nothing has to be remembered.
+fn turn(numbers: &[u64], now: DateTime<Utc>) -> impl Iterator<Item = u64> {
+    let length = numbers.len().max(1);
+    let place = Sha256::digest(now.timestamp().to_be_bytes());
+    let first = place.iter().fold(0, |sum, byte| (sum * 256 + usize::from(*byte)) % length);
+    let few = numbers.len().min(MAX_UNLISTED);
+    numbers.iter().cycle().skip(first).take(few).copied()
 }
 
 impl Found {

@@ -142,7 +142,7 @@ fn one_that_was_opened_again_untold_is_found() {
 }
 
 #[test]
-fn a_list_that_is_cut_ends_nothing() {
+fn of_a_list_that_is_cut_what_is_missing_is_asked_for_and_stays_known() {
     let mut swept = Swept::new();
     swept.is(1, Some(1));
     swept.is(2, Some(2));
@@ -150,11 +150,29 @@ fn a_list_that_is_cut_ends_nothing() {
     swept.is(1, None);
     swept.is(3, Some(3));
     swept.is_whole = false;
-    assert_eq!(swept.sweep(900), NONE);
-    assert_eq!(swept.sweep(960), ["new 3"]);
-    swept.is_whole = true;
+    assert_eq!(swept.sweep(900), ["over 1"]);
+    assert_eq!(swept.sweep(960), ["new 3", "over 1"]);
+    swept.tell(1, None);
     assert_eq!(swept.sweep(1800), NONE);
-    assert_eq!(swept.sweep(1860), ["over 1"]);
+    assert!(!swept.known.contains_key(&1));
+}
+
+#[test]
+fn all_that_is_missing_in_cut_lists_is_asked_for_in_turn() {
+    let mut swept = Swept::new();
+    for number in 0..100 {
+        swept.is(number, Some(1));
+    }
+    swept.sweep(0);
+    swept.listed.clear();
+    swept.is_whole = false;
+    let mut asked = BTreeSet::new();
+    for look in 1..200 {
+        let few = swept.sweep(900 * look);
+        assert_eq!(few.len(), MAX_UNLISTED);
+        asked.extend(few);
+    }
+    assert_eq!(asked.len(), 100);
 }
 
 #[test]
