@@ -67,6 +67,19 @@ impl Process {
         self.stop_hard();
     }
 
+    /// Its own children that run.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        let parent = format!("PPid:\t{}", self.child.id());
+        let is_ours = |process: &std::fs::DirEntry| {
+            let status = std::fs::read_to_string(process.path().join("status"));
+            status.is_ok_and(|status| status.lines().any(|line| line == parent))
+        };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let ours = processes.filter(is_ours);
+        ours.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
+    }
+
     /// SIGTERM, without waiting for what comes of it.
     ///
     /// # Panics

@@ -142,6 +142,34 @@ impl World {
             .arg(config)
             .env("RUST_LOG", "info,forge_bridge=debug");
         self.bridge = Some(Process::start(self.dir(), "bridge", &mut command));
+        self.bridge_is_ready().await;
+    }
+
+    /// Starts `strata up` in the bridge's place, and waits until its bridge is ready.
+    pub async fn start_up(&mut self) {
+        let bridge = self.write("strata.toml", &self.bridge_config());
+        let runner = self.write("runner.toml", &self.runner_config("runner"));
+        let mut command = Command::new(strata());
+        command.arg("up").arg("--config").arg(bridge).arg("--runner-config").arg(runner);
+        self.bridge = Some(Process::start(self.dir(), "bridge", &mut command));
+        self.bridge_is_ready().await;
+    }
+
+    /// SIGKILL for a role that `strata up` keeps, `bridge` or `runner`.
+    ///
+    /// # Panics
+    /// When `strata up` has no such child.
+    pub fn kill_kept(&self, role: &str) {
+        let children = self.bridge.as_ref().expect("`strata up` runs").children();
+        let is_role = |pid: &&u32| {
+            let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            arguments.is_ok_and(|all| all.split('\0').nth(1) == Some(role))
+        };
+        let pid = children.iter().find(is_role).expect("a child in that role");
+        succeed(Command::new("kill").args(["-KILL", &pid.to_string()]));
+    }
+
+    async fn bridge_is_ready(&mut self) {
         let url = format!("{}/readyz", self.url());
         until("the bridge is ready", SHORT, async || {
             if !self.bridge.as_mut().is_some_and(Process::is_running) {

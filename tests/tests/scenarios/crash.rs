@@ -117,6 +117,47 @@ async fn the_bridge_is_killed_before_it_tagged_the_image() {
 }
 
 #[tokio::test]
+async fn the_bridge_is_killed_between_the_primary_and_the_floating_tags() {
+    let mut world = World::start().await;
+    let httpd = world.layered_repository("httpd", "rawhide");
+    let obstacles = ["1.0", "latest"].map(|tag| world.registry.refuse_tag("rawhide/httpd", tag));
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+    until("a floating tag that cannot be put", LONG, async || {
+        let log = world.bridge_log();
+        if log.contains("cannot tag yet") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    let primary = world.registry.digest("rawhide/httpd", "1.0-1.fc44").await;
+    assert!(primary.is_some(), "{}", world.bridge_log());
+
+    world.kill_bridge();
+    for obstacle in obstacles {
+        std::fs::remove_file(obstacle).expect("the obstacle is there");
+    }
+    world.start_bridge().await;
+
+    assert_eq!(world.registry.digest("rawhide/httpd", "1.0-1.fc44").await, primary);
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
+async fn both_children_of_strata_up_are_killed_in_the_middle_of_a_build() {
+    let mut world = World::prepare().await;
+    world.start_up().await;
+    let httpd = held_in_build(&world);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let first = world.held().await;
+    world.kill_kept("bridge");
+    world.kill_kept("runner");
+    world.held_again(&first).await.release();
+
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
 async fn the_runner_is_killed_in_the_middle_of_a_build() {
     let mut world = World::start().await;
     let httpd = held_in_build(&world);
