@@ -10,7 +10,7 @@ use workflows::egress::Place;
 
 use super::Limits;
 use super::command_files;
-use super::mounted::{Mounted, settle};
+use super::mounted::{Memory, Mounted, settle};
 use super::overlay::Overlay;
 use super::runtime::Runtime;
 use super::spec;
@@ -26,6 +26,8 @@ use crate::root::Root;
 
 /// Permissions of what the runtime reads.
 const SPEC_MODE: u32 = 0o600;
+/// Most bytes of what the runtime reads, and of files that the image lacks.
+const MAX_BUNDLE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A command with all that it sees.
 #[derive(Debug)]
@@ -94,7 +96,9 @@ impl Sandbox<'_> {
         if let Err(why) = settle(&mut command.mounts, &image)? {
             return Ok(Ending::Refused(why));
         }
-        let stubs = dir.join("stubs");
+        // In memory: it may hold secrets, as variables, and goes with the command.
+        let bundle = Memory::mount(&dir.join("bundle"), MAX_BUNDLE_BYTES)?;
+        let stubs = bundle.path().join("stubs");
         let extra = command.mounts.iter().map(|mounted| (mounted.target.as_str(), mounted.stub()));
         let places: Vec<(&str, Stub)> = spec::PLACES.into_iter().chain(extra).collect();
         let any_stub = make_stubs(&image, &stubs, &places)?;
@@ -108,17 +112,17 @@ impl Sandbox<'_> {
         let overlay = Overlay::writable(&layers, self.empty, dir)?;
         let space = Space::open(command.network, self.egress, dir, self.handle)?;
         let network = space.as_ref();
-        let kind = self.runtime.kind();
-        let spec = spec::write(dir, overlay.path(), command, network, self.limits, kind)?;
-        // It may hold secrets, as variables.
+        let id = container_id(dir);
+        let place = spec::Place { bundle: bundle.path(), root: overlay.path(), id: &id };
+        let spec = spec::write(place, command, network, self.limits, self.runtime.kind())?;
         let mut options = std::fs::OpenOptions::new();
         let options = options.write(true).create_new(true).mode(SPEC_MODE);
-        options.open(dir.join("config.json"))?.write_all(&spec)?;
-        let id = container_id(dir);
-        let container = Container { runtime: self.runtime, work: self.work, bundle: dir, id: &id };
+        options.open(bundle.path().join("config.json"))?.write_all(&spec)?;
+        let bundle = bundle.path();
+        let container = Container { runtime: self.runtime, work: self.work, bundle, id: &id };
         let mut child = self
             .runtime
-            .run(self.work, dir, &id, command.network)
+            .run(self.work, bundle, &id, command.network)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // What a terminal sends to all of its processes is ours to pass on.
@@ -137,7 +141,7 @@ impl Sandbox<'_> {
 }
 
 /// Unique on the machine: control groups have this name too.
-pub(super) fn container_id(dir: &Path) -> String {
+fn container_id(dir: &Path) -> String {
     let names: Vec<_> = dir.iter().rev().take(2).map(|name| name.to_string_lossy()).collect();
     let (step, build) = (&names[0], names.get(1).map_or("", |name| name.as_ref()));
     format!("strata-{}-{build}-{step}", std::process::id()).replace('.', "_")

@@ -3,21 +3,28 @@
 //! It follows the lists of container engines, without what needs a right that no command has:
 //! mounts, modules, tracing of other users, keyrings, clocks, raw I/O.
 
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+
+mod program;
 
 /// Allowed whatever their arguments.
 const ALLOWED: &str = include_str!("seccomp_allowed.txt");
 /// What the bits of `clone`'s flags must not hold: new namespaces of every kind.
-const NAMESPACE_FLAGS: u64 = 0x7e02_0000;
+const NAMESPACE_FLAGS: u32 = 0x7e02_0000;
 /// A socket of this family talks to the machine's hypervisor.
-const AF_VSOCK: u64 = 40;
+const AF_VSOCK: u32 = 40;
 /// The personalities that programs ask for: Linux, BSD's order of bits, and asking only.
-const PERSONALITIES: [u64; 5] = [0x0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
+const PERSONALITIES: [u32; 5] = [0x0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// "Operation not permitted", as Linux numbers it.
 const EPERM: u32 = 1;
 /// "Function not implemented": libraries try an older call then.
 const ENOSYS: u32 = 38;
 
+/// The list, in the form of the OCI runtime specification.
 pub(super) fn profile() -> Value {
     let names: Vec<&str> = ALLOWED.split_whitespace().collect();
     let mut rules = vec![
@@ -44,9 +51,18 @@ pub(super) fn profile() -> Value {
     })
 }
 
+/// The list as a program that a runtime need not make, in base64; `None` where none is known for the
+/// machine.
+pub(super) fn program() -> Option<&'static str> {
+    static PROGRAM: LazyLock<Option<String>> = LazyLock::new(|| {
+        (std::env::consts::ARCH == "x86_64").then(|| STANDARD.encode(program::bytes()))
+    });
+    PROGRAM.as_deref()
+}
+
 fn architectures() -> &'static [&'static str] {
     match std::env::consts::ARCH {
-        "x86_64" => &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "x86_64" => &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
         "aarch64" => &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
         _ => &[],
     }

@@ -56,35 +56,52 @@ const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 /// Length of a turn of the scheduler, in microseconds, that processors are counted in.
 const CPU_PERIOD: u64 = 100_000;
+/// Gives crun a program in the place of the list of system calls.
+const CRUN_PROGRAM: &str = "run.oci.seccomp_bpf_data";
 /// The name by which the sandbox calls its machine; never the real one.
 const HOST_NAME: &str = "strata";
 
+/// Where a container stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The directory that the runtime reads.
+    pub(super) bundle: &'a Path,
+    /// The command's tree.
+    pub(super) root: &'a Path,
+    /// Unique on the machine.
+    pub(super) id: &'a str,
+}
+
 /// Writes the files that the bundle mounts and tells its configuration.
-pub(crate) fn write(
-    dir: &Path,
-    root: &Path,
+pub(super) fn write(
+    place: Place<'_>,
     command: &Command,
     space: Option<&Space>,
     limits: &Limits,
     runtime: Kind,
 ) -> io::Result<Vec<u8>> {
     let hosts = format!("127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost ip6-localhost\n");
-    fs::write(dir.join("hosts"), hosts)?;
-    fs::write(dir.join("hostname"), format!("{HOST_NAME}\n"))?;
+    let Place { bundle, root, id } = place;
+    fs::write(bundle.join("hosts"), hosts)?;
+    fs::write(bundle.join("hostname"), format!("{HOST_NAME}\n"))?;
     let resolver = match (command.network, space) {
         (Network::Host, _) => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
         (_, Some(space)) => space.resolver().to_owned(),
         (_, None) => String::new(),
     };
-    fs::write(dir.join("resolv.conf"), resolver)?;
-    let spec = json!({
+    fs::write(bundle.join("resolv.conf"), resolver)?;
+    let mut spec = json!({
         "ociVersion": "1.0.2",
         "hostname": HOST_NAME,
         "root": {"path": root},
         "process": process(command, limits),
-        "mounts": mounts(dir, command, space, runtime),
-        "linux": linux(dir, command, space, limits),
+        "mounts": mounts(bundle, command, space, runtime),
+        "linux": linux(id, command, space, limits),
     });
+    // A crun that knows the annotation takes the program, another one makes its own of the list.
+    if let (Kind::Crun, Some(program)) = (runtime, seccomp::program()) {
+        spec["annotations"] = json!({CRUN_PROGRAM: program});
+    }
     Ok(serde_json::to_vec(&spec)?)
 }
 
@@ -118,7 +135,7 @@ fn process(command: &Command, limits: &Limits) -> Value {
     })
 }
 
-fn mounts(dir: &Path, command: &Command, space: Option<&Space>, runtime: Kind) -> Vec<Value> {
+fn mounts(bundle: &Path, command: &Command, space: Option<&Space>, runtime: Kind) -> Vec<Value> {
     let mount = |target: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": source, "options": options});
     let bind = |target: &str, source: PathBuf| {
         let options = ["bind", "ro", "nosuid", "nodev", "noexec"];
@@ -162,13 +179,13 @@ fn mounts(dir: &Path, command: &Command, space: Option<&Space>, runtime: Kind) -
         mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
     }
     for name in ["hosts", "hostname", "resolv.conf"] {
-        mounts.push(bind(&format!("/etc/{name}"), dir.join(name)));
+        mounts.push(bind(&format!("/etc/{name}"), bundle.join(name)));
     }
     mounts.extend(command.mounts.iter().map(Mounted::spec));
     mounts
 }
 
-fn linux(dir: &Path, command: &Command, space: Option<&Space>, limits: &Limits) -> Value {
+fn linux(id: &str, command: &Command, space: Option<&Space>, limits: &Limits) -> Value {
     let namespaces = ["pid", "ipc", "uts", "mount", "user", "cgroup"];
     let mut namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
     match (command.network, space) {
@@ -188,7 +205,6 @@ fn linux(dir: &Path, command: &Command, space: Option<&Space>, limits: &Limits) 
         let quota = (cpus * CPU_PERIOD as f64) as u64;
         resources["cpu"] = json!({"quota": quota, "period": CPU_PERIOD});
     }
-    let name = super::run::container_id(dir);
     let mut linux = json!({
         "namespaces": namespaces,
         "uidMappings": ids,
@@ -200,7 +216,7 @@ fn linux(dir: &Path, command: &Command, space: Option<&Space>, limits: &Limits) 
     });
     // Root of a namespace has no control groups: there the limits of processes hold.
     if !is_rootless() {
-        linux["cgroupsPath"] = json!(format!("/strata/{name}"));
+        linux["cgroupsPath"] = json!(format!("/strata/{id}"));
         linux["resources"] = resources;
     }
     linux
