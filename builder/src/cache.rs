@@ -124,7 +124,8 @@ impl<'a> StepCache<'a> {
         }
     }
 
-    fn reads(&self, kind: Kind) -> bool {
+    /// Whether earlier results are used.
+    pub(crate) fn reads(&self, kind: Kind) -> bool {
         let always_runs = kind == Kind::Command && self.policy.max_age == Some(Duration::ZERO);
         !self.policy.read.is_empty() && !always_runs
     }

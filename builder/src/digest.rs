@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use workflows::image::Digest;
 
 /// A digest in the making.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {

@@ -18,7 +18,7 @@ pub(crate) use decompress::decompressed;
 pub(crate) use entry::{Content, Entry, FileSource, Xattrs};
 pub(crate) use lay_out::lay_out;
 pub(crate) use pack::{LayerTar, PackedLayer, pack};
-pub(crate) use snapshot::{clamped, read_xattrs, snapshot, unshifted};
+pub(crate) use snapshot::{clamped, read_xattrs, settle, snapshot, unshifted};
 pub(crate) use squash::squashed;
 pub(crate) use tarball::TarWriter;
 pub(crate) use unpack::{unpack_archive, unpack_layer};

@@ -7,6 +7,7 @@ mod keys;
 mod layers;
 mod mounts;
 mod needed;
+mod packing;
 mod remote;
 mod steps;
 mod transfer;

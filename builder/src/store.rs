@@ -38,7 +38,7 @@ pub use prune::{DEFAULT_STORE_AGE, DEFAULT_STORE_BYTES, Pruned, StoreBounds};
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
 /// The directory of blobs and layers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
 }

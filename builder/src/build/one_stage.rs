@@ -68,6 +68,7 @@ pub(super) fn build(
             .carry_out(site, instruction, &mut scope, &mut around)
             .map_err(at(instruction.line))?;
     }
+    built.settle(site, &mut around).map_err(at(stage.line))?;
     if let Some(last_file) = last_file.as_ref().filter(|_| index == recipe.last)
         && let Some((file, told)) = last_file(&built.config)
     {

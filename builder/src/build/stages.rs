@@ -65,6 +65,7 @@ impl Shared<'_> {
             cache: self.cache,
             steps: &self.steps,
             cancel: self.cancel,
+            packing: None,
         }
     }
 }

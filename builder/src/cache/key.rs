@@ -18,7 +18,7 @@ pub(crate) struct Key {
 }
 
 /// A key in the making: named values, each with its length, so that no two lists read the same.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeyWriter {
     exact: Hasher,
     loose: Hasher,

@@ -24,17 +24,87 @@ const MAX_XATTR_BYTES: usize = 64 * 1024;
 /// Depth of directories that is followed; deeper ones cannot be named by a path.
 const MAX_DEPTH: usize = 2048;
 
-/// Writes all that stands in an upper directory into a layer; tells whether that is all, or whether
-/// there is something that no layer can hold.
+/// Makes an upper directory what a machine has that unpacks its layer: the next command finds the
+/// times that the layer tells. Tells whether a layer can hold all that is there.
+pub(crate) fn settle(upper: &Root, latest: LatestTime) -> io::Result<bool> {
+    let mut is_whole = true;
+    let mut open = vec![(PathBuf::new(), 0)];
+    let mut bounds = Bounds::default();
+    while let Some((dir, depth)) = open.pop() {
+        bounds.enter(&dir, depth)?;
+        for name in upper.names(&dir)? {
+            let path = dir.join(&name);
+            let Some(stat) = upper.stat(&path)? else { continue };
+            bounds.count()?;
+            if is_whiteout(&stat) {
+                continue;
+            }
+            if !fits(kind(&stat)) {
+                tracing::debug!(path = %path.display(), "left out of the layer");
+                is_whole = false;
+                continue;
+            }
+            set_time(upper, &path, &stat, clamped(stat.st_mtime, latest))?;
+            if kind(&stat) == FileType::Directory {
+                open.push((path, depth + 1));
+            }
+        }
+    }
+    Ok(is_whole)
+}
+
+fn set_time(upper: &Root, path: &Path, stat: &Stat, mtime: i64) -> io::Result<()> {
+    if mtime == stat.st_mtime && stat.st_mtime_nsec == 0 {
+        return Ok(());
+    }
+    let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    let at = upper.proc_path(path);
+    Ok(rustix::fs::utimensat(rustix::fs::CWD, at, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// How overlayfs notes that something is gone.
+fn is_whiteout(stat: &Stat) -> bool {
+    kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// No layer holds sockets, nor devices, which no sandbox can make.
+fn fits(kind: FileType) -> bool {
+    use FileType::{Directory, Fifo, RegularFile, Symlink};
+    matches!(kind, Directory | Fifo | RegularFile | Symlink)
+}
+
+/// How much of an upper directory is followed.
+#[derive(Default)]
+struct Bounds {
+    entries: u64,
+}
+
+impl Bounds {
+    fn enter(&self, dir: &Path, depth: usize) -> io::Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other(format!("{} lies too deep", dir.display())));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) -> io::Result<()> {
+        self.entries += 1;
+        if self.entries > MAX_LAYER_ENTRIES {
+            return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
+        }
+        Ok(())
+    }
+}
+
+/// Writes all that stands in a settled upper directory into a layer, as far as it can hold it.
 pub(crate) fn snapshot(
     upper: &Arc<Root>,
     latest: LatestTime,
     tar: &mut LayerTar,
-) -> io::Result<bool> {
-    let links = HashMap::new();
-    let mut snapshot = Snapshot { upper, latest, tar, links, entries: 0, is_whole: true };
-    snapshot.directory(Path::new(""), 0)?;
-    Ok(snapshot.is_whole)
+) -> io::Result<()> {
+    let (links, bounds) = (HashMap::new(), Bounds::default());
+    Snapshot { upper, latest, tar, links, bounds }.directory(Path::new(""), 0)
 }
 
 struct Snapshot<'a> {
@@ -43,22 +113,16 @@ struct Snapshot<'a> {
     tar: &'a mut LayerTar,
     /// By inode: the first path of each file that has several.
     links: HashMap<u64, PathBuf>,
-    entries: u64,
-    is_whole: bool,
+    bounds: Bounds,
 }
 
 impl Snapshot<'_> {
     fn directory(&mut self, dir: &Path, depth: usize) -> io::Result<()> {
-        if depth > MAX_DEPTH {
-            return Err(io::Error::other(format!("{} lies too deep", dir.display())));
-        }
+        self.bounds.enter(dir, depth)?;
         for name in self.upper.names(dir)? {
             let path = dir.join(&name);
             let Some(stat) = self.upper.stat(&path)? else { continue };
-            self.entries += 1;
-            if self.entries > MAX_LAYER_ENTRIES {
-                return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
-            }
+            self.bounds.count()?;
             self.one(dir, &name, path, &stat, depth)?;
         }
         Ok(())
@@ -73,7 +137,7 @@ impl Snapshot<'_> {
         depth: usize,
     ) -> io::Result<()> {
         let mtime = clamped(stat.st_mtime, self.latest);
-        if kind(stat) == FileType::CharacterDevice && stat.st_rdev == 0 {
+        if is_whiteout(stat) {
             let marker = [b".wh.", name.as_bytes()].concat();
             return self.tar.append_marker(joined(dir, &marker).as_slice(), mtime);
         }
@@ -89,7 +153,6 @@ impl Snapshot<'_> {
             path,
         };
         self.tar.append(&entry)?;
-        self.set_time(&entry.path, stat, mtime)?;
         if is_dir {
             if is_opaque(self.upper, &entry.path)? {
                 self.tar.append_marker(&joined(&entry.path, b".wh..wh..opq"), mtime)?;
@@ -99,18 +162,7 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    /// The next command finds the times that the layer tells, as on a machine that unpacked it.
-    fn set_time(&self, path: &Path, stat: &Stat, mtime: i64) -> io::Result<()> {
-        if mtime == stat.st_mtime && stat.st_mtime_nsec == 0 {
-            return Ok(());
-        }
-        let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
-        let times = Timestamps { last_access: time, last_modification: time };
-        let at = self.upper.proc_path(path);
-        Ok(rustix::fs::utimensat(rustix::fs::CWD, at, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-    }
-
-    /// `None` for what no layer can hold: sockets, and devices, which no sandbox can make.
+    /// `None` for what no layer can hold.
     fn content(&mut self, path: &Path, stat: &Stat) -> io::Result<Option<Content>> {
         Ok(Some(match kind(stat) {
             FileType::Directory => Content::Directory,
@@ -126,11 +178,7 @@ impl Snapshot<'_> {
                 let source = FileSource::Tree(Arc::clone(self.upper), path.to_owned());
                 Content::File { size: u64::try_from(stat.st_size).unwrap_or(0), source }
             }
-            other => {
-                tracing::debug!(path = %path.display(), ?other, "left out of the layer");
-                self.is_whole = false;
-                return Ok(None);
-            }
+            _ => return Ok(None),
         }))
     }
 }

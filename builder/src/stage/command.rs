@@ -1,18 +1,17 @@
-//! RUN: a command, and the layer of what it changed.
-
-use std::sync::Arc;
+//! RUN: a command on the layers below it.
 
 use workflows::dockerfile::{ArgScope, Instruction, Run, run_command};
 
 use super::keys;
-use super::layers::{Layer, unpacked};
+use super::layers::unpacked;
 use super::mounts::Mounts;
+use super::packing::{Packing, Place};
 use super::steps::{Around, Built, Fault, Site};
 use crate::build::Progress;
 use crate::cache::Kind;
 use crate::confine::{Command, Ending, Overlay, Runtime, Sandbox, resolve_user};
 use crate::error::BuildError;
-use crate::layer::{LayerTar, snapshot};
+use crate::image::Step;
 use crate::network::Network;
 use crate::root::Root;
 
@@ -36,19 +35,26 @@ impl Built {
             _ => site.request.network,
         };
         let command = run_command(run, &self.config, scope);
-        let key = match site.cache.wants_key(Kind::Command) {
+        let mut key = match site.cache.wants_key(Kind::Command) {
             true => Some(keys::of_run(self, site, run, &command, network, around)?),
             false => None,
         };
-        if let Some(key) = &key
-            && self.take_kept(site, key, Kind::Command, at, around).is_some()
-        {
-            return Ok(());
+        if let Some(unfinished) = key.take_if(|_| site.cache.reads(Kind::Command)) {
+            self.settle(site, around)?;
+            let found = unfinished.clone().on(&self.layers);
+            if self.take_kept(site, &found, Kind::Command, at, around).is_some() {
+                return Ok(());
+            }
+            key = Some(unfinished);
         }
         let runtime = site.runtime.clone().ok_or_else(|| {
             Fault::Told(BuildError::Sandbox(Runtime::missing(site.request.runtime.as_deref())))
         })?;
-        let paths = unpacked(&self.layers, site.store, site.registries, site.handle)?;
+        if site.packing.as_ref().is_some_and(|packing| !packing.is_whole()) {
+            self.settle(site, around)?;
+        }
+        let mut paths = unpacked(&self.layers, site.store, site.registries, site.handle)?;
+        paths.extend(site.packing.as_ref().map(|packing| packing.upper().to_owned()));
         let dir = site.step_dir()?;
         let workdir =
             if self.config.workdir.is_empty() { "/" } else { self.config.workdir.as_str() };
@@ -114,25 +120,12 @@ impl Built {
                 return Err(Fault::Command(format!("the command wrote more than {limit} bytes")));
             }
         }
-        let upper_path = dir.join("upper");
-        let upper = Arc::new(Root::open(&upper_path).map_err(Fault::Machine)?);
-        let latest = site.request.latest_time;
-        let mut is_whole = true;
-        let fill = |tar: &mut LayerTar| {
-            is_whole = snapshot(&upper, latest, tar)?;
-            Ok(())
-        };
-        let made = self.add_layer(site, &at.original, around, fill)?;
-        if let Some(key) = key {
-            site.cache.keep(key, made.as_ref());
-        }
-        // What was just written need not be unpacked again, unless it holds what the layer does
-        // not: others who use the same layer must not find that.
-        let Some(Layer { diff_id, plain_size: Some(plain_size), .. }) = made else { return Ok(()) };
-        if is_whole && !site.store.has_layer(&diff_id) {
-            let kept = site.store.keep_layer(&upper_path, &diff_id, plain_size);
-            kept.map_err(Fault::Machine)?;
-        }
+        self.settle(site, around)?;
+        let text = at.original.clone();
+        self.history.push(Step { text, has_layer: false });
+        let step = self.history.len() - 1;
+        let packing = Packing::begin(site, dir.join("upper"), Place { step, line: at.line }, key);
+        site.packing = Some(packing.map_err(Fault::Machine)?);
         Ok(())
     }
 }

@@ -19,7 +19,8 @@ use crate::layer::{Content, Entry, MAX_LAYER_BYTES};
 use crate::network::Network;
 use crate::root::{Found, kind};
 
-/// A key to which the files are still to be added that the step takes.
+/// A key to which something is still to be added: the files that the step takes, or what is below it.
+#[derive(Debug, Clone)]
 pub(super) struct Unfinished(KeyWriter);
 
 /// What every step's result depends on: what is below it, and how layers are made.
@@ -42,7 +43,7 @@ fn layers(key: &mut KeyWriter, name: &str, layers: &[Layer]) {
     layers.iter().for_each(|layer| key.text("layer", layer.diff_id.as_str()));
 }
 
-/// The key of a RUN. Of secrets and agents it holds only whether there is one; of caches their
+/// The key of a RUN up to the layers below it, which may still be in the making. Of secrets and agents it holds only whether there is one; of caches their
 /// names, for what is in them is not to matter.
 pub(super) fn of_run(
     built: &Built,
@@ -51,8 +52,8 @@ pub(super) fn of_run(
     command: &RunCommand,
     network: Network,
     around: &mut Around<'_>,
-) -> Result<Key, Fault> {
-    let mut key = begin(built, site, "run", false);
+) -> Result<Unfinished, Fault> {
+    let mut key = begin(built, site, "run", true);
     command.argv.iter().for_each(|word| key.text("word", word));
     for (name, value) in &command.env {
         key.text("variable", name);
@@ -76,7 +77,7 @@ pub(super) fn of_run(
     for mount in &run.mounts {
         of_mount(&mut key, mount, site, around)?;
     }
-    Ok(key.finish())
+    Ok(Unfinished(key))
 }
 
 fn of_mount(
@@ -153,6 +154,13 @@ fn of_transfer(key: &mut KeyWriter, built: &Built, transfer: &Transfer) {
 }
 
 impl Unfinished {
+    /// Of a command on these layers.
+    pub(super) fn on(self, below: &[Layer]) -> Key {
+        let mut key = self.0;
+        layers(&mut key, "below", below);
+        key.finish()
+    }
+
     /// Of files that are all in these layers.
     pub(super) fn of_layers(self, from: &[Layer]) -> Key {
         let mut key = self.0;

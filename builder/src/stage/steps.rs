@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use workflows::dockerfile::{ArgScope, ImageConfig, Instruction, InstructionKind, parse_trigger};
 
 use super::layers::{Layer, Origin, unpacked};
+use super::packing::Packing;
 use crate::build::{BuildRequest, Progress, Pushing, TextFile};
 use crate::cache::{Entry, Found, KeptLayer, KeptStep, Key, Kind, StepCache};
 use crate::cancel::{Cancel, Urgency};
@@ -14,8 +15,8 @@ use crate::confine::{Overlay, Runtime};
 use crate::copy::{Destination, Ownership, Planned, Source};
 use crate::error::BuildError;
 use crate::image::{Inherited, Step};
-use crate::layer::{LayerTar, pack};
-use crate::registry::Registries;
+use crate::layer::{LayerTar, PackedLayer, pack};
+use crate::registry::{Registries, StreamEnd};
 use crate::root::Root;
 use crate::store::{Store, Work};
 
@@ -67,6 +68,8 @@ pub(crate) struct Site<'a> {
     /// Counts the directories of steps.
     pub(crate) steps: &'a AtomicU32,
     pub(crate) cancel: &'a Cancel,
+    /// The layer of the stage's last command, while it is packed.
+    pub(crate) packing: Option<Packing>,
 }
 
 /// A stage as far as it was built.
@@ -143,12 +146,21 @@ impl Built {
         let expanded = scope.expand(instruction, &self.config).map_err(refused)?;
         match &expanded.kind {
             InstructionKind::Run(run) => self.run(site, run, scope, instruction, around),
-            InstructionKind::Copy(copy) => self.copy(site, copy, instruction, around),
-            InstructionKind::Add(add) => self.add(site, add, instruction, around),
+            InstructionKind::Copy(copy) => {
+                self.settle(site, around)?;
+                self.copy(site, copy, instruction, around)
+            }
+            InstructionKind::Add(add) => {
+                self.settle(site, around)?;
+                self.add(site, add, instruction, around)
+            }
             kind => {
                 self.config.apply(instruction, scope).map_err(refused)?;
                 match kind {
-                    InstructionKind::Workdir(_) => self.make_workdir(site, instruction, around),
+                    InstructionKind::Workdir(_) => {
+                        self.settle(site, around)?;
+                        self.make_workdir(site, instruction, around)
+                    }
                     _ => {
                         let text = instruction.original.clone();
                         self.history.push(Step { text, has_layer: false });
@@ -188,7 +200,7 @@ impl Built {
         self.add_planned(site, destination.finish(), text, around).map(drop)
     }
 
-    /// Makes a layer; one that would change nothing is none.
+    /// Makes a layer.
     pub(super) fn add_layer(
         &mut self,
         site: &mut Site<'_>,
@@ -197,11 +209,22 @@ impl Built {
         fill: impl FnOnce(&mut LayerTar) -> io::Result<()>,
     ) -> Result<Option<Layer>, Fault> {
         let target = site.pushing.map(|pushing| (&pushing.pusher, site.handle));
-        let compression = site.request.compression;
-        let (packed, stream) = pack(site.store, target, compression, fill)?;
+        let (packed, stream) = pack(site.store, target, site.request.compression, fill)?;
+        let layer = self.add_packed(site, packed, stream, around);
+        self.history.push(Step { text: text.to_owned(), has_layer: layer.is_some() });
+        Ok(layer)
+    }
+
+    /// Adds a layer that is made; one that would change nothing is none.
+    pub(super) fn add_packed(
+        &mut self,
+        site: &Site<'_>,
+        packed: PackedLayer,
+        stream: Option<StreamEnd>,
+        around: &mut Around<'_>,
+    ) -> Option<Layer> {
         if packed.plain_size <= EMPTY_TAR_BYTES {
-            self.history.push(Step { text: text.to_owned(), has_layer: false });
-            return Ok(None);
+            return None;
         }
         (around.show)(Progress::Layer {
             digest: &packed.digest,
@@ -211,10 +234,9 @@ impl Built {
         if let Some(pushing) = site.pushing {
             pushing.layer(site.handle, site.store, &packed.digest, stream);
         }
-        let layer = Layer::made(packed, compression);
+        let layer = Layer::made(packed, site.request.compression);
         self.layers.push(layer.clone());
-        self.history.push(Step { text: text.to_owned(), has_layer: true });
-        Ok(Some(layer))
+        Some(layer)
     }
 
     /// Takes over what an earlier build made of the same step; `None` when there is nothing.
