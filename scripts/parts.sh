@@ -139,6 +139,9 @@ stop_parts() {
   stop registry
   stop dockerd
   [ -s "$PARTS/engine.dir" ] || return 0
-  $SUDO rm -rf "$(cat "$PARTS/engine.dir")" "$PARTS/docker"
+  engine_dir=$(cat "$PARTS/engine.dir")
+  # BuildKit leaves its network namespace there.
+  grep -F " $engine_dir/" /proc/mounts | cut -d' ' -f2 | xargs -r $SUDO umount -l 2>/dev/null || true
+  $SUDO rm -rf "$engine_dir" "$PARTS/docker"
   rm -f "$PARTS/engine.dir"
 }

@@ -155,6 +155,12 @@ fn commands() -> Vec<Row> {
             "exit status",
         ),
         (
+            "takes a quarter of a processor, and no more",
+            "RUN timeout 3 sh -c 'while :; do :; done'; times | tail -n 1 | grep -q '^0m[01]' && exit 7",
+            Limits { cpus: Some(0.25), ..default() },
+            "exit status 7",
+        ),
+        (
             "fills the shared memory",
             "RUN dd if=/dev/zero of=/dev/shm/x bs=1M count=100",
             default(),
