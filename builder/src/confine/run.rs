@@ -74,11 +74,12 @@ pub(crate) struct Sandbox<'a> {
 }
 
 impl Sandbox<'_> {
-    /// Runs a command on the layers; its changes are in `dir/upper` afterwards. `show` gets what
-    /// it prints.
+    /// Runs a command on the layers, which make up the image; its changes are in `dir/upper`
+    /// afterwards. `show` gets what it prints.
     pub(crate) fn run(
         &self,
         layers: &[PathBuf],
+        image: Root,
         dir: &Path,
         command: &mut Command,
         show: &mut dyn FnMut(&[u8]),
@@ -91,8 +92,6 @@ impl Sandbox<'_> {
             return Ok(Ending::NotStarted(why.to_owned()));
         }
         let mut layers = layers.to_vec();
-        let below = Overlay::read_only(&layers, self.empty)?;
-        let image = Root::of_fd(below.fd()?);
         if let Err(why) = settle(&mut command.mounts, &image)? {
             return Ok(Ending::Refused(why));
         }
@@ -108,7 +107,7 @@ impl Sandbox<'_> {
         if any_stub || !files.is_empty() {
             layers.push(stubs);
         }
-        drop((image, below));
+        drop(image);
         let overlay = Overlay::writable(&layers, self.empty, dir)?;
         let space = Space::open(command.network, self.egress, dir, self.handle)?;
         let network = space.as_ref();

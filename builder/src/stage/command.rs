@@ -58,11 +58,10 @@ impl Built {
         let dir = site.step_dir()?;
         let workdir =
             if self.config.workdir.is_empty() { "/" } else { self.config.workdir.as_str() };
-        let user = {
-            let overlay = Overlay::read_only(&paths, &site.empty).map_err(Fault::Machine)?;
-            let root = Root::of_fd(overlay.fd().map_err(Fault::Machine)?);
-            resolve_user(&root, &self.config.user, false).map_err(Fault::User)?
-        };
+        let below = Overlay::read_only(&paths, &site.empty).map_err(Fault::Machine)?;
+        let image = Root::of_fd(below.fd().map_err(Fault::Machine)?);
+        drop(below);
+        let user = resolve_user(&image, &self.config.user, false).map_err(Fault::User)?;
         let mut mounts = Mounts::in_dir(&dir);
         mounts.script(command.script.as_ref())?;
         mounts.all(&run.mounts, workdir, site, around)?;
@@ -92,9 +91,10 @@ impl Built {
             handle: site.handle,
         };
         let mut show = |bytes: &[u8]| (around.show)(Progress::Output(bytes));
-        let ending = sandbox.run(&paths, &dir, &mut command, &mut show).map_err(|error| {
-            Fault::Told(BuildError::Sandbox(format!("cannot run the command: {error}")))
-        })?;
+        let ending =
+            sandbox.run(&paths, image, &dir, &mut command, &mut show).map_err(|error| {
+                Fault::Told(BuildError::Sandbox(format!("cannot run the command: {error}")))
+            })?;
         match ending {
             Ending::Exit(0) => {}
             Ending::Exit(code) => {
