@@ -1,32 +1,34 @@
-//! Git over HTTP with a bound on what a server may send, and on how long.
+//! What a server may send, and for how long.
 //!
-//! The library reads a list of refs into memory before anybody can look at it, and its client
-//! bounds only the silence between two pieces: a server that sends on and on, or a byte a minute,
-//! would hold memory or a thread for as long as it likes.
+//! The library reads a list of refs into memory before anybody can look at it, and nothing of it
+//! bounds more than the silence between two pieces: a server that sends on and on, or a byte a
+//! minute, would hold memory or a thread for as long as it likes.
 
-use std::any::Any;
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use gix::protocol::transport::client::blocking_io::http::reqwest::Remote as Client;
-use gix::protocol::transport::client::blocking_io::http::{
-    GetResponse, Http, PostBodyDataKind, PostResponse,
-};
-
+use crate::error::Refusal;
 use crate::{Deadline, GitError};
 
-/// What one connection may still read.
+/// What one connection may still read, and how its server refused.
 #[derive(Debug)]
 pub(crate) struct Meter {
     read: AtomicU64,
     max_bytes: u64,
     deadline: Deadline,
+    refusal: Mutex<Option<Refusal>>,
 }
 
 impl Meter {
     pub(crate) fn new(max_bytes: u64, deadline: &Deadline) -> Arc<Self> {
-        Arc::new(Self { read: AtomicU64::new(0), max_bytes, deadline: deadline.clone() })
+        let (read, refusal) = (AtomicU64::new(0), Mutex::default());
+        Arc::new(Self { read, max_bytes, deadline: deadline.clone(), refusal })
+    }
+
+    pub(crate) fn metered<R>(self: &Arc<Self>, body: R) -> Metered<R> {
+        Metered { body, meter: Arc::clone(self) }
     }
 
     fn count(&self, bytes: usize) {
@@ -37,7 +39,8 @@ impl Meter {
         self.read.load(Ordering::Relaxed) > self.max_bytes
     }
 
-    fn check(&self) -> io::Result<()> {
+    /// Whether more may be read.
+    pub(crate) fn check(&self) -> io::Result<()> {
         if self.is_over() {
             return Err(io::Error::other("the server sends too much"));
         }
@@ -45,6 +48,17 @@ impl Meter {
             return Err(io::Error::from(io::ErrorKind::TimedOut));
         }
         Ok(())
+    }
+
+    /// Takes note of a refusal and of its `Retry-After`.
+    pub(crate) fn refused(&self, status: u16, retry_after: Option<&str>) {
+        let refusal = Refusal { status, pause: retry_after.and_then(pause) };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// How the server refused, if it did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why a connection ended that was ended here.
@@ -57,56 +71,15 @@ impl Meter {
     }
 }
 
-/// The library's client, behind a meter.
-pub(crate) struct Bounded {
-    client: Client,
-    meter: Arc<Meter>,
-}
-
-impl Bounded {
-    pub(crate) fn new(meter: Arc<Meter>) -> Self {
-        Self { client: Client::default(), meter }
+/// A `Retry-After`: seconds, or a date.
+fn pause(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
     }
-
-    fn metered<R>(&self, body: R) -> Metered<R> {
-        Metered { body, meter: Arc::clone(&self.meter) }
-    }
-}
-
-impl Http for Bounded {
-    type Headers = <Client as Http>::Headers;
-    type ResponseBody = Metered<<Client as Http>::ResponseBody>;
-    type PostBody = <Client as Http>::PostBody;
-
-    fn get(
-        &mut self,
-        url: &str,
-        base_url: &str,
-        headers: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> gix::Result<GetResponse<Self::Headers, Self::ResponseBody>> {
-        let GetResponse { headers, body } = self.client.get(url, base_url, headers)?;
-        Ok(GetResponse { headers, body: self.metered(body) })
-    }
-
-    fn post(
-        &mut self,
-        url: &str,
-        base_url: &str,
-        headers: impl IntoIterator<Item = impl AsRef<str>>,
-        body: PostBodyDataKind,
-    ) -> gix::Result<PostResponse<Self::Headers, Self::ResponseBody, Self::PostBody>> {
-        let PostResponse { post_body, headers, body } =
-            self.client.post(url, base_url, headers, body)?;
-        Ok(PostResponse { post_body, headers, body: self.metered(body) })
-    }
-
-    fn configure(&mut self, config: &dyn Any) -> gix::Result<()> {
-        self.client.configure(config)
-    }
-
-    fn redirected_base_url(&self) -> Option<String> {
-        self.client.redirected_base_url()
-    }
+    let date = text.trim().replace("GMT", "+0000");
+    let until = gix::date::parse(&date, None).ok()?.seconds;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(u64::try_from(until).ok()?).saturating_sub(now))
 }
 
 /// A body that ends with an error once the meter says so.
@@ -115,7 +88,7 @@ pub(crate) struct Metered<R> {
     meter: Arc<Meter>,
 }
 
-impl<R: BufRead> Read for Metered<R> {
+impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.meter.check()?;
         let count = self.body.read(buffer)?;
@@ -133,5 +106,21 @@ impl<R: BufRead> BufRead for Metered<R> {
     fn consume(&mut self, count: usize) {
         self.meter.count(count);
         self.body.consume(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_seconds_or_a_date() {
+        assert_eq!(pause("7"), Some(Duration::from_secs(7)));
+        assert_eq!(pause("Tue, 14 Nov 2023 22:13:50 GMT"), Some(Duration::ZERO), "it is over");
+        let far = pause("Sun, 01 Jan 2090 00:00:00 GMT").unwrap();
+        assert!(far > Duration::from_secs(1_000_000), "{far:?}");
+        for bad in ["", "soon", "-1", "99999999999999999999999"] {
+            assert_eq!(pause(bad), None, "{bad}");
+        }
     }
 }

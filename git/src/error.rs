@@ -1,9 +1,24 @@
 //! What can go wrong, by what the caller can do about it.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// Longest cause that is told, in characters: a server's answer is a stranger's text.
 const MAX_CAUSE_CHARS: usize = 400;
+
+/// Longest pause that a server can ask for: a broken clock or a hostile header must not silence it
+/// for longer.
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// The pause of "too many requests" when the server names none.
+const UNNAMED_PAUSE: Duration = Duration::from_secs(60);
+
+/// An answer over HTTP that is none of git's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// What it said in `Retry-After`.
+    pub(crate) pause: Option<Duration>,
+}
 
 /// Why git work failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +40,14 @@ pub enum GitError {
     /// The server did not answer or answered nonsense. Worth a retry.
     #[error("cannot reach the repository: {0}")]
     Unreachable(String),
+    /// The server asks to be left alone for a while. Worth a retry after that.
+    #[error("the server asks for a pause of {} s: {why}", pause.as_secs())]
+    Busy {
+        /// How long from now, an hour at most.
+        pause: Duration,
+        /// What it said.
+        why: String,
+    },
     /// The request or the repository's content is not acceptable. Retrying does not help.
     #[error("not acceptable: {0}")]
     Invalid(String),
@@ -43,7 +66,38 @@ impl GitError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Local(_) | Self::Interrupted)
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Busy { .. } | Self::Local(_) | Self::Interrupted
+        )
+    }
+
+    /// How long the server wants to be left alone, where it said so.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { pause, .. } => Some(*pause),
+            _ => None,
+        }
+    }
+
+    /// A server's refusal over HTTP, with the words of the error that it became.
+    pub(crate) fn of_refusal(refusal: Refusal, error: &gix::Error) -> Self {
+        let why = cause(error);
+        let pause = match (refusal.status, refusal.pause) {
+            (429, None) => Some(UNNAMED_PAUSE),
+            (429 | 503, pause) => pause,
+            _ => None,
+        };
+        if let Some(pause) = pause {
+            return Self::Busy { pause: pause.min(MAX_PAUSE), why };
+        }
+        match refusal.status {
+            404 | 410 => Self::NotFound(why),
+            401 | 403 => Self::Auth(why),
+            500.. => Self::Unreachable(why),
+            _ => Self::of_network(error),
+        }
     }
 
     /// An error of the file system, with the path that it is about.
@@ -54,16 +108,14 @@ impl GitError {
     /// An error while talking to a server.
     pub(crate) fn of_network(error: &gix::Error) -> Self {
         let cause = cause(error);
-        match http_status(error) {
-            Some(404 | 410) => return Self::NotFound(cause),
-            Some(401 | 403) => return Self::Auth(cause),
-            Some(429 | 500..) => return Self::Unreachable(cause),
-            _ => {}
-        }
         let classes = || error.classify();
         if classes().is_cancelled() {
             Self::Interrupted
-        } else if classes().is_unauthenticated() || classes().is_permission_denied() {
+        } else if classes().is_unauthenticated()
+            || classes().is_permission_denied()
+            // The words of ssh.
+            || cause.contains("Permission denied")
+        {
             Self::Auth(cause)
         } else if classes().is_resource_exhausted() {
             Self::TooLarge(cause)
@@ -96,13 +148,6 @@ impl GitError {
 pub(crate) fn is_refused_want(error: &gix::Error) -> bool {
     let cause = cause(error);
     cause.contains("not our ref") || cause.contains("unadvertised object")
-}
-
-fn http_status(error: &gix::Error) -> Option<u16> {
-    error
-        .iter_errors()
-        .find_map(|cause| cause.downcast_ref::<reqwest::Error>()?.status())
-        .map(|status| status.as_u16())
 }
 
 /// All levels of an error in one line, without control characters.

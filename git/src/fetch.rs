@@ -1,8 +1,7 @@
 //! Talking to a server: which refs it has, and one commit out of it.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use gix::bstr::{BStr, ByteSlice};
 use gix::progress::Discard;
@@ -10,16 +9,13 @@ use gix::protocol::handshake::Ref;
 use gix::protocol::transport::client::blocking_io::{Transport, http};
 use gix::remote::Direction;
 use gix::remote::fetch::{Shallow, Tags};
-use secrecy::ExposeSecret;
+use gix::url::Scheme;
 
-use crate::bounded::{Bounded, Meter};
+use crate::bounded::Meter;
 use crate::deadline::watched;
 use crate::error::is_refused_want;
-use crate::{Deadline, GitError, Mirror, Remote};
-
-/// Longest silence of a server. Large repositories count objects for a minute before they send;
-/// the HTTP client's own default of 30 seconds would end such a fetch.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::http::Client;
+use crate::{Deadline, GitError, Mirror, Remote, ssh};
 
 /// How far below a ref's head a commit is looked for when the server refuses to send it by id:
 /// more than anybody pushes between two deliveries.
@@ -29,7 +25,7 @@ const REF_SEARCH_DEPTH: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 /// cache.
 const MAX_PACK_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
-/// Longest list of refs that is read over HTTP, in bytes: far more than [`MAX_REFS`] need.
+/// Longest list of refs that is read over HTTP or ssh, in bytes: far more than [`MAX_REFS`] need.
 const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Longest list of refs that is returned; a server with more is asked with a longer prefix.
@@ -165,10 +161,7 @@ fn fetch(
     match result {
         Err(verdict) => Err(Failure::Other(verdict)),
         Ok(Err(error)) if is_refused_want(&error) => Err(Failure::Refused),
-        Ok(Err(error)) => {
-            let verdict = meter.verdict();
-            Err(Failure::Other(verdict.unwrap_or_else(|| network_error(remote, &error))))
-        }
+        Ok(Err(error)) => Err(Failure::Other(network_error(remote, &meter, &error))),
         Ok(Ok(())) => Ok(()),
     }
 }
@@ -185,7 +178,7 @@ fn list_refs(
         let (map, _) = connection.ref_map(Discard, gix::remote::ref_map::Options::default())?;
         Ok(map.remote_refs)
     })
-    .map_err(|error| meter.verdict().unwrap_or_else(|| network_error(remote, &error)))?;
+    .map_err(|error| network_error(remote, &meter, &error))?;
     deadline.check()?;
     Ok(refs.iter().filter_map(ref_head).collect())
 }
@@ -213,60 +206,41 @@ fn with_connection<T>(
         .remote_at_without_url_rewrite(remote.url())?
         .with_fetch_tags(Tags::None)
         .with_refspecs([BStr::new(refspec)], Direction::Fetch)?;
-    let is_http = remote.url().starts_with("http");
-    let mut connection = if is_http {
-        let (url, version) = git_remote.sanitized_url_and_version(Direction::Fetch)?;
-        let bounded = Bounded::new(Arc::clone(meter));
-        let transport: Box<dyn Transport + Send> =
-            Box::new(http::Transport::new_http(bounded, url, version, false));
-        git_remote.to_connection_with_transport(transport)
-    } else {
-        git_remote.connect(Direction::Fetch)?
+    let (url, version) = git_remote.sanitized_url_and_version(Direction::Fetch)?;
+    let mut connection = match url.scheme {
+        Scheme::Http | Scheme::Https => {
+            let client = Client::new(remote, meter);
+            let transport = http::Transport::new_http(client, url, version, false);
+            git_remote.to_connection_with_transport(Box::new(transport) as Box<_>)
+        }
+        Scheme::Ssh => {
+            let transport = ssh::connect(remote, &url, meter).map_err(gix::Error::from_error)?;
+            git_remote.to_connection_with_transport(transport)
+        }
+        _ => git_remote.connect(Direction::Fetch)?,
     };
     // Without this the library would ask a terminal for a password.
     connection.set_credentials(|_| Ok(None));
-    if is_http {
-        connection.set_transport_options(Box::new(http_options(remote)));
-    }
     work(connection)
 }
 
-fn http_options(remote: &Remote) -> http::Options {
-    let guard = remote.guard().cloned().map(Arc::new);
-    let follow_redirects = match &guard {
-        Some(_) => http::options::FollowRedirects::None,
-        None => http::options::FollowRedirects::default(),
-    };
-    let backend = http::reqwest::Options {
-        configure_client: Some(Box::new(move |client| {
-            let client = client.timeout(SILENCE_TIMEOUT);
-            Ok(match &guard {
-                Some(guard) => client.dns_resolver(Arc::clone(guard)),
-                None => client,
-            })
-        })),
-        ..Default::default()
-    };
-    http::Options {
-        follow_redirects,
-        extra_headers: remote
-            .authorization()
-            .map(|header| header.expose_secret().to_owned())
-            .into_iter()
-            .collect(),
-        user_agent: Some("git/strata".to_owned()),
-        backend: Some(Arc::new(Mutex::new(backend))),
-        ..Default::default()
-    }
-}
-
 /// Says whether a missing repository on this machine is the cause, which the library does not.
-fn network_error(remote: &Remote, error: &gix::Error) -> GitError {
+fn network_error(remote: &Remote, meter: &Meter, error: &gix::Error) -> GitError {
+    if let Some(verdict) = meter.verdict() {
+        return verdict;
+    }
+    if let Some(refusal) = meter.refusal() {
+        return GitError::of_refusal(refusal, error);
+    }
     match remote.local_path() {
         Some(path) if !path.is_dir() => {
             GitError::NotFound(format!("{} is not a directory", path.display()))
         }
-        _ => GitError::of_network(error),
+        _ => match error.downcast_any_ref() {
+            Some(GitError::Local(why)) => GitError::Local(why.clone()),
+            Some(GitError::Invalid(why)) => GitError::Invalid(why.clone()),
+            _ => GitError::of_network(error),
+        },
     }
 }
 

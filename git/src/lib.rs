@@ -15,10 +15,12 @@ mod checkout;
 mod deadline;
 mod error;
 mod fetch;
+mod http;
 mod lock;
 mod mirror;
 mod read;
 mod remote;
+mod ssh;
 
 pub use checkout::{Checkout, CheckoutBounds, checkout};
 pub use deadline::Deadline;

@@ -55,6 +55,14 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// Whether this commit and its files are here, so that [`Mirror::fetch_commit`] asks nobody.
+    ///
+    /// # Errors
+    /// [`GitError::Invalid`] for what is no commit's id; else see [`GitError`].
+    pub fn has_commit(&self, commit: &str, deadline: &Deadline) -> Result<bool, GitError> {
+        self.holds(fetch::object_id(commit)?, deadline)
+    }
+
     /// Makes sure that exactly this commit and its files are here, without history. The network
     /// is not asked when they are.
     ///
@@ -128,10 +136,6 @@ fn open_repository(path: &Path) -> gix::Result<gix::Repository> {
     let options = gix::open::Options::isolated().open_path_as_is(true).config_overrides([
         format!("gitoxide.objects.allocLimit={MAX_OBJECT_BYTES}"),
         "gitoxide.userAgent=strata".to_owned(),
-        "core.sshCommand=ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=20 \
-         -oServerAliveCountMax=3"
-            .to_owned(),
-        "ssh.variant=ssh".to_owned(),
         "pack.threads=2".to_owned(),
     ]);
     Ok(options.open(path)?.to_thread_local())

@@ -1,5 +1,6 @@
 //! Where to fetch from: the URL's rules and the token.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +18,16 @@ const MAX_URL_BYTES: usize = 2048;
 /// User name that goes with a token. GitHub wants this one; Forgejo and Gitea take any.
 const TOKEN_USER: &str = "x-access-token";
 
+/// What reaches hosts by ssh, from the `PATH`.
+const SSH: &str = "ssh";
+
 /// A repository on some server or on this machine, whose URL was checked.
 #[derive(Debug, Clone)]
 pub struct Remote {
     url: String,
     token: Option<SecretString>,
     guard: Option<Guard>,
+    ssh: OsString,
 }
 
 /// A resolver of names that somebody else chose.
@@ -52,7 +57,17 @@ impl Remote {
     /// [`GitError::Invalid`] says what is wrong without repeating a URL that may hold a password.
     pub fn new(url: &str, token: Option<SecretString>) -> Result<Self, GitError> {
         check_url(url)?;
-        Ok(Self { url: url.to_owned(), token, guard: None })
+        Ok(Self { url: url.to_owned(), token, guard: None, ssh: SSH.into() })
+    }
+
+    /// Has `ssh` URLs reached by this program, which is called as OpenSSH's `ssh` is.
+    #[must_use]
+    pub fn by_ssh_program(self, program: OsString) -> Self {
+        Self { ssh: program, ..self }
+    }
+
+    pub(crate) fn ssh_program(&self) -> &OsString {
+        &self.ssh
     }
 
     /// Has names of `https` and `http` resolved by this resolver, which may refuse, and follows no

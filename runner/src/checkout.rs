@@ -106,6 +106,7 @@ fn told(error: &GitError) -> Stop {
         GitError::NotFound(_)
         | GitError::Auth(_)
         | GitError::Unreachable(_)
+        | GitError::Busy { .. }
         | GitError::Interrupted => {
             Stop::Fault { fault: Fault::Forge, message: format!("cannot check out: {error}") }
         }

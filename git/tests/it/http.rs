@@ -199,12 +199,80 @@ fn answers_of_a_server_are_told_apart() {
     assert!(matches!(ask(|_| Some("200 OK")), GitError::Invalid(_)), "not a git server");
     for status in [
         |_: &Request| Some("503 Service Unavailable"),
-        |_: &Request| Some("429 Too Many Requests"),
         |_: &Request| Some("500 Internal Server Error"),
+        |_: &Request| Some("502 Bad Gateway\r\nRetry-After: 7"),
     ] {
         let error = ask(status);
         assert!(matches!(error, GitError::Unreachable(_)), "{error}");
     }
+}
+
+#[test]
+fn a_server_that_asks_for_a_pause_is_heard_in_every_request() {
+    let origin = Origin::new();
+    origin.push("rawhide", &[("n", "1")]);
+    let scratch = TempDir::new().unwrap();
+    let mirror = Mirror::open(&mirror_path(&scratch)).unwrap();
+    let ask = |answer| {
+        let remote = remote(serve(origin.path(), Protocol::New, answer), None);
+        let error = mirror.fetch_commit(&remote, &"1".repeat(40), None, &soon()).unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        error.pause().map(|pause| pause.as_secs())
+    };
+    assert_eq!(ask(|_| Some("503 Service Unavailable\r\nRetry-After: 7")), Some(7));
+    assert_eq!(ask(|_| Some("429 Too Many Requests\r\nRetry-After: 90")), Some(90));
+    assert_eq!(ask(|_| Some("429 Too Many Requests")), Some(60), "where it names none");
+    assert_eq!(ask(|_| Some("429 Too Many Requests\r\nRetry-After: 99999")), Some(3600), "a bound");
+    let past = |_: &Request| Some("503 Busy\r\nRetry-After: Tue, 14 Nov 2023 22:13:50 GMT");
+    assert_eq!(ask(past), Some(0));
+    // The refs are listed, and the commit is not sent.
+    let of_post = |request: &Request| {
+        (request.method == "POST").then_some("429 Too Many Requests\r\nRetry-After: 8")
+    };
+    assert_eq!(ask(of_post), Some(8));
+}
+
+#[test]
+fn a_redirect_is_followed_without_a_token_alone() {
+    let origin = Origin::new();
+    let commit = origin.push("rawhide", &[("n", "1")]);
+    let real = serve(origin.path(), Protocol::New, |_| None);
+    let to_real = format!("Location: http://{real}/./info/refs?service=git-upload-pack");
+    let away = redirecting(to_real.clone());
+    let scratch = TempDir::new().unwrap();
+    let mirror = Mirror::open(&mirror_path(&scratch)).unwrap();
+    mirror.fetch_commit(&remote(away, None), &commit, None, &soon()).unwrap();
+
+    let fresh = TempDir::new().unwrap();
+    let mirror = Mirror::open(&mirror_path(&fresh)).unwrap();
+    let refused = |remote: Remote| mirror.refs(&remote, "refs/heads/", &soon()).unwrap_err();
+    let error = refused(remote(away, Some("s3cret")));
+    assert!(matches!(error, GitError::Invalid(_)), "{error}");
+    let guarded = remote(away, None).guarded(std::sync::Arc::new(Nowhere));
+    let error = refused(guarded);
+    assert!(matches!(error, GitError::Invalid(_)), "{error}");
+    let elsewhere = redirecting(format!("Location: http://{real}/./info/other"));
+    let error = refused(remote(elsewhere, None));
+    assert!(!matches!(error, GitError::Busy { .. }), "{error}");
+    let round = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = refused(remote(redirecting(format!("Location: http://{round}/")), None));
+    assert!(matches!(error, GitError::Unreachable(_)), "{error}");
+}
+
+/// A server that knows only where the repository is now.
+fn redirecting(location: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            read_request(&stream);
+            let answer = format!(
+                "HTTP/1.1 302 Found\r\n{location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
 }
 
 /// A resolver that finds no address good enough.
