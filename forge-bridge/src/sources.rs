@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use strata_git::{Deadline, GitError, Mirror, RefHead, Remote};
@@ -66,12 +66,43 @@ pub(crate) struct Fetched {
     pub(crate) mirror: Mirror,
     remote: Remote,
     deadline: Deadline,
+    pauses: Pauses,
 }
 
 impl Fetched {
     /// Brings one more commit into the mirror.
     pub(crate) fn fetch(&self, commit: &str, fetch_ref: Option<&str>) -> Result<(), GitError> {
-        self.mirror.fetch_commit(&self.remote, commit, fetch_ref, &self.deadline)
+        if self.mirror.has_commit(commit, &self.deadline)? {
+            return Ok(());
+        }
+        let fetch = || self.mirror.fetch_commit(&self.remote, commit, fetch_ref, &self.deadline);
+        self.pauses.heed(fetch)
+    }
+
+    fn head_of(&self, ref_name: &str) -> Result<Option<String>, GitError> {
+        self.pauses.heed(|| self.mirror.head_of(&self.remote, ref_name, &self.deadline))
+    }
+}
+
+/// Until when a forge's git wants to be left alone. Nothing of it is kept over a restart.
+#[derive(Debug, Clone, Default)]
+struct Pauses(Arc<SyncMutex<Option<Instant>>>);
+
+impl Pauses {
+    /// Asks, unless the forge has asked for a pause; and takes note of one.
+    fn heed<T>(&self, ask: impl FnOnce() -> Result<T, GitError>) -> Result<T, GitError> {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.and_then(|until| until.checked_duration_since(Instant::now()));
+        if let Some(pause) = left.filter(|left| !left.is_zero()) {
+            let why = "nothing was asked before its end".to_owned();
+            return Err(GitError::Busy { pause, why });
+        }
+        let answer = ask();
+        if let Err(GitError::Busy { pause, .. }) = &answer {
+            let until = Instant::now().checked_add(*pause);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        }
+        answer
     }
 }
 
@@ -85,6 +116,7 @@ pub(crate) struct Sources {
     /// Of each forge: one that hangs holds its own alone.
     fetches: HashMap<String, Semaphore>,
     sweeps: Semaphore,
+    pauses: HashMap<String, Pauses>,
     /// One user at a time for each mirror: two fetches of one repository would only wait for
     /// each other's lock files.
     locks: Mutex<HashMap<Key, Arc<Mutex<()>>>>,
@@ -92,10 +124,11 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn new(config: Arc<Config>, tokens: Arc<HashMap<String, SecretString>>) -> Self {
-        let names = config.forges.iter().map(|forge| forge.name.clone());
+        let names = || config.forges.iter().map(|forge| forge.name.clone());
         Self {
             directory: config.state_dir.join("mirrors"),
-            fetches: names.map(|name| (name, Semaphore::new(MAX_FETCHES))).collect(),
+            fetches: names().map(|name| (name, Semaphore::new(MAX_FETCHES))).collect(),
+            pauses: names().map(|name| (name, Pauses::default())).collect(),
             config,
             tokens,
             sweeps: Semaphore::new(MAX_SWEEPS),
@@ -128,11 +161,8 @@ impl Sources {
         ref_name: &RefName,
     ) -> Result<Option<CommitId>, SourceError> {
         let ref_name = ref_name.to_string();
-        let head = self
-            .with_mirror(forge, repository, move |fetched| {
-                fetched.mirror.head_of(&fetched.remote, &ref_name, &fetched.deadline)
-            })
-            .await?;
+        let head =
+            self.with_mirror(forge, repository, move |fetched| fetched.head_of(&ref_name)).await?;
         Ok(head.and_then(|id| CommitId::parse(&id).ok()))
     }
 
@@ -150,9 +180,10 @@ impl Sources {
             None => None,
         };
         let directory = self.mirror_directory(forge, repository);
+        let pauses = self.pauses_of(forge);
         let task = tokio::task::spawn_blocking(move || {
             let mirror = Mirror::open(&directory)?;
-            work(&Fetched { mirror, remote, deadline: Deadline::after(FETCH_TIMEOUT) })
+            work(&Fetched { mirror, remote, deadline: Deadline::after(FETCH_TIMEOUT), pauses })
         });
         Ok(task.await??)
     }
@@ -170,7 +201,7 @@ impl Sources {
         repository: &RepositoryName,
     ) -> Result<BTreeMap<RefName, CommitId>, SourceError> {
         let remote = self.remote(self.forge(forge)?, repository)?;
-        let found = self.heads_of(remote).await?;
+        let found = self.heads_of(forge, remote).await?;
         // What we would never build has a name that is none of ours.
         let head = |found: RefHead| {
             Some((RefName::parse(&found.name).ok()?, CommitId::parse(&found.commit).ok()?))
@@ -189,17 +220,22 @@ impl Sources {
             return Ok(());
         }
         let remote = self.remote_as(None, self.forge(forge)?, repository)?;
-        self.heads_of(remote).await.map(drop)
+        self.heads_of(forge, remote).await.map(drop)
     }
 
-    async fn heads_of(&self, remote: Remote) -> Result<Vec<RefHead>, SourceError> {
+    async fn heads_of(&self, forge: &str, remote: Remote) -> Result<Vec<RefHead>, SourceError> {
         let _permit = self.sweeps.acquire().await;
         let directory = self.directory.join(NO_REPOSITORY);
+        let pauses = self.pauses_of(forge);
         let task = tokio::task::spawn_blocking(move || {
             let mirror = Mirror::open(&directory)?;
-            mirror.refs(&remote, "refs/heads/", &Deadline::after(SWEEP_TIMEOUT))
+            pauses.heed(|| mirror.refs(&remote, "refs/heads/", &Deadline::after(SWEEP_TIMEOUT)))
         });
         Ok(task.await??)
+    }
+
+    fn pauses_of(&self, forge: &str) -> Pauses {
+        self.pauses.get(forge).cloned().unwrap_or_default()
     }
 
     /// The URL's host is the operator's; what it leads to is looked at all the same.
@@ -239,3 +275,6 @@ impl Sources {
         Arc::clone(locks.entry((forge.to_owned(), repository.clone())).or_default())
     }
 }
+
+#[cfg(test)]
+mod tests;
