@@ -66,6 +66,9 @@ pub(crate) enum ForgeError {
         after: Option<Duration>,
         /// The owner whose installation of an App has that token; `None` for the one that there is.
         holder: Option<String>,
+        /// Whether the forge may have done it, or may still do it: the answer was lost, or came from
+        /// somebody before the forge.
+        may_be_done: bool,
         /// What happened.
         why: String,
     },
@@ -85,15 +88,22 @@ pub(crate) enum ForgeError {
 
 impl ForgeError {
     fn retry(why: impl Into<String>) -> Self {
-        Self::Retry { after: None, holder: None, why: why.into() }
+        Self::Retry { after: None, holder: None, may_be_done: true, why: why.into() }
     }
 
     /// The token that it is about.
     fn of(self, token: Option<String>) -> Self {
         match self {
-            Self::Retry { after, why, .. } => Self::Retry { after, holder: token, why },
+            Self::Retry { after, may_be_done, why, .. } => {
+                Self::Retry { after, holder: token, may_be_done, why }
+            }
             other => other,
         }
+    }
+
+    /// Whether the forge may have done what it was asked.
+    pub(crate) fn may_be_done(&self) -> bool {
+        matches!(self, Self::Retry { may_be_done: true, .. })
     }
 
     fn refused(why: impl Into<String>) -> Self {

@@ -2,7 +2,9 @@
 //!
 //! Each forge has a loop of its own, so that one which does not answer delays no other. Only the
 //! newest words of a status are posted, one post at a time for each status, so an older state
-//! never arrives after a newer one.
+//! does not arrive after a newer one. A post that was never answered, as one that a crash or a
+//! broken connection cut short, may: then the newest words are told once more minutes later, so
+//! that they are what stays.
 
 mod comment;
 #[cfg(test)]
@@ -147,6 +149,7 @@ impl Desk {
         if behind.is_empty() {
             return Ok(Turn::Idle);
         }
+        self.store.statuses_begun(&behind).await?;
         let mut told = Vec::with_capacity(behind.len());
         for outcome in join_all(behind.iter().map(|status| self.tell(status, now))).await {
             told.push(outcome?);
@@ -168,8 +171,12 @@ impl Desk {
                 self.store.status_reported(status, now).await?;
                 Ok(Told::Taken)
             }
-            Err(ForgeError::Denied { why }) => self.comment_instead(status, &post, why, now).await,
-            Err(ForgeError::Refused { why }) => self.give_up(status, &why).await,
+            Err(ForgeError::Denied { why }) if !status.is_again => {
+                self.comment_instead(status, &post, why, now).await
+            }
+            Err(ForgeError::Denied { why } | ForgeError::Refused { why }) => {
+                self.give_up(status, &why).await
+            }
             Err(ForgeError::Retry { why, .. }) if status.attempts + 1 >= MAX_ATTEMPTS => {
                 self.give_up(status, &format!("given up after {MAX_ATTEMPTS} tries: {why}")).await
             }
@@ -180,7 +187,7 @@ impl Desk {
                 );
                 let named = self.forge.heard(&error, now);
                 let until = named.unwrap_or_else(|| retry_at(now, status.attempts, status.id));
-                self.store.defer_status(status, until).await?;
+                self.store.defer_status(status, until, error.may_be_done()).await?;
                 Ok(if named.is_some() { Told::Paused } else { Told::Later })
             }
         }

@@ -10,7 +10,7 @@ use axum::Router;
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -249,7 +249,11 @@ impl Parts {
                 under_way: Arc::default(),
             }
         );
-        spawn!(speaker, "speaker", Speaker { store: store.clone(), forges: self.forges.clone() });
+        spawn!(
+            speaker,
+            "speaker",
+            Speaker { store: store.clone(), forges: self.forges.clone(), resumed: OnceCell::new() }
+        );
         spawn!(
             pinner,
             "pinner",

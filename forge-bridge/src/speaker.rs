@@ -1,9 +1,11 @@
-//! Posts the answers to comments.
+//! Posts the answers to comments, each once: one whose post was never answered is looked for on
+//! the forge before it is posted again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::OnceCell;
 
 use crate::forge::{Forge, ForgeError};
 use crate::level::{Turn, retry_at};
@@ -18,11 +20,14 @@ const MAX_TRIES: u32 = 16;
 pub(crate) struct Speaker {
     pub(crate) store: Store,
     pub(crate) forges: Arc<HashMap<String, Forge>>,
+    /// Whether what a crash cut short was taken up, once after a start.
+    pub(crate) resumed: OnceCell<()>,
 }
 
 impl Speaker {
     /// Posts every answer that is due.
     pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
+        self.resumed.get_or_try_init(|| self.store.resume_replies()).await?;
         self.post_due(Utc::now()).await
     }
 
@@ -41,13 +46,14 @@ impl Speaker {
         if let Some(until) = forge.quiet_for(&reply.repository, now) {
             return self.store.postpone_reply(reply, until).await;
         }
-        self.store.reply_begun(reply).await?;
-        match forge.comment(&reply.repository, reply.number, &reply.body).await {
+        self.store.reply_begun(reply, now).await?;
+        match say(forge, reply).await {
             Ok(()) => self.store.reply_told(reply).await,
             Err(error @ ForgeError::Retry { .. }) if reply.tries < MAX_TRIES => {
                 let named = forge.heard(&error, now);
                 let until = named.unwrap_or_else(|| retry_at(now, reply.tries, reply.id));
-                self.store.defer_reply(reply, until, &error.to_string()).await
+                let may_be_done = error.may_be_done();
+                self.store.defer_reply(reply, until, may_be_done, &error.to_string()).await
             }
             Err(
                 ForgeError::Retry { why, .. }
@@ -63,3 +69,17 @@ impl Speaker {
         }
     }
 }
+
+/// Posts an answer, unless the forge has it from before.
+async fn say(forge: &Forge, reply: &Reply) -> Result<(), ForgeError> {
+    let Reply { repository, number, body, marker, .. } = reply;
+    if let Some(since) = reply.unsure_since
+        && forge.has_comment(repository, *number, marker, since).await?
+    {
+        return Ok(());
+    }
+    forge.comment(repository, *number, body, marker).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -106,12 +106,16 @@ pub(super) fn judge_parts(
         return Err(ForgeError::Retry {
             after: Some(pause(headers, now).unwrap_or(UNNAMED_PAUSE)),
             holder: None,
+            may_be_done: false,
             why: format!("the forge limits requests: {status}{told}"),
         });
     }
     if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
         let why = format!("the forge answers {status}{told}");
-        return Err(ForgeError::Retry { after: pause(headers, now), holder: None, why });
+        let after = pause(headers, now);
+        // Of all these only "not available" says that nobody has begun.
+        let may_be_done = status != StatusCode::SERVICE_UNAVAILABLE;
+        return Err(ForgeError::Retry { after, holder: None, may_be_done, why });
     }
     let (deed, right) = (deed.in_words(), deed.right());
     Err(match status {
@@ -141,14 +145,21 @@ pub(super) fn judge_parts(
 }
 
 /// No answer arrived; `error` may name the URL, which holds no secret.
-pub(super) fn unsent(error: &dyn std::error::Error) -> ForgeError {
+pub(super) fn unsent(error: &(dyn std::error::Error + 'static)) -> ForgeError {
     let mut why = format!("cannot reach the forge: {error}");
+    let mut may_be_done = !is_connect(error);
     let mut source = error.source();
     while let Some(cause) = source {
         why = format!("{why}: {cause}");
+        may_be_done &= !is_connect(cause);
         source = cause.source();
     }
-    ForgeError::retry(why)
+    ForgeError::Retry { after: None, holder: None, may_be_done, why }
+}
+
+/// Whether there was no connection on which anything could have been sent.
+fn is_connect(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
 }
 
 /// Forges say "too many" in three ways: 429, 403 with a header, 403 with words.
@@ -233,6 +244,23 @@ mod tests {
         assert_eq!(pause_of(403, &reset, ""), Some(90));
         let words = r#"{"message":"You have exceeded a secondary rate limit."}"#;
         assert_eq!(pause_of(403, &[], words), Some(60));
+    }
+
+    #[test]
+    fn only_some_answers_say_that_nothing_was_done() {
+        let limit = [("retry-after", "7")];
+        for (status, headers, may_be_done) in [
+            (429, &limit[..], false),
+            (403, &limit[..], false),
+            (503, &[], false),
+            (500, &[], true),
+            (502, &[], true),
+            (504, &limit[..], true),
+            (408, &[], true),
+        ] {
+            let error = judged(status, headers, "").unwrap_err();
+            assert_eq!(error.may_be_done(), may_be_done, "{status}");
+        }
     }
 
     #[test]

@@ -141,6 +141,7 @@ mod tests {
         let limit = ForgeError::Retry {
             after: Some(Duration::from_secs(30)),
             holder: None,
+            may_be_done: false,
             why: "429".into(),
         };
         assert_eq!(forge.heard(&limit, now), Some(now + TimeDelta::seconds(30)));

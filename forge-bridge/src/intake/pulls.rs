@@ -98,7 +98,12 @@ impl Intake {
         if let Some(until) = known.quiet_for(repository, now) {
             let why = "the forge asked for a pause".to_owned();
             let after = (until - now).to_std().ok();
-            return Err(PlanError::Forge(ForgeError::Retry { after, holder: None, why }));
+            return Err(PlanError::Forge(ForgeError::Retry {
+                after,
+                holder: None,
+                may_be_done: false,
+                why,
+            }));
         }
         match known.permission(repository, user).await {
             Ok(permission) => Ok(permission),

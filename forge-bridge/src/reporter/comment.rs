@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use workflows::status::StatusState;
 
-use super::{Desk, Told};
+use super::{Desk, RETRY_REFUSED_AGE, Told};
 use crate::forge::{ForgeError, StatusPost};
 use crate::store::StoreError;
 use crate::store::statuses::StatusBehind;
@@ -22,24 +22,39 @@ impl Desk {
             return self.give_up(status, &why).await;
         };
         if let Some(until) = self.forge.quiet_for(&status.repository, now) {
-            self.store.defer_status(status, until).await?;
+            self.store.defer_status(status, until, false).await?;
             return Ok(Told::Paused);
         }
-        if !self.store.status_comment_begun(status).await? {
-            return self.give_up(status, &why).await;
-        }
-        let told = self.forge.comment(&status.repository, number, &text(status, post)).await;
-        let why = match told {
+        let is_first = self.store.status_comment_begun(status).await?;
+        let why = match self.say(status, post, number, is_first, now).await {
             Ok(()) => format!("{why}; said in a comment on pull request {number} instead"),
             Err(error) => {
                 let _named = self.forge.heard(&error, now);
-                if matches!(error, ForgeError::Retry { .. }) {
+                if matches!(error, ForgeError::Retry { may_be_done: false, .. }) {
                     self.store.status_comment_failed(status).await?;
                 }
                 format!("{why}; nor can it be said in a comment: {error}")
             }
         };
         self.give_up(status, &why).await
+    }
+
+    /// Says it, unless it was said: whoever began before may have been cut short.
+    async fn say(
+        &self,
+        status: &StatusBehind,
+        post: &StatusPost,
+        number: u64,
+        is_first: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), ForgeError> {
+        let repository = &status.repository;
+        let marker = format!("status {} of run {}", status.id, status.run);
+        let since = now - RETRY_REFUSED_AGE;
+        if !is_first && self.forge.has_comment(repository, number, &marker, since).await? {
+            return Ok(());
+        }
+        self.forge.comment(repository, number, &text(status, post), &marker).await
     }
 }
 

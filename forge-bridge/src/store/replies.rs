@@ -6,7 +6,7 @@ use workflows::names::RepositoryName;
 
 use super::pulls::PullKey;
 use super::row::{column, parsed};
-use super::{Store, StoreError, seconds};
+use super::{Store, StoreError, at, seconds};
 
 /// Most answers on one pull request: strangers can make us speak, and a person's own project
 /// never gets near it.
@@ -20,7 +20,11 @@ pub(crate) struct Reply {
     pub(crate) repository: RepositoryName,
     pub(crate) number: u64,
     pub(crate) body: String,
+    /// Stands hidden in the text that is posted, and in no other.
+    pub(crate) marker: String,
     pub(crate) tries: u32,
+    /// When a post began that was never answered: the forge may have it.
+    pub(crate) unsure_since: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -33,8 +37,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "INSERT INTO replies (event_id, forge, repository, number, body) \
-             SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM replies \
+            "INSERT INTO replies (event_id, forge, repository, number, body, marker) \
+             SELECT $1, $2, $3, $4, $5, lower(hex(randomblob(16))) WHERE (SELECT count(*) FROM replies \
              WHERE forge = $2 AND repository = $3 AND number = $4) < $6 ON CONFLICT DO NOTHING",
         )
         .bind(event.0)
@@ -55,7 +59,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Reply>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, forge, repository, number, body, tries FROM replies \
+            "SELECT id, forge, repository, number, body, marker, tries, unsure_since FROM replies \
              WHERE state = 'waiting' AND due_at <= $1 ORDER BY id LIMIT $2",
         )
         .bind(seconds(now))
@@ -71,31 +75,73 @@ impl Store {
                     repository: parsed(row, "repository")?,
                     number: number.unsigned_abs(),
                     body: column(row, "body")?,
+                    marker: column(row, "marker")?,
                     tries: column(row, "tries")?,
+                    unsure_since: column::<Option<i64>>(row, "unsure_since")?.map(at),
                 })
             })
             .collect()
     }
 
-    /// Says that a post begins. After a crash in the middle nobody knows whether the forge has it,
-    /// and no answer is better than two.
-    pub(crate) async fn reply_begun(&self, reply: &Reply) -> Result<(), StoreError> {
-        self.set_reply(reply, "begun", None, 0).await
+    /// Says that a post begins. After a crash in the middle nobody knows whether the forge has it.
+    pub(crate) async fn reply_begun(
+        &self,
+        reply: &Reply,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE replies SET state = 'begun', due_at = 0, \
+             unsure_since = COALESCE(unsure_since, $2) WHERE id = $1",
+        )
+        .bind(reply.id)
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Makes those due again whose post a crash cut short. One without a marker cannot be looked
+    /// for, and no answer is better than two.
+    pub(crate) async fn resume_replies(&self) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE replies SET state = CASE marker WHEN '' THEN 'refused' ELSE 'waiting' END, \
+             reason = 'a crash cut its post short' WHERE state = 'begun'",
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     /// The forge has it.
     pub(crate) async fn reply_told(&self, reply: &Reply) -> Result<(), StoreError> {
-        self.set_reply(reply, "told", None, 0).await
+        self.end_reply(reply, "told", None).await
     }
 
-    /// The forge has certainly not taken it; it is due again then.
+    /// The forge does not say that it has it; it is due again then. `may_be_done` when it may have
+    /// it all the same.
     pub(crate) async fn defer_reply(
         &self,
         reply: &Reply,
         until: DateTime<Utc>,
+        may_be_done: bool,
         why: &str,
     ) -> Result<(), StoreError> {
-        self.set_reply(reply, "waiting", Some(why), seconds(until)).await
+        let mut tx = self.write().await?;
+        // What was unsure before stays so.
+        sqlx::query(
+            "UPDATE replies SET state = 'waiting', reason = $2, due_at = $3, tries = tries + 1, \
+             unsure_since = CASE WHEN $4 THEN unsure_since ELSE $5 END WHERE id = $1",
+        )
+        .bind(reply.id)
+        .bind(why)
+        .bind(seconds(until))
+        .bind(may_be_done)
+        .bind(reply.unsure_since.map(seconds))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     /// Nobody tried it, because the forge is to be left alone until then.
@@ -115,27 +161,22 @@ impl Store {
 
     /// The forge will not take it.
     pub(crate) async fn refuse_reply(&self, reply: &Reply, why: &str) -> Result<(), StoreError> {
-        self.set_reply(reply, "refused", Some(why), 0).await
+        self.end_reply(reply, "refused", Some(why)).await
     }
 
-    async fn set_reply(
+    async fn end_reply(
         &self,
         reply: &Reply,
         state: &str,
         why: Option<&str>,
-        due_at: i64,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        sqlx::query(
-            "UPDATE replies SET state = $2, reason = $3, due_at = $4, \
-             tries = tries + ($2 = 'waiting') WHERE id = $1",
-        )
-        .bind(reply.id)
-        .bind(state)
-        .bind(why)
-        .bind(due_at)
-        .execute(&mut *tx)
-        .await?;
+        sqlx::query("UPDATE replies SET state = $2, reason = $3, due_at = 0 WHERE id = $1")
+            .bind(reply.id)
+            .bind(state)
+            .bind(why)
+            .execute(&mut *tx)
+            .await?;
         Ok(tx.commit().await?)
     }
 }

@@ -2,7 +2,7 @@
 
 mod refused;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use workflows::ids::RunId;
 use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
@@ -32,11 +32,21 @@ pub(crate) struct StatusBehind {
     pub(crate) attempts: u32,
     /// What the job's steps said about lines of files.
     pub(crate) annotations: Vec<Annotation>,
+    /// True when the forge took these words, and they are told once more because an older post may
+    /// have arrived after them.
+    pub(crate) is_again: bool,
+    /// Number of the oldest words whose post was never answered.
+    unanswered: Option<i64>,
 }
 
+/// When a status is told once more of which an older post was never answered: later than any
+/// request is under way.
+const AGAIN_AFTER: TimeDelta = TimeDelta::minutes(5);
+
 impl Store {
-    /// Statuses of one forge that are behind and due: those that will not change any more first,
-    /// because somebody waits for them. Those of repositories of `without` are left out.
+    /// Statuses of one forge that are behind and due, and those that are to be told once more: those
+    /// that will not change any more first, because somebody waits for them. Those of repositories
+    /// of `without` are left out.
     pub(crate) async fn statuses_behind(
         &self,
         forge: &str,
@@ -46,11 +56,15 @@ impl Store {
     ) -> Result<Vec<StatusBehind>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, desired, repository, commit_id, context, state, description, target_url, \
-             attempts, run_id, (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
+             attempts, run_id, reported >= desired AS is_again, unanswered, \
+             (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
              COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
                  AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
-             FROM statuses WHERE reported < desired AND refusal IS NULL AND forge = $1 \
-             AND due_at <= $2 AND substr(repository, 1, instr(repository, '/') - 1) NOT IN \
+             FROM statuses WHERE id IN (\
+                 SELECT id FROM statuses WHERE reported < desired AND refusal IS NULL \
+                 UNION SELECT id FROM statuses WHERE again_at <= $2 AND refusal IS NULL) \
+             AND forge = $1 AND due_at <= $2 \
+             AND substr(repository, 1, instr(repository, '/') - 1) NOT IN \
              (SELECT value FROM json_each($4)) \
              ORDER BY state = 'pending', due_at, id LIMIT $3",
         )
@@ -77,51 +91,81 @@ impl Store {
                 target: column(row, "target_url")?,
                 attempts: column(row, "attempts")?,
                 annotations: json(row, "annotations")?,
+                is_again: column(row, "is_again")?,
+                unanswered: column(row, "unanswered")?,
             })
         };
         rows.iter().map(read).collect()
     }
 
-    /// The forge took these words. Newer ones stay to be posted.
+    /// Says that posts of these begin. What a crash or a broken connection leaves unanswered may
+    /// arrive after newer words.
+    pub(crate) async fn statuses_begun(&self, batch: &[StatusBehind]) -> Result<(), StoreError> {
+        let words: Vec<(i64, i64)> = batch.iter().map(|one| (one.id, one.desired)).collect();
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE statuses SET unanswered = COALESCE(unanswered, value ->> 1) \
+             FROM json_each($1) WHERE statuses.id = value ->> 0",
+        )
+        .bind(to_json(&words)?)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The forge took these words. Newer ones stay to be posted; and where a post of older ones was
+    /// never answered, these are told once more later. That another post of the same words was not
+    /// is remembered for those that follow.
     pub(crate) async fn status_reported(
         &self,
         status: &StatusBehind,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
+        let is_newer = status.unanswered.is_some_and(|older| older < status.desired);
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE statuses SET reported = MAX(reported, $2), reported_at = $3, told_state = $4 \
-             WHERE id = $1",
+            "UPDATE statuses SET reported = MAX(reported, $2), reported_at = $3, told_state = $4, \
+             again_at = CASE WHEN $7 THEN $5 WHEN again_at > $3 THEN again_at END, \
+             unanswered = $6 WHERE id = $1",
         )
         .bind(status.id)
         .bind(status.desired)
         .bind(seconds(now))
         .bind(status.state.as_str())
+        .bind(seconds(now + AGAIN_AFTER))
+        .bind(status.unanswered.filter(|_| !is_newer))
+        .bind(is_newer)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
     }
 
-    /// The forge could not take these words; newer ones are due at once.
+    /// The forge could not take these words; newer ones are due at once. `may_be_done` when it may
+    /// have taken them all the same.
     pub(crate) async fn defer_status(
         &self,
         status: &StatusBehind,
         until: DateTime<Utc>,
+        may_be_done: bool,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE statuses SET attempts = attempts + 1, due_at = $3 \
-             WHERE id = $1 AND desired = $2",
+            "UPDATE statuses SET attempts = attempts + (desired = $2), \
+             due_at = CASE desired WHEN $2 THEN $3 ELSE due_at END, \
+             unanswered = CASE WHEN $4 THEN unanswered ELSE $5 END WHERE id = $1",
         )
         .bind(status.id)
         .bind(status.desired)
         .bind(seconds(until))
+        .bind(may_be_done)
+        .bind(status.unanswered)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
     }
 
-    /// The forge will not take these words, and says why. Newer ones are tried again.
+    /// The forge will not take these words, and says why. Newer ones are tried again; words that it
+    /// took before are left as they are.
     pub(crate) async fn refuse_status(
         &self,
         status: &StatusBehind,
@@ -129,12 +173,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE statuses SET attempts = attempts + 1, refusal = $3 \
-             WHERE id = $1 AND desired = $2",
+            "UPDATE statuses SET attempts = attempts + (reported < desired), again_at = NULL, \
+             unanswered = $4, \
+             refusal = CASE WHEN reported < desired THEN $3 END WHERE id = $1 AND desired = $2",
         )
         .bind(status.id)
         .bind(status.desired)
         .bind(why)
+        .bind(status.unanswered)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
@@ -247,12 +293,12 @@ pub(crate) mod tests {
         say(&store, "a", &status::queued(), now).await;
         let old = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
         say(&store, "a", &status::running(1), now).await;
-        store.defer_status(&old, later).await.unwrap();
+        store.defer_status(&old, later, true).await.unwrap();
         store.refuse_status(&old, "no").await.unwrap();
         store.status_reported(&old, now).await.unwrap();
         let newer = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
         assert_eq!((newer.description.as_str(), newer.attempts), ("Running", 0));
-        store.defer_status(&newer, later).await.unwrap();
+        store.defer_status(&newer, later, true).await.unwrap();
         assert_eq!(contexts(&store, now).await, [""; 0]);
         assert_eq!(contexts(&store, later).await, ["a"]);
     }

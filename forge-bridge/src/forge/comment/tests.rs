@@ -50,6 +50,20 @@ fn known(path: &str, query: &str) -> Option<Value> {
     })
 }
 
+/// The comments under a pull request, as the forge of that path lists them.
+fn shown(path: &str, comments: &[(String, String)]) -> Option<Value> {
+    let under = |path: &str, name: &str| -> Value {
+        let here = comments.iter().filter(|(at, _)| at == path);
+        here.map(|(_, text)| json!({"id": 1, name: text})).collect()
+    };
+    if path.ends_with("/pull-request/7") {
+        let comments = under(&format!("{path}/comment"), "comment");
+        return Some(json!({"id": 7, "status": "Open", "comments": comments}));
+    }
+    let is_list = path.ends_with("/7/comments") || path.ends_with("/7/notes");
+    is_list.then(|| under(path, "body"))
+}
+
 async fn answer(
     State(comments): State<Comments>,
     method: Method,
@@ -74,6 +88,9 @@ async fn answer(
         };
         comments.lock().unwrap().push((uri.path().to_owned(), text));
         return (StatusCode::CREATED, axum::Json(json!({"id": 1}))).into_response();
+    }
+    if let Some(shown) = shown(uri.path(), &comments.lock().unwrap()) {
+        return axum::Json(shown).into_response();
     }
     match known(uri.path(), uri.query().unwrap_or_default()) {
         Some(found) => axum::Json(found).into_response(),
@@ -125,10 +142,17 @@ async fn a_comment_arrives_under_its_pull_request() {
         (ForgeKind::Pagure, "/containers/httpd/pull-request/7/comment"),
     ] {
         let (forge, comments, _server) = start(kind).await;
-        forge.comment(&httpd(), 7, "Built & <pushed>").await.unwrap();
-        forge.comment(&httpd(), 7, &"ü".repeat(100_000)).await.unwrap();
-        let comments = comments.lock().unwrap();
-        assert_eq!(comments[0], (path.to_owned(), "Built & <pushed>".to_owned()), "{kind:?}");
-        assert_eq!(comments[1].1.chars().count(), MAX_COMMENT_CHARS, "{kind:?}");
+        forge.comment(&httpd(), 7, "Built & <pushed>", "a1").await.unwrap();
+        forge.comment(&httpd(), 7, &"ü".repeat(100_000), "b2").await.unwrap();
+        let said = comments.lock().unwrap().clone();
+        let text = "Built & <pushed>\n\n<!-- strata a1 -->".to_owned();
+        assert_eq!(said[0], (path.to_owned(), text), "{kind:?}");
+        assert_eq!(said[1].1.matches('ü').count(), MAX_COMMENT_CHARS, "{kind:?}");
+        for (marker, is_there) in [("a1", true), ("b2", true), ("c3", false), ("a", false)] {
+            let found = forge.has_comment(&httpd(), 7, marker, Utc::now()).await.unwrap();
+            assert_eq!(found, is_there, "{kind:?} {marker}");
+        }
+        comments.lock().unwrap().clear();
+        assert!(!forge.has_comment(&httpd(), 7, "a1", Utc::now()).await.unwrap(), "{kind:?}");
     }
 }

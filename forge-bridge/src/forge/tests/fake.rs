@@ -83,7 +83,10 @@ impl FakeForge {
         });
         let router = Router::new()
             .route("/api/v1/repos/{owner}/{name}/statuses/{commit}", post(status))
-            .route("/api/v1/repos/{owner}/{name}/issues/{number}/comments", post(comment))
+            .route(
+                "/api/v1/repos/{owner}/{name}/issues/{number}/comments",
+                post(comment).get(shown),
+            )
             .with_state(Arc::clone(&shared));
         let (address, server) = serve(router).await;
         Self { shared, address, server }
@@ -117,6 +120,11 @@ impl FakeForge {
         self.shared.comments.lock().unwrap().clone()
     }
 
+    /// As if none had arrived.
+    pub(crate) fn forget_comments(&self) {
+        self.shared.comments.lock().unwrap().clear();
+    }
+
     /// Waits until that many statuses were taken.
     pub(crate) async fn took(&self, count: usize) {
         let mut taken = self.shared.taken.subscribe();
@@ -142,6 +150,12 @@ async fn comment(
     }
     forge.comments.lock().unwrap().push(body["body"].as_str().unwrap().to_owned());
     StatusCode::CREATED
+}
+
+async fn shown(State(forge): State<Arc<Shared>>) -> axum::Json<serde_json::Value> {
+    forge.requests.fetch_add(1, Ordering::SeqCst);
+    let comments = forge.comments.lock().unwrap();
+    axum::Json(comments.iter().map(|text| serde_json::json!({"body": text})).collect())
 }
 
 async fn status(

@@ -44,8 +44,8 @@ impl Store {
         Ok(retried.rows_affected())
     }
 
-    /// Says that a comment begins which stands in for a status; once for each run, because after
-    /// a crash in the middle nobody knows whether the forge has it. False when one was begun.
+    /// Says that a comment begins which stands in for a status, once for each run. False when one
+    /// was begun: after a crash in the middle only the forge knows whether it has it.
     pub(crate) async fn status_comment_begun(
         &self,
         status: &StatusBehind,

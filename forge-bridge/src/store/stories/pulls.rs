@@ -176,8 +176,18 @@ async fn an_answer_is_stored_once_for_each_comment() {
     }
     let due = story.store.replies_due(story.now, 10).await.unwrap();
     assert_eq!((due.len(), due[0].body.as_str(), due[0].number), (1, "first", 4));
-    story.store.reply_begun(&due[0]).await.unwrap();
+    assert!(due[0].marker.len() == 32 && due[0].unsure_since.is_none());
+    story.store.reply_begun(&due[0], story.now).await.unwrap();
     assert!(story.store.replies_due(story.now, 10).await.unwrap().is_empty(), "never twice");
-    story.store.defer_reply(&due[0], story.now, "503").await.unwrap();
-    assert_eq!(story.store.replies_due(story.now, 10).await.unwrap()[0].tries, 1);
+    story.store.defer_reply(&due[0], story.now, false, "503").await.unwrap();
+    let due = story.store.replies_due(story.now, 10).await.unwrap();
+    assert_eq!((due[0].tries, due[0].unsure_since), (1, None), "nobody has begun it");
+    story.store.reply_begun(&due[0], story.now).await.unwrap();
+    story.store.defer_reply(&due[0], story.now, true, "502").await.unwrap();
+    let due = story.store.replies_due(story.now, 10).await.unwrap();
+    assert!(due[0].unsure_since.is_some(), "the forge may have it");
+    story.store.reply_begun(&due[0], story.now).await.unwrap();
+    story.store.defer_reply(&due[0], story.now, false, "503").await.unwrap();
+    let due = story.store.replies_due(story.now, 10).await.unwrap();
+    assert!(due[0].unsure_since.is_some(), "from the time before");
 }
