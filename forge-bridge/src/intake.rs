@@ -129,14 +129,14 @@ impl Intake {
 }
 
 impl Intake {
-    /// Why an event that is told in the words of an earlier one is that one: its branch is
-    /// elsewhere since, and not back.
+    /// Why an event that is told in the words of an earlier one is that one: its branch or pull
+    /// request is elsewhere since, and not back.
     async fn repeated(&self, undone: &UndoneEvent) -> Result<Option<String>, PlanError> {
-        let (Some(first), Some((ref_name, Some(after)))) =
-            (undone.repeats, undone.event.branch_head())
-        else {
-            return Ok(None);
-        };
+        let Some(first) = undone.repeats else { return Ok(None) };
+        if let Event::PullRequest(pull) = &undone.event {
+            return self.repeated_pull(&undone.forge, first, pull).await;
+        }
+        let Some((ref_name, Some(after))) = undone.event.branch_head() else { return Ok(None) };
         let Some(repository) = undone.event.repository() else { return Ok(None) };
         let head = self.planner.sources.head_of(&undone.forge, repository, ref_name).await?;
         let branch = ref_name.short();

@@ -3,6 +3,7 @@
 //! A delivery, a due schedule and a person's request all become an [`Event`]; to ignore one is a
 //! variant with its reason, not an error, so that it stays listable.
 
+mod landing;
 mod pull;
 pub mod repetition;
 
@@ -14,6 +15,7 @@ use crate::dispatch::Dispatch;
 use crate::image::Reference;
 use crate::names::{CommitId, RefName, RepositoryName};
 use crate::selection::Origin;
+pub use landing::Landing;
 pub use pull::{PullRequestClosed, PullRequestCommented};
 
 /// What a delivery, a tick or a person means.

@@ -5,13 +5,14 @@ use strata_git::GitError;
 use workflows::approval::{self, Wait};
 use workflows::command::Permission;
 use workflows::event::{Event, PullRequest, PullRequestClosed, WorkflowRef};
+use workflows::ids::EventId;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
 
 use super::target::{Before, Target};
 use super::{Intake, PlanError, Planner, base};
 use crate::config::ForgeKind;
-use crate::forge::ForgeError;
+use crate::forge::{Forge, ForgeError};
 use crate::sources::{Fetched, SourceError};
 use crate::store::planning::{Decision, UndoneEvent};
 use crate::store::pulls::PullKey;
@@ -93,22 +94,11 @@ impl Intake {
         repository: &RepositoryName,
         user: &str,
     ) -> Result<Permission, PlanError> {
-        let Some(known) = self.forges.get(forge) else { return Ok(Permission::None) };
-        let now = Utc::now();
-        if let Some(until) = known.quiet_for(repository, now) {
-            let why = "the forge asked for a pause".to_owned();
-            let after = (until - now).to_std().ok();
-            return Err(PlanError::Forge(ForgeError::Retry {
-                after,
-                holder: None,
-                may_be_done: false,
-                why,
-            }));
-        }
+        let Some(known) = self.may_ask(forge, repository)? else { return Ok(Permission::None) };
         match known.permission(repository, user).await {
             Ok(permission) => Ok(permission),
             Err(error @ ForgeError::Retry { .. }) => {
-                let _named = known.heard(&error, now);
+                let _named = known.heard(&error, Utc::now());
                 Err(PlanError::Forge(error))
             }
             Err(ForgeError::Denied { why } | ForgeError::Refused { why }) => {
@@ -120,6 +110,50 @@ impl Intake {
                 Ok(Permission::None)
             }
         }
+    }
+
+    /// Why a head that is told in the words of an earlier event is that event's: the pull request
+    /// has another one since, or is over. A forge that does not tell our token whether it is over
+    /// is taken by the head alone.
+    pub(super) async fn repeated_pull(
+        &self,
+        forge: &str,
+        first: EventId,
+        pull: &PullRequest,
+    ) -> Result<Option<String>, PlanError> {
+        let PullRequest { repository, number, .. } = pull;
+        let since = |what: String| Some(format!("the same as event {first}; {what} since"));
+        let Ok(fetch_ref) = RefName::parse(&pull.fetch_ref()) else { return Ok(None) };
+        match self.planner.sources.head_of(forge, repository, &fetch_ref).await? {
+            Some(head) if head == pull.head => {}
+            Some(head) => {
+                return Ok(since(format!("pull request {number} is at {}", head.short())));
+            }
+            None => return Ok(since(format!("{fetch_ref} is gone"))),
+        }
+        let Some(known) = self.may_ask(forge, repository)? else { return Ok(None) };
+        match known.end_of_pull(repository, *number).await {
+            Ok(None) | Err(ForgeError::Denied { .. } | ForgeError::Refused { .. }) => Ok(None),
+            Ok(Some(_)) => Ok(since(format!("pull request {number} is over"))),
+            Err(error) => {
+                let _named = known.heard(&error, Utc::now());
+                Err(PlanError::Forge(error))
+            }
+        }
+    }
+
+    /// The forge, if it may be asked about a repository now; `None` when it is not configured.
+    fn may_ask(
+        &self,
+        forge: &str,
+        repository: &RepositoryName,
+    ) -> Result<Option<&Forge>, PlanError> {
+        let Some(known) = self.forges.get(forge) else { return Ok(None) };
+        let now = Utc::now();
+        let Some(until) = known.quiet_for(repository, now) else { return Ok(Some(known)) };
+        let why = "the forge asked for a pause".to_owned();
+        let after = (until - now).to_std().ok();
+        Err(PlanError::Forge(ForgeError::Retry { after, holder: None, may_be_done: false, why }))
     }
 
     /// A pull request that is over runs no more.

@@ -27,6 +27,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (101, "pushed", include_str!("../../migrations/0101_pushed.sql")),
     (102, "branch_heads", include_str!("../../migrations/0102_branch_heads.sql")),
     (103, "branch_schedules", include_str!("../../migrations/0103_branch_schedules.sql")),
+    (115, "pull_heads", include_str!("../../migrations/0115_pull_heads.sql")),
     (116, "unanswered", include_str!("../../migrations/0116_unanswered.sql")),
 ];
 

@@ -308,7 +308,8 @@ async fn told(
     let rows = sqlx::query(
         "SELECT * FROM (
              SELECT id, moved_ref, moved_to FROM events
-             WHERE forge = ? AND repository = ? AND id > ? AND moved_ref IS NOT NULL
+             WHERE forge = ? AND repository = ? AND id > ?
+               AND moved_ref IS NOT NULL AND moved_ref NOT LIKE 'pull %'
              ORDER BY id DESC LIMIT ?) ORDER BY id",
     )
     .bind(forge)

@@ -1,6 +1,7 @@
 //! All decoders together: what forges are known to do, what strangers may send, and what comes
 //! twice.
 
+mod back_and_forth;
 mod hostile;
 mod replay;
 mod traps;

@@ -235,6 +235,39 @@ async fn a_strangers_pull_request_is_built_by_the_rules_of_the_base_and_pushes_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_request_whose_head_goes_back_and_forth_is_built_each_time() {
+    let (mut world, forge, httpd) = prepared(Kind::Forgejo, "pull_requests = \"open\"\n", "").await;
+    world.start_bridge().await;
+    let (base, first) = proposed(&httpd);
+    httpd.write("hello", "another proposal\n");
+    let second = httpd.commit("topic", "httpd: Propose again");
+    let told = async |head: &str, time: usize| {
+        let mut body = pull_request_body(REPOSITORY, "stranger/httpd", "rawhide", (&base, head));
+        body["action"] = if time == 0 { "opened" } else { "synchronized" }.into();
+        body["pull_request"]["updated_at"] = time.into();
+        forge.propose(&body);
+        Delivery::forgejo("far", "pull_request", &body).accepted(&world).await;
+        world.decided().await
+    };
+    let is_at = |head: &str| httpd.push_silently(&["--force", &format!("{head}:refs/pull/1/head")]);
+
+    for (time, head) in [&first, &second, &first, &second].into_iter().enumerate() {
+        is_at(head);
+        let event = told(head, time).await;
+        assert_eq!(event["state"], "planned", "{event}");
+    }
+    let runs = world.runs().await.len();
+
+    // An old delivery once more, in other bytes, as from a second webhook.
+    let late = told(&first, 10).await;
+    assert_eq!(late["state"], "duplicate", "{late}");
+    let why = late["reason"].as_str().expect("a reason");
+    assert!(why.ends_with(&format!("pull request 1 is at {} since", &second[..12])), "{why}");
+    assert_eq!((runs, world.runs().await.len()), (4, 4));
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pull_request_from_inside_is_a_scratch_build_by_its_own_rules() {
     let (world, forge, httpd) = world_of(Kind::Github).await;
     let (base, head) = proposed(&httpd);

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::{Row, Sqlite, Transaction};
-use workflows::event::Event;
+use workflows::event::{Event, Landing};
 use workflows::ids::DeliveryId;
 
-use super::repetition::{self, BranchKey};
+use super::repetition::{self, PlaceKey};
 use crate::store::row::to_json;
 use crate::store::{Store, StoreError, seconds, sweep};
 use crate::webhook::why_skipped;
@@ -101,7 +101,7 @@ impl Store {
 }
 
 /// How many of these, from the first, neither have an identity that one before them has, nor leave
-/// a branch where one before them left it: they can be recorded together, and the next one can name
+/// a branch or a pull request where one before them left it: they can be recorded together, and the next one can name
 /// the event that it repeats.
 fn of_different_identity(batch: &[Decoded]) -> usize {
     let mut known = HashSet::new();
@@ -115,10 +115,10 @@ fn of_different_identity(batch: &[Decoded]) -> usize {
     batch.iter().position(repeats).unwrap_or(batch.len())
 }
 
-/// The branch and where the event leaves it.
+/// What the event moves and where it leaves it.
 fn landing(event: &Event) -> Option<String> {
-    let (ref_name, head) = event.branch_head()?;
-    Some(format!("{} {ref_name} at {}", event.repository()?, head?))
+    let Landing { place, head, .. } = event.landing()?;
+    Some(format!("{} {place} at {}", event.repository()?, head?))
 }
 
 /// A row of `events`, as the database reads it from JSON: one statement for a batch, since each
@@ -130,9 +130,11 @@ pub(super) struct EventRow<'a> {
     kind: &'static str,
     repository: Option<&'a str>,
     pub(super) identity: Option<String>,
-    /// The branch that it is about, and where it leaves it.
-    pub(super) ref_name: Option<String>,
+    /// The branch or pull request that it is about, and where it leaves it.
+    pub(super) place: Option<String>,
     pub(super) head: Option<String>,
+    #[serde(skip)]
+    pub(super) revives: bool,
     /// The event in whose words it is told, when only the forge can tell whether it is new.
     pub(super) repeats: Option<i64>,
     event: String,
@@ -143,15 +145,18 @@ pub(super) struct EventRow<'a> {
 impl<'a> EventRow<'a> {
     fn of(decoded: &'a Decoded) -> Result<Self, StoreError> {
         let reason = why_skipped(&decoded.event).map(Cow::into_owned);
-        let (ref_name, head) = decoded.event.branch_head().unzip();
+        let landing = decoded.event.landing();
+        let revives = landing.as_ref().is_some_and(|landing| landing.revives);
+        let (place, head) = landing.map(|landing| (landing.place, landing.head)).unzip();
         Ok(Self {
             forge: &decoded.forge,
             delivery: decoded.delivery.0,
             kind: decoded.event.kind(),
             repository: decoded.event.repository().map(|name| name.as_str()),
             identity: decoded.event.identity(),
-            ref_name: ref_name.map(ToString::to_string),
-            head: head.flatten().map(ToString::to_string),
+            place,
+            head: head.flatten(),
+            revives,
             repeats: None,
             event: to_json(&decoded.event)?,
             state: if reason.is_none() { "new" } else { "skipped" },
@@ -159,9 +164,9 @@ impl<'a> EventRow<'a> {
         })
     }
 
-    pub(super) fn branch(&self) -> BranchKey {
+    pub(super) fn place(&self) -> PlaceKey {
         let repository = self.repository.unwrap_or_default().to_owned();
-        (self.forge.to_owned(), repository, self.ref_name.clone().unwrap_or_default())
+        (self.forge.to_owned(), repository, self.place.clone().unwrap_or_default())
     }
 }
 
@@ -179,7 +184,7 @@ async fn record(
              (forge, delivery_id, kind, repository, identity, moved_ref, moved_to, repeats, event,
               created_at, state, reason)
          SELECT value ->> 'forge', value ->> 'delivery', value ->> 'kind', value ->> 'repository',
-                value ->> 'identity', value ->> 'ref_name', value ->> 'head', value ->> 'repeats',
+                value ->> 'identity', value ->> 'place', value ->> 'head', value ->> 'repeats',
                 value ->> 'event', ?, value ->> 'state', value ->> 'reason'
          FROM json_each(?) ORDER BY key",
     )

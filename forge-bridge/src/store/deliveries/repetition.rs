@@ -18,7 +18,7 @@ struct Recorded {
 }
 
 /// Marks those of the rows that repeat an event, and those of which only the forge can tell. No two
-/// rows may have the same identity, or leave the same branch at the same head.
+/// rows may have the same identity, or leave the same branch or pull request at the same head.
 pub(super) async fn mark(
     transaction: &mut Transaction<'static, Sqlite>,
     rows: &mut [EventRow<'_>],
@@ -29,17 +29,17 @@ pub(super) async fn mark(
     for row in rows {
         let known = Known {
             twin: twins.get(&row.delivery).copied(),
-            newest: newest.get(&row.branch()).cloned(),
+            newest: newest.get(&row.place()).cloned(),
         };
-        match novelty(row.head.as_deref(), &known) {
+        match novelty(row.head.as_deref(), row.revives, &known) {
             Novelty::New => {}
             Novelty::Repeats(event) => repeats(transaction, row, event).await?,
             Novelty::Doubtful { twin, newest } => doubt(transaction, row, twin, newest).await?,
         }
-        if row.ref_name.is_some() && row.state != "duplicate" && row.repeats.is_none() {
+        if row.place.is_some() && row.state != "duplicate" && row.repeats.is_none() {
             let event = Recorded { id: None, delivery: row.delivery };
             let is_planned = row.state == "new";
-            newest.insert(row.branch(), Newest { event, head: row.head.clone(), is_planned });
+            newest.insert(row.place(), Newest { event, head: row.head.clone(), is_planned });
         }
     }
     Ok(())
@@ -68,23 +68,23 @@ fn event(row: &SqliteRow) -> Result<Recorded, StoreError> {
     Ok(Recorded { id: Some(column(row, "id")?), delivery: delivery.unwrap_or_default() })
 }
 
-/// A forge, a repository there, and its branch.
-pub(super) type BranchKey = (String, String, String);
+/// A forge, a repository there, and its branch or pull request.
+pub(super) type PlaceKey = (String, String, String);
 
-/// The newest event of each branch, but those that were doubtful and have not proved themselves.
+/// The newest event of each branch and pull request, but those that were doubtful and have not proved themselves.
 async fn newest(
     transaction: &mut Transaction<'static, Sqlite>,
     rows: &str,
-) -> Result<HashMap<BranchKey, Newest<Recorded>>, StoreError> {
+) -> Result<HashMap<PlaceKey, Newest<Recorded>>, StoreError> {
     let found = sqlx::query(
         "SELECT id, delivery_id, forge, repository, moved_ref, moved_to, state FROM events WHERE id IN (
              SELECT (SELECT id FROM events
                      WHERE forge = new.value ->> 'forge'
                        AND repository = new.value ->> 'repository'
-                       AND moved_ref = new.value ->> 'ref_name' AND state <> 'duplicate'
+                       AND moved_ref = new.value ->> 'place' AND state <> 'duplicate'
                        AND (repeats IS NULL OR state = 'planned')
                      ORDER BY id DESC LIMIT 1)
-             FROM json_each(?) AS new WHERE new.value ->> 'ref_name' IS NOT NULL)",
+             FROM json_each(?) AS new WHERE new.value ->> 'place' IS NOT NULL)",
     )
     .bind(rows)
     .fetch_all(&mut **transaction)
@@ -116,7 +116,7 @@ async fn repeats(
     Ok(())
 }
 
-/// The row has the words of an event after which the branch went elsewhere. The bytes of that
+/// The row has the words of an event after which the branch or pull request went elsewhere. The bytes of that
 /// event's delivery tell a replay, which repeats them; where they differ, intake asks the forge.
 async fn doubt(
     transaction: &mut Transaction<'static, Sqlite>,

@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use tempfile::TempDir;
-use workflows::event::{Event, Push};
+use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed, Push};
+use workflows::names::RepositoryName;
 
 use super::*;
 use crate::config::ForgeKind;
@@ -254,4 +255,46 @@ async fn an_event_that_cannot_be_read_holds_up_no_other() {
     tx.commit().await.unwrap();
     let due = store.events_due(now(), 9, &[]).await.unwrap();
     assert_eq!(due.iter().map(|event| event.id.0).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn an_older_database_learns_where_its_pull_requests_stand() {
+    let (_directory, store) = delivered(&["a", "b"]).await;
+    let repository: RepositoryName = "containers/httpd".parse().unwrap();
+    let pull = Event::PullRequest(PullRequest {
+        repository: repository.clone(),
+        number: 7,
+        action: PullRequestAction::Opened,
+        head: "1a".repeat(20).parse().unwrap(),
+        head_branch: "fix".to_owned(),
+        head_repository: None,
+        head_ref: None,
+        base_ref: "refs/heads/f43".parse().unwrap(),
+        base: None,
+        author: None,
+    });
+    let closed = Event::PullRequestClosed(PullRequestClosed {
+        repository,
+        number: 7,
+        merged: true,
+        moment: "now".to_owned(),
+        actor: None,
+    });
+    store.record_decoded(&[decoded(1, pull), decoded(2, closed)], now()).await.unwrap();
+    let stand = async || -> Vec<(String, Option<String>)> {
+        sqlx::query_as("SELECT moved_ref, moved_to FROM events WHERE moved_ref IS NOT NULL")
+            .fetch_all(&store.reader)
+            .await
+            .unwrap()
+    };
+    let known = stand().await;
+    let head = format!("{} refs/heads/f43", "1a".repeat(20));
+    assert_eq!(known, [("pull 7".to_owned(), Some(head)), ("pull 7".to_owned(), None)]);
+    let mut tx = store.write().await.unwrap();
+    let change = include_str!("../../../migrations/0115_pull_heads.sql");
+    for sql in ["UPDATE events SET moved_ref = NULL, moved_to = NULL", change] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(stand().await, known);
 }

@@ -116,7 +116,8 @@ impl Store {
 }
 
 /// What was told before and is so again would be taken for what was told then: a pull request that
-/// was closed and opened again, or one whose end overtook its opening.
+/// was closed and opened again, or one whose end overtook its opening. That the head of an open one
+/// is back is seen by where its events left it.
 async fn that_is_new(
     tx: &mut SqliteConnection,
     forge: &str,
@@ -132,7 +133,9 @@ async fn that_is_new(
     .fetch_one(tx)
     .await?;
     match &mut event {
-        Event::PullRequest(pull) if was_told => pull.action = PullRequestAction::Reopened,
+        Event::PullRequest(pull) if was_told && pull.action == PullRequestAction::Opened => {
+            pull.action = PullRequestAction::Reopened;
+        }
         Event::PullRequestClosed(closed) if was_told => {
             closed.moment = format!("{} seen {}", closed.moment, seconds(now));
         }

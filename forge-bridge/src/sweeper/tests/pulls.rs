@@ -160,6 +160,16 @@ impl Pulls {
         words.collect()
     }
 
+    /// What intake writes once it has planned all of them.
+    async fn planned(&self) {
+        let mut tx = self.store.write().await.unwrap();
+        sqlx::query("UPDATE events SET state = 'planned' WHERE state = 'new'")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
     async fn last_action(&self) -> PullRequestAction {
         let text: String = sqlx::query_scalar("SELECT event FROM events ORDER BY id DESC LIMIT 1")
             .fetch_one(&self.store.reader)
@@ -264,7 +274,7 @@ async fn one_that_was_opened_again_and_deliveries_in_the_wrong_order_are_made_go
 }
 
 #[tokio::test]
-async fn a_push_back_to_an_older_head_is_no_duplicate_for_ever() {
+async fn a_push_back_to_an_older_head_is_no_gap_and_one_that_nobody_told_is_made_up() {
     let mut scene = Pulls::begin().await;
     scene.is(1, &head(1), true);
     scene.deliver("opened", 1, &head(1)).await;
@@ -272,12 +282,17 @@ async fn a_push_back_to_an_older_head_is_no_duplicate_for_ever() {
     scene.deliver("synchronized", 1, &head(2)).await;
     // Forced back: its delivery looks like that of the opening.
     scene.deliver("synchronized", 1, &head(1)).await;
-    assert_eq!(scene.events().await[2..], ["forge pull_request duplicate 1"]);
+    assert_eq!(scene.events().await[2..], ["forge pull_request new 1"]);
+    scene.sweep_after(900).await;
+    scene.sweep_after(60).await;
+    assert_eq!(scene.events().await.len(), 3, "it was told");
+    scene.planned().await;
+    scene.is(1, &head(2), true);
     scene.sweep_after(900).await;
     scene.sweep_after(60).await;
     scene.sweep_after(900).await;
     assert_eq!(scene.events().await[3..], ["sweep pull_request new 1"]);
-    assert_eq!(scene.last_action().await, PullRequestAction::Reopened);
+    assert_eq!(scene.last_action().await, PullRequestAction::Synchronized);
 }
 
 #[tokio::test]
