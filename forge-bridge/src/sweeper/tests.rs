@@ -1,6 +1,7 @@
 //! With a real store and real repositories on this machine.
 
 mod pulls;
+mod renamed;
 mod thousand;
 
 use std::path::Path;
