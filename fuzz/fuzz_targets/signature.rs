@@ -8,7 +8,7 @@ use forge_bridge::webhook::signature::verify;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
-const HEADERS: [(ForgeKind, &str); 8] = [
+const HEADERS: [(ForgeKind, &str); 9] = [
     (ForgeKind::Github, "x-hub-signature-256"),
     (ForgeKind::Forgejo, "x-forgejo-signature"),
     (ForgeKind::Gitea, "x-gitea-signature"),
@@ -17,11 +17,12 @@ const HEADERS: [(ForgeKind, &str); 8] = [
     (ForgeKind::Gitlab, "webhook-timestamp"),
     (ForgeKind::Gitlab, "webhook-signature"),
     (ForgeKind::Pagure, "x-pagure-signature-256"),
+    (ForgeKind::Git, "x-strata-signature-256"),
 ];
 /// Longer than what the fuzzer guesses.
 const SECRET: &str = "5d7f8a3c-of-the-fuzz-target-and-of-nobody-else-5d7f8a3c";
 
-fuzz_target!(|input: ([&[u8]; 8], &[u8])| {
+fuzz_target!(|input: ([&[u8]; 9], &[u8])| {
     let (values, body) = input;
     let mut headers = HeaderMap::new();
     for ((_, name), value) in HEADERS.iter().zip(values) {

@@ -4,7 +4,7 @@
 //! the next check, a repeated or a false one costs one question. The hint is on disk before the
 //! registry hears 202.
 
-mod notice;
+pub(crate) mod notice;
 
 use std::sync::Arc;
 

@@ -88,7 +88,7 @@ impl QuayTags {
 ///
 /// # Errors
 /// When the body is not JSON or has another form than the three.
-pub(super) fn moved(body: &[u8]) -> Result<Vec<(String, String)>, serde_json::Error> {
+pub fn moved(body: &[u8]) -> Result<Vec<(String, String)>, serde_json::Error> {
     let notice: Notice = serde_json::from_slice(body)?;
     let mut names = Vec::new();
     for event in notice.events {
