@@ -38,6 +38,11 @@ const MAX_STORED_BYTES: usize = 64 * 1024;
 
 fuzz_target!(|input: ([Option<&[u8]>; 12], &[u8])| {
     let (values, body) = input;
+    // The fuzzer learns the secret from our own search for it.
+    let tells = |value: &[u8]| value.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+    if values.into_iter().flatten().any(tells) {
+        return;
+    }
     let mut headers = HeaderMap::new();
     for (name, value) in NAMES.iter().zip(values) {
         if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
