@@ -95,7 +95,7 @@ fn tell(explanation: &Explanation, output: &Output) -> Result<(), Failure> {
     }
     let rows: Vec<_> = explanation.fires.iter().flat_map(rows).collect();
     if !rows.is_empty() {
-        output.table(&["RUNS", "JOB", "NEEDS", "RUNS ON", "STEPS"], &rows)?;
+        output.table(&["RUNS", "JOB", "NEEDS", "RUNS ON", "IMAGE", "STEPS"], &rows)?;
     }
     for fires in &explanation.fires {
         if let Some(name) = &fires.run_name {
@@ -121,10 +121,19 @@ fn rows(fires: &Fires) -> Vec<Vec<Cell>> {
             Cell::plain(&job.name),
             Cell::plain(job.needs.join(", ")),
             Cell::plain(job.runs_on.join(", ")),
+            Cell::plain(image(job)),
             Cell::plain(job.steps.join(", ")),
         ]
     };
     fires.jobs.iter().map(row).collect()
+}
+
+/// The image of a job, and where it comes from when the workflow does not name it.
+fn image(job: &ExplainedJob) -> String {
+    match (&job.image, &job.image_label) {
+        (Some(image), Some(label)) => format!("{image} (for {label})"),
+        (image, _) => image.clone().unwrap_or_default(),
+    }
 }
 
 pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {

@@ -277,12 +277,12 @@ mod tests {
 
     #[test]
     fn what_is_not_done_here_is_told_apart_from_what_is_wrong() {
-        let text = "on: push\njobs:\n  build:\n    runs-on: linux\n    steps: [{run: make}]\n";
+        let text = "on: push\njobs:\n  build:\n    runs-on: linux\n    environment: live\n    steps: [{run: make}]\n";
         let (_, found) = check("w.yml", text, None);
         assert_eq!(found[0].severity, Severity::Refusal);
         let line = shown(&found[0]);
         assert!(
-            line.starts_with("w.yml:5:13: not done here: job `build` has a `run` step"),
+            line.starts_with("w.yml:5:18: not done here: `environment` is not supported"),
             "{line}"
         );
     }

@@ -61,6 +61,9 @@ pub(crate) struct RunArgs {
     /// File with lines NAME=VALUE: secrets.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// The image of jobs without `container` that run on this label; may be given several times.
+    #[arg(long, value_name = "LABEL=IMAGE", value_parser = pair)]
+    image: Vec<(String, String)>,
     /// Where actions of other repositories come from; by default the forge that the clone's
     /// `origin` is on.
     #[arg(long, value_name = "https://HOST/{repository}.git")]

@@ -57,6 +57,10 @@ pub struct ExplainedJob {
     pub needs: Vec<String>,
     /// Labels that a runner must offer.
     pub runs_on: Vec<String>,
+    /// The image that its steps run in, as written; `null` when none of them needs one.
+    pub image: Option<String>,
+    /// The label of `runs-on` for which the operator has that image; `null` of the workflow's own.
+    pub image_label: Option<String>,
     /// The names of its steps.
     pub steps: Vec<String>,
 }
@@ -162,6 +166,8 @@ fn explained(context: String, draft: &JobDraft) -> ExplainedJob {
         name: draft.name.clone(),
         needs: draft.needs.clone(),
         runs_on: draft.runs_on.clone(),
+        image: draft.image.clone(),
+        image_label: draft.image_label.clone(),
         steps: draft.steps.iter().map(|step| step.name.clone()).chain(called).collect(),
     }
 }

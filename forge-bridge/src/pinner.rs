@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use workflows::gate;
-use workflows::image::{DOCKER_HUB, ParentPin, Reference};
+use workflows::image::{ParentPin, Reference};
 use workflows::job::ActionPins;
 use workflows::names::RepositoryName;
 use workflows::release::ReleasePolicy;
@@ -177,7 +177,10 @@ impl Pinner {
         };
         let image = match &job.draft.image {
             Some(written) => {
-                let place = format!("job {}", job.draft.name);
+                let place = match &job.draft.image_label {
+                    Some(label) => format!("job {}, image of label `{label}`", job.draft.name),
+                    None => format!("job {}", job.draft.name),
+                };
                 Some(self.resolve(written, written, release, &place).await?.0)
             }
             None => None,
@@ -236,7 +239,7 @@ impl Pinner {
         place: &str,
     ) -> Result<(ParentPin, ResolvedImage), Unpinnable> {
         let refused = |why: String| Unpinnable::failure(format!("{place}: {why}"));
-        let reference = Reference::parse(expanded, source_registry(release))
+        let reference = Reference::parse(expanded, release.source_registry())
             .map_err(|error| refused(error.to_string()))?;
         gate::admit(expanded, &reference, release, &self.hosts()).map_err(refused)?;
         let resolved = self
@@ -262,11 +265,6 @@ fn by_repository(due: Vec<UnpinnedJob>) -> BTreeMap<(String, RepositoryName), Ve
         groups.entry((job.forge.clone(), job.repository.clone())).or_default().push(job);
     }
     groups
-}
-
-/// Registry of image names without a host.
-fn source_registry(release: &ReleasePolicy) -> &str {
-    release.source_registry.as_deref().unwrap_or(DOCKER_HUB)
 }
 
 /// What the world outside says about a job.

@@ -285,12 +285,17 @@ fn exec_config(command: Command<'_>) -> Result<ExecConfig, Stop> {
     })
 }
 
+/// Becomes bash where the image has it; the script's file is its first argument.
+const BASH_OR_SH: &str =
+    r#"if command -v bash >/dev/null; then exec bash -e "$0"; fi; exec /bin/sh -e "$0""#;
+
 /// The program that reads a script file; the script itself is never part of a command line.
 pub(crate) fn argv(shell: Shell, script: &str) -> Vec<String> {
     let program: &[&str] = match shell {
         Shell::Sh => &["/bin/sh", "-e"],
         Shell::Bash => &["bash", "--noprofile", "--norc", "-eo", "pipefail"],
         Shell::Python => &["python3"],
+        Shell::BashOrSh => &["/bin/sh", "-c", BASH_OR_SH],
     };
     program.iter().copied().chain([script]).map(str::to_owned).collect()
 }
@@ -333,5 +338,24 @@ mod tests {
         assert_eq!(argv(Shell::Sh, "/strata/step-0"), ["/bin/sh", "-e", "/strata/step-0"]);
         assert_eq!(argv(Shell::Bash, "f").last().map(String::as_str), Some("f"));
         assert_eq!(argv(Shell::Python, "f"), ["python3", "f"]);
+        assert_eq!(argv(Shell::BashOrSh, "f"), ["/bin/sh", "-c", BASH_OR_SH, "f"]);
+    }
+
+    #[test]
+    fn bash_reads_what_names_no_shell_where_there_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("a script");
+        std::fs::write(&script, "echo \"${BASH_VERSION:+bash}\"; false; echo on").unwrap();
+        let argv = argv(Shell::BashOrSh, script.to_str().unwrap());
+        let said = |path: &str| {
+            let command =
+                std::process::Command::new(&argv[0]).args(&argv[1..]).env("PATH", path).output();
+            let output = command.unwrap();
+            assert_eq!(output.status.code(), Some(1), "it ends at what fails");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(said("/usr/bin:/bin"), "bash\n");
+        let bare = dir.path().to_str().unwrap();
+        assert_eq!(said(bare), "\n");
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::event::{Event, PullRequest, PullRequestAction};
 use crate::expression::{Context, Value};
+use crate::job_images::JobImages;
 use crate::names::{CommitId, RefName, RepositoryName};
 use crate::release::ReleasePolicy;
 
@@ -22,6 +23,11 @@ pub struct Facts {
     vars: Map<String, Json>,
     #[serde(default)]
     inputs: Map<String, Json>,
+    #[serde(default)]
+    job_images: JobImages,
+    /// Whether there may be an image for any label: nobody could be asked.
+    #[serde(skip)]
+    takes_any_label: bool,
 }
 
 /// The numbers of a run, which it has only once it is recorded.
@@ -61,6 +67,7 @@ impl Facts {
         .map(|(key, value)| (key.to_owned(), Json::from(value.as_str())))
         .into_iter()
         .collect();
+        facts.job_images = release.job_images.clone();
         facts
     }
 
@@ -136,7 +143,7 @@ impl Facts {
             "base_ref",
             "head_ref",
         ];
-        let mut facts = Self::default();
+        let mut facts = Self { takes_any_label: true, ..Self::default() };
         for field in TEXTS {
             facts.fact(field, Some("example"));
         }
@@ -154,6 +161,16 @@ impl Facts {
             facts.release.insert(field.to_owned(), "example".into());
         }
         facts
+    }
+
+    /// Images of jobs that name none.
+    pub(crate) fn job_images(&self) -> &JobImages {
+        &self.job_images
+    }
+
+    /// Whether a label may have an image that is not among [`Facts::job_images`].
+    pub(crate) fn takes_any_label(&self) -> bool {
+        self.takes_any_label
     }
 
     /// The contexts of one job of a workflow. `matrix` is `None` when it is not known yet.

@@ -18,7 +18,7 @@ mod triggers;
 use std::collections::BTreeMap;
 
 use crate::dockerfile::{Dockerfile, LayeredLabels};
-use crate::image::{BuildMode, DOCKER_HUB, Reference, Tag};
+use crate::image::{BuildMode, Reference, Tag};
 use crate::release::ReleasePolicy;
 pub use files::{RebuildWishes, wanted};
 pub use images::admit;
@@ -266,6 +266,6 @@ impl Inspection {
 
     /// Registry of image names without a host.
     fn source_registry(&self) -> &str {
-        self.release.source_registry.as_deref().unwrap_or(DOCKER_HUB)
+        self.release.source_registry()
     }
 }

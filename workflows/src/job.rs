@@ -173,6 +173,9 @@ pub enum Shell {
     Bash,
     /// `python3`.
     Python,
+    /// `bash -e`, or `sh -e` in an image without bash: what a script is read by that names no shell
+    /// in a job that names no `container`, as elsewhere.
+    BashOrSh,
 }
 
 /// A layered build, with everything pinned.

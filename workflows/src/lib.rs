@@ -29,6 +29,7 @@ pub mod help;
 pub mod ids;
 pub mod image;
 pub mod job;
+pub mod job_images;
 pub mod labels;
 pub mod log_commands;
 pub mod lookaside;

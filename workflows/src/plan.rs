@@ -7,6 +7,7 @@ mod call;
 mod composite;
 mod evaluating;
 mod expand;
+mod job_image;
 mod later;
 mod matrix;
 mod named;
@@ -67,6 +68,9 @@ pub struct JobDraft {
     pub runs_on: Vec<String>,
     /// The image that `run` steps execute in, as written; `None` when no step needs one.
     pub image: Option<String>,
+    /// The label for which the operator has that image; `None` of one that the workflow names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_label: Option<String>,
     /// Variables of every step.
     pub env: BTreeMap<String, String>,
     /// Wall time in seconds, where the workflow says something.
@@ -342,12 +346,13 @@ impl<'a> Drafting<'a> {
         let container = self.job_options(body.container.as_ref());
         let steps = self.steps(workflow, job, body);
         let permissions = self.permissions(workflow, job, body);
-        Some(JobDraft {
+        let runs_on = self.labels(body);
+        let mut draft = JobDraft {
             name: job.key.value.clone(),
             key: job.key.value.clone(),
             title,
             needs: job.needs.iter().map(|needed| needed.value.clone()).collect(),
-            runs_on: self.labels(body),
+            runs_on,
             image,
             env,
             timeout_seconds: minutes.map(|minutes| minutes * 60),
@@ -361,7 +366,9 @@ impl<'a> Drafting<'a> {
             container,
             permissions,
             ..JobDraft::default()
-        })
+        };
+        self.image_by_label(job, body, &mut draft);
+        Some(draft)
     }
 
     fn refuse_what_only_others_do(&mut self, body: &StepsBody) {

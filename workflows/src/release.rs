@@ -11,8 +11,9 @@ use crate::artifacts::ArtifactSpec;
 use crate::cache::CachePolicy;
 use crate::compression::Compression;
 use crate::egress::{MAX_PLACES, Place};
-use crate::image::Tag;
+use crate::image::{DOCKER_HUB, Tag};
 use crate::job::{Limits, Network};
+use crate::job_images::JobImages;
 use crate::labels;
 use crate::lookaside::LookasideSpec;
 use crate::names::{RefName, RepositoryName};
@@ -105,6 +106,9 @@ pub struct ReleasePolicy {
     /// How the layers of its images are compressed.
     #[serde(default)]
     pub compression: Compression,
+    /// Images of jobs without `container`, by a label of their `runs-on`.
+    #[serde(default)]
+    pub job_images: JobImages,
 }
 
 fn utc() -> String {
@@ -134,6 +138,7 @@ impl ReleasePolicy {
         self.check_stable_tags()?;
         self.cache.check()?;
         repositories::check(&self.repositories)?;
+        self.job_images.check(self.source_registry())?;
         self.check_network()
     }
 
@@ -178,6 +183,12 @@ impl ReleasePolicy {
             Some(tag) => Err(format!("`{tag}` is among floating_tags and stable_tags: choose one")),
             None => Ok(()),
         }
+    }
+
+    /// Registry of image names without a host.
+    #[must_use]
+    pub fn source_registry(&self) -> &str {
+        self.source_registry.as_deref().unwrap_or(DOCKER_HUB)
     }
 
     /// The repository that the operator lets build an image; the component goes before the name.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use workflows::dispatch::{self, Dispatch};
 use workflows::event::{Event, PullRequest, PullRequestAction, Push, ScheduleDue};
 use workflows::facts::{Facts, RunNumbers};
+use workflows::image::DOCKER_HUB;
 use workflows::names::{CommitId, RefName, RepositoryName, RequestId};
 use workflows::release::ReleasePolicy;
 use workflows::selection::Origin;
@@ -33,8 +34,10 @@ pub(super) fn facts(
     let policy = format!(
         r#"{{"name": "{LOCAL}", "branches": ["**"], "registry": "{LOCAL}", "namespace": ""}}"#
     );
-    let release: ReleasePolicy =
+    let mut release: ReleasePolicy =
         serde_json::from_str(&policy).map_err(|error| Failure::Broken(error.into()))?;
+    release.job_images = args.image.iter().cloned().collect();
+    release.job_images.check(DOCKER_HUB).map_err(Failure::Usage)?;
     let vars: BTreeMap<String, String> = args.var.iter().cloned().collect();
     let inputs = inputs(workflow, args)?;
     Ok(Facts::new(&event, &commit, None, &release)

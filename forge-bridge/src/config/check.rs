@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use workflows::gate;
+use workflows::image::Reference;
 use workflows::release::ReleasePolicy;
 use workflows::schedule::Schedule;
 
@@ -63,6 +65,15 @@ impl Config {
         if let Err(why) = release.check() {
             return refuse(format!("release `{name}`: {why}"));
         }
+        let hosts: Vec<String> = self.registries.iter().map(|one| one.host.clone()).collect();
+        for (label, image) in release.job_images.iter() {
+            let admitted = Reference::parse(image, release.source_registry())
+                .map_err(|error| error.to_string())
+                .and_then(|reference| gate::admit(image, &reference, release, &hosts));
+            if let Err(why) = admitted {
+                return refuse(format!("release `{name}`: job_images: label `{label}`: {why}"));
+            }
+        }
         let mut allowed = release.policy.registries.iter().flatten();
         if let Some(host) = allowed.find(|host| self.registry(host).is_none()) {
             return refuse(format!(
@@ -111,6 +122,14 @@ mod tests {
         for (more, why) in [
             (forge.repeat(2), "two forges are named `a`"),
             (format!("{release}registry = \"other.example\"\n"), "no [[registry]] allows"),
+            (
+                format!(
+                    "{release}registry = \"r.example\"\n[release.job_images]\nubuntu-latest = \
+                     \"other.example/ci\"\n"
+                ),
+                "label `ubuntu-latest`: `other.example/ci` comes from registry other.example, which \
+                 is not allowed",
+            ),
             (
                 format!(
                     "{forge}[workflows]\noperator_directory = \"/x\"\noperator_repository = \

@@ -16,7 +16,7 @@ use workflows::plan::DraftAction;
 use workflows::release::ReleasePolicy;
 
 use super::files::content;
-use super::{Pinner, Unpinnable, source_registry};
+use super::{Pinner, Unpinnable};
 use crate::sources::{Fetched, SourceError};
 use crate::store::pinning::UnpinnedJob;
 
@@ -63,7 +63,7 @@ impl Pinner {
             walk.found(&action);
         }
         if !pins.is_empty() {
-            source_registry(release).clone_into(&mut pins.source_registry);
+            release.source_registry().clone_into(&mut pins.source_registry);
         }
         Ok(pins)
     }
@@ -175,7 +175,7 @@ impl Pinner {
         for image in named {
             let at = format!("{place}:{}", image.line);
             // What is no name at all is told when it is resolved.
-            let meant = Reference::parse(&image.expanded, source_registry(release));
+            let meant = Reference::parse(&image.expanded, release.source_registry());
             let is_pinned = meant.map_or(Ok(false), |meant| pins.has(&image.written, &meant));
             if is_pinned.map_err(|why| Unpinnable::failure(format!("{at}: {why}")))? {
                 continue;

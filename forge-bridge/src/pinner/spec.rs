@@ -16,8 +16,8 @@ use workflows::plan::{DraftAction, StepDraft};
 use workflows::release::ReleasePolicy;
 use workflows::repositories;
 
+use super::Facts;
 use super::build::BuildFacts;
-use super::{Facts, source_registry};
 use crate::config::ForgeConfig;
 use crate::store::pinning::UnpinnedJob;
 
@@ -123,7 +123,7 @@ fn action(
                 dockerfile: dockerfile.clone(),
                 context: context.clone(),
                 pins: build.pins.clone(),
-                source_registry: source_registry(release).to_owned(),
+                source_registry: release.source_registry().to_owned(),
                 sources: release.lookaside.clone(),
                 artifacts: release.artifacts.clone(),
                 add_url: release.policy.add_url,

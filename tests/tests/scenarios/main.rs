@@ -17,6 +17,7 @@ mod egress;
 mod examples;
 mod forges;
 mod hooks;
+mod job_images;
 mod jobs;
 mod kept_steps;
 mod lookaside;

@@ -7,7 +7,7 @@ use super::step::Defaults;
 use super::{DraftAction, Drafting, StepDraft};
 use crate::diagnostic::Diagnostic;
 use crate::facts::Facts;
-use crate::job::StepSpec;
+use crate::job::{Shell, StepSpec};
 use crate::workflow::{RunDefaults, Step};
 
 /// The steps of a composite action; `path` names its file in diagnostics.
@@ -21,7 +21,7 @@ pub(crate) fn composite_steps(
     let facts = Facts::default();
     let mut drafting = Drafting::new(path, &facts);
     let none = RunDefaults::default();
-    let defaults = Defaults { job: &none, workflow: &none };
+    let defaults = Defaults { job: &none, workflow: &none, shell: Shell::Sh };
     let mut specs = Vec::with_capacity(steps.len());
     for step in steps {
         let Some(condition) = drafting.step_condition(step) else { continue };

@@ -23,7 +23,7 @@ const MAX_BUILD_ARGS: usize = 100;
 /// The action that builds the job's image.
 pub(super) const LAYERED_BUILD: &str = "strata/layered-build";
 /// The action that tests it.
-const TEST_IMAGE: &str = "strata/test-image";
+pub(super) const TEST_IMAGE: &str = "strata/test-image";
 
 impl Drafting<'_> {
     pub(super) fn steps(
@@ -35,14 +35,6 @@ impl Drafting<'_> {
         if body.steps.is_empty() {
             let message = format!("job `{}` has no steps and would do nothing", job.key.value);
             self.report.refusal(job.key.at, message);
-        }
-        let needs_image = body.steps.iter().find(|step| matches!(step.action, Action::Run { .. }));
-        if let (Some(step), None) = (needs_image, &body.container) {
-            self.report.refusal_with_hint(
-                step.at,
-                format!("job `{}` has a `run` step and no `container`", job.key.value),
-                "name an image under `container`; no command runs on the runner itself",
-            );
         }
         let (mut builds, mut has_image) = (0, false);
         let mut steps = Vec::with_capacity(body.steps.len());
@@ -56,7 +48,9 @@ impl Drafting<'_> {
                 self.report.error_with_hint(step.at, message, hint);
             }
             has_image |= action == Some(LAYERED_BUILD);
-            let defaults = Defaults { job: &body.defaults, workflow: &workflow.defaults };
+            // Other services run a script of a job without `container` by bash.
+            let shell = if body.container.is_some() { Shell::Sh } else { Shell::BashOrSh };
+            let defaults = Defaults { job: &body.defaults, workflow: &workflow.defaults, shell };
             let Some(mut draft) = self.step(defaults, step, condition) else { continue };
             if let DraftAction::LayeredBuild { follows_parents, .. } = &mut draft.action {
                 *follows_parents = workflow.on.parent_image.is_some();
@@ -91,10 +85,11 @@ impl Drafting<'_> {
         let name = name.and_then(|name| self.part(name, StepPart::Name, "`name`", &mut later));
         let (action, default_name) = match &step.action {
             Action::Run { script, shell, working_directory } => {
-                let Defaults { job, workflow } = defaults;
+                let Defaults { job, workflow, shell: otherwise } = defaults;
                 let shell = first(shell, &job.shell, &workflow.shell);
                 let (of_job, of_workflow) = (&job.working_directory, &workflow.working_directory);
                 let directory = first(working_directory, of_job, of_workflow);
+                let shell = shell.map_or(Some(otherwise), |text| self.shell(text));
                 (self.run(script, shell, directory, &mut later), first_line(&script.value))
             }
             Action::Uses { action, with } => {
@@ -122,15 +117,11 @@ impl Drafting<'_> {
     fn run(
         &mut self,
         script: &Text,
-        shell: Option<&Text>,
+        shell: Option<Shell>,
         directory: Option<&Text>,
         later: &mut Vec<StepTemplate>,
     ) -> Option<DraftAction> {
         let script = self.part(script, StepPart::Script, "`run`", later);
-        let shell = match shell {
-            None => Some(Shell::Sh),
-            Some(text) => self.shell(text),
-        };
         let working_directory = match directory {
             None => Some(String::new()),
             Some(text) => {
@@ -377,6 +368,8 @@ impl Drafting<'_> {
 pub(super) struct Defaults<'a> {
     pub(super) job: &'a RunDefaults,
     pub(super) workflow: &'a RunDefaults,
+    /// Where nobody names one.
+    pub(super) shell: Shell,
 }
 
 /// The nearest of what the step, its job and its workflow say.

@@ -7,6 +7,7 @@ use crate::workflow::parse;
 
 mod evaluating;
 mod hostile;
+mod job_images;
 mod ready;
 mod steps;
 
@@ -155,7 +156,7 @@ fn a_draft_without_a_mode_is_a_scratch_build() {
 const REFUSED: &[(&str, &str)] = &[
     (
         "steps: [{run: x}]",
-        "5:13: job `a` has a `run` step and no `container` (hint: name an image under `container`; no command runs on the runner itself)",
+        "5:13: job `a` has a `run` step and no `container`, and there is no image for `x` (hint: name an image under `container`; the operator gives labels one in `[release.job_images]`, `strata run` takes `--image`. No command runs on the runner itself)",
     ),
     ("steps: []", "3:3: job `a` has no steps and would do nothing"),
     (

@@ -1,5 +1,6 @@
 //! Workflow files gathered by others: all that are right are read, all that are wrong refused.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::parse;
@@ -70,7 +71,7 @@ fn the_whole_linter_finds_no_fault_and_names_what_is_not_done_here() {
     };
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/WORKFLOWS.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    let (mut taken, mut refused) = (0, 0);
+    let (mut taken, mut refused) = (0, BTreeSet::new());
     for (name, _) in verdicts(&accept) {
         let found = linted(&accept, &name);
         let faults: Vec<String> = found
@@ -84,10 +85,18 @@ fn the_whole_linter_finds_no_fault_and_names_what_is_not_done_here() {
             taken += 1;
             continue;
         }
-        refused += 1;
-        let stem = name.trim_end_matches(".yaml");
-        assert!(docs.contains(&format!("`{stem}`")), "the docs do not name {stem}: {found:#?}");
+        refused.insert(name.trim_end_matches(".yaml").to_owned());
     }
-    println!("{taken} files can run here, {refused} are refused with a reason");
-    assert!(taken > 0 && refused > 0);
+    println!("{taken} files can run here, {} are refused with a reason", refused.len());
+    assert_eq!(refused, listed(&docs), "those that are refused, and those that the docs list");
+    assert!(taken > 0 && !refused.is_empty());
+}
+
+/// The files in the last column of the table of what is not done.
+fn listed(docs: &str) -> BTreeSet<String> {
+    let (_, part) = docs.split_once("## What is not done here").unwrap();
+    let rows = part.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let files = rows.filter_map(|row| row.rsplit('|').nth(1));
+    let words = files.flat_map(|files| files.split('`').skip(1).step_by(2));
+    words.map(str::to_owned).collect()
 }
