@@ -206,6 +206,7 @@ fn check(path: &str, text: &str, tree: Option<&Tree<'_>>) -> (Option<Workflow>, 
                 called::find(tree.root, &mut workflow);
             }
             let mut diagnostics = workflow.warnings.clone();
+            diagnostics.extend(workflow.warnings_of_calls(path));
             diagnostics.extend(plan::check(path, &workflow));
             diagnostics.sort_by_key(Diagnostic::position);
             (Some(workflow), diagnostics)

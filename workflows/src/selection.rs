@@ -235,7 +235,8 @@ impl Selection {
 
     /// A workflow none of whose jobs runs does not fire; each of its jobs says why.
     fn fire(&mut self, file: WorkflowFile, workflow: &Workflow, facts: &Facts) {
-        let (name, warnings) = (workflow.title().to_owned(), workflow.warnings.clone());
+        let (name, mut warnings) = (workflow.title().to_owned(), workflow.warnings.clone());
+        warnings.extend(workflow.warnings_of_calls(&file.path));
         let (run_name, texts, jobs) = match plan::drafts(&file.path, workflow, facts) {
             Err(diagnostics) => (None, RunTexts::default(), Err(diagnostics)),
             Ok(plan) => {

@@ -13,6 +13,7 @@ mod events;
 mod filters;
 mod graph;
 mod habits;
+mod heard;
 mod inputs;
 mod job;
 mod known;
@@ -54,7 +55,7 @@ use reader::{Fields, Reader};
 pub(crate) use availability::Key;
 pub(crate) use called::{name_of_call, own_name};
 pub(crate) use graph::order;
-pub(crate) use sites::sites;
+pub(crate) use sites::{Site, sites};
 pub(crate) use text::expressions_in;
 
 /// A workflow file that was understood.

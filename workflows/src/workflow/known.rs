@@ -276,13 +276,13 @@ fn keys_of(matrix: &Matrix) -> Option<Vec<&str>> {
 }
 
 /// What is wrong, and a hint.
-type Found = Result<(), (String, Option<String>)>;
+pub(super) type Found = Result<(), (String, Option<String>)>;
 
 fn has(names: &[&str], name: &str) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-fn field(context: &str, name: &str, known: &[&str]) -> Found {
+pub(super) fn field(context: &str, name: &str, known: &[&str]) -> Found {
     if has(known, name) {
         return Ok(());
     }
