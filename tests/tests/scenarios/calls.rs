@@ -202,7 +202,9 @@ async fn what_fails_in_a_call_is_told_and_runs_again() {
         "on: {workflow_call: {inputs: {how: {type: string}}}}\njobs:\n  go:\n    runs-on: docker\n    \
          container: rawhide/base:latest\n    steps: [{run: '${{ inputs.how }}'}]\n  \
          mourn:\n    needs: go\n    if: failure()\n    runs-on: docker\n    \
-         container: rawhide/base:latest\n    steps: [{run: echo it failed}]\n",
+         container: rawhide/base:latest\n    steps: [{run: echo it failed}]\n  \
+         fine:\n    runs-on: docker\n    container: rawhide/base:latest\n    \
+         steps: [{run: echo fine}]\n",
     );
     let lint = |file: &str| {
         world.strata(&["lint", repository.clone_dir().join(file).to_str().expect("text")])
@@ -222,12 +224,15 @@ async fn what_fails_in_a_call_is_told_and_runs_again() {
     let expected = [
         ("after", "skipped"),
         ("one", "failure"),
+        ("one / fine", "success"),
         ("one / go", "failure"),
         ("one / mourn", "success"),
         ("two", "success"),
+        ("two / fine", "success"),
         ("two / go", "success"),
         ("two / mourn", "skipped"),
         ("wrong", "success"),
+        ("wrong / fine", "success"),
         ("wrong / go", "success"),
         ("wrong / mourn", "skipped"),
     ];
@@ -240,6 +245,11 @@ async fn what_fails_in_a_call_is_told_and_runs_again() {
     assert_eq!(names(&runs[0]), expected, "{:#}", runs[0]);
     let jobs = runs[0]["jobs"].as_array().expect("jobs").len();
     assert_eq!(jobs, expected.len(), "what stands is there once: {:#}", runs[0]);
+    let all = runs[0]["jobs"].as_array().expect("jobs").iter();
+    let ran = all.filter(|job| job["kept_from"].is_null()).filter_map(|job| job["name"].as_str());
+    let ran: std::collections::BTreeSet<&str> = ran.collect();
+    let expected = ["after", "one", "one / go", "one / mourn"];
+    assert_eq!(ran, expected.into(), "within a call too: {:#}", runs[0]);
     world.nothing_left().await;
 }
 

@@ -1,24 +1,24 @@
 //! Runs that a person asks for again: each is a run of its own, linked to the first attempt.
 
-use std::collections::BTreeSet;
+mod again;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use workflows::asked::{self, BuildAsked};
-use workflows::diagnostic::Diagnostic;
 use workflows::event::{Event, Trust};
 use workflows::facts::{Facts, RunNumbers};
 use workflows::ids::{EventId, JobId, RunId};
 use workflows::image::BuildMode;
 use workflows::plan::{self, JobDraft};
-use workflows::rerun::{self, Before, Fate, MAX_ATTEMPTS, Which};
+use workflows::rerun::{self, Before, MAX_ATTEMPTS, Which};
 use workflows::state::{Outcome, RunState};
-use workflows::{status, workflow};
+
+use again::Given;
 
 use super::{Attempt, PlannedRun, PullSubject, Subject, head, insert_run};
-use crate::store::row::{column, json, json_option, parsed, parsed_option, to_json};
+use crate::store::row::{column, json, json_option, parsed, parsed_option};
 use crate::store::{Store, StoreError, progress};
 
 /// Why a run is not run again.
@@ -49,6 +49,8 @@ struct Last {
     subject: Subject,
     planned: PlannedRun,
     asked: Option<BuildAsked>,
+    /// Of its jobs.
+    priority: i64,
 }
 
 /// One of its jobs.
@@ -58,7 +60,6 @@ struct Job {
     draft: JobDraft,
     needs: Option<Map<String, Json>>,
     priority: i64,
-    has_begun: bool,
 }
 
 impl Store {
@@ -85,14 +86,13 @@ async fn begin(
     now: DateTime<Utc>,
 ) -> Result<RunId, RerunError> {
     let mut last = load(tx, run).await?;
-    // A call runs again as a whole, or stands with all jobs within it.
-    let (jobs, within): (Vec<Job>, Vec<Job>) =
-        jobs_of(tx, run).await?.into_iter().partition(|job| job.draft.within.is_none());
+    let jobs = jobs_of(tx, run).await?;
     let no = |why: String| Err(RerunError::No(why));
     if jobs.is_empty() {
         return no(format!("run {run} has no job; correct its workflow and push"));
     }
     let before: Vec<Before> = jobs.iter().map(|job| job.before.clone()).collect();
+    last.priority = jobs.first().map_or(0, |job| job.priority);
     let Some(fates) = rerun::fates(&before, which) else {
         return no(format!("no job of run {run} failed"));
     };
@@ -101,120 +101,27 @@ async fn begin(
     }
     last.numbers.attempt += 1;
     last.planned.facts = last.planned.facts.with_run(last.numbers).asked_again_by(by);
-    let drafts = drafted(&mut last, &jobs, &fates, which).map_err(RerunError::No)?;
-    if drafts.iter().any(|(_, draft)| asked::releases_an_image(std::slice::from_ref(draft))) {
+    let given = again::given(&mut last, &jobs, &fates, which).map_err(RerunError::No)?;
+    let mut drafts = given.iter().filter_map(Given::draft);
+    if drafts.any(|draft| asked::releases_an_image(std::slice::from_ref(draft))) {
         refuse_an_older_commit(tx, &last).await?;
     }
     last.subject.cause = format!("rerun of run {run} by {by}");
     if let Some(pull) = &mut last.subject.pull {
         // What nobody let begin waits still.
-        pull.waits = last.subject.trust == Trust::Untrusted
-            && jobs.iter().chain(&within).all(|j| !j.has_begun);
+        pull.waits =
+            last.subject.trust == Trust::Untrusted && jobs.iter().all(|job| !job.before.has_begun);
     }
     last.subject.supersede_same(tx, &last.planned, now).await?;
     let attempt = Attempt { number: last.numbers.attempt, of: Some(last.first) };
     let new = insert_run(tx, last.event, &last.subject, &last.planned, attempt, now).await?;
     let written = head::write(tx, new, &last.planned, last.numbers, now).await?;
     written.map_err(|diagnostic| RerunError::No(diagnostic.to_string()))?;
-    fill(tx, new, &last, (&jobs[..], &within[..]), &fates, &drafts, now).await?;
+    let is_held = last.subject.is_held(tx).await?;
+    again::fill(tx, new, &last, &given, is_held, now).await?;
     progress::settle(tx, new, now).await?;
     head::tell_what_is_behind(tx, new, now).await?;
     Ok(new)
-}
-
-/// Gives the new run its jobs: what stands first, since nothing of it needs what runs.
-async fn fill(
-    tx: &mut SqliteConnection,
-    new: RunId,
-    last: &Last,
-    (jobs, within): (&[Job], &[Job]),
-    fates: &[Fate],
-    drafts: &[(Option<&Job>, JobDraft)],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let is_held = last.subject.is_held(tx).await?;
-    let stands = jobs.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Stands);
-    for (job, _) in stands {
-        keep(tx, new, job.id).await?;
-        for inner in within.iter().filter(|inner| inner.is_within(&job.draft.name)) {
-            keep(tx, new, inner.id).await?;
-        }
-    }
-    let priority = jobs.first().map_or(0, |job| job.priority);
-    let mode = last.asked.as_ref().map_or(BuildMode::Release, |asked| asked.mode);
-    for (job, draft) in drafts {
-        let context = status::context_of(&last.planned.label, &draft.title, mode);
-        let id = progress::insert_draft(tx, new, &context, draft, priority, is_held, now).await?;
-        if let Some(needs) = job.and_then(|job| job.needs.as_ref()) {
-            sqlx::query("UPDATE jobs SET needs_known = $2 WHERE id = $1")
-                .bind(id.0)
-                .bind(to_json(needs)?)
-                .execute(&mut *tx)
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-impl Job {
-    /// Whether it is part of that call, or of one within it.
-    fn is_within(&self, call: &str) -> bool {
-        let within = self.draft.within.as_ref().map_or("", |within| &within.call);
-        within.strip_prefix(call).is_some_and(|rest| rest.is_empty() || rest.starts_with(" / "))
-    }
-}
-
-/// The result of a job stands in the new run too.
-async fn keep(tx: &mut SqliteConnection, new: RunId, job: JobId) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO jobs (run_id, name, key, context, needs, runs_on, priority, draft, spec, \
-         state, outcome, message, attempt, runner_id, created_at, queued_at, started_at, \
-         finished_at, max_parallel, needs_known, outputs, summary, annotations, within, kept_from) \
-         SELECT $1, name, key, context, needs, runs_on, priority, draft, spec, state, outcome, \
-         message, attempt, runner_id, created_at, queued_at, started_at, finished_at, \
-         max_parallel, needs_known, outputs, summary, annotations, within, COALESCE(kept_from, id) \
-         FROM jobs WHERE id = $2",
-    )
-    .bind(new.0)
-    .bind(job.0)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// The drafts of all that runs, each after those that it needs: of single jobs, with what these
-/// need known already, and of whole keys.
-fn drafted<'a>(
-    last: &mut Last,
-    jobs: &'a [Job],
-    fates: &[Fate],
-    which: Which,
-) -> Result<Vec<(Option<&'a Job>, JobDraft)>, String> {
-    let PlannedRun { path, text, called, facts, .. } = &last.planned;
-    let told = |all: Vec<Diagnostic>| {
-        let first = all.first().map_or_else(String::new, ToString::to_string);
-        format!("the workflow of run {} is not understood any more: {first}", last.run)
-    };
-    let mut workflow = workflow::parse(path, text).map_err(told)?;
-    workflow.called = called.clone();
-    let plan = plan::outline(path, &workflow, facts).map_err(told)?;
-    let mut drafts = Vec::new();
-    for (job, _) in jobs.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Again) {
-        let needs = job.needs.clone().unwrap_or_default();
-        let of_key = plan::drafts_of_key(path, &workflow, facts, &job.before.key, &needs);
-        let same = of_key.map_err(told)?.into_iter().find(|draft| draft.name == job.draft.name);
-        drafts.push((Some(job), same.unwrap_or_else(|| job.draft.clone())));
-    }
-    let anew = jobs.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Anew);
-    let keys: BTreeSet<&str> = anew.map(|(job, _)| job.before.key.as_str()).collect();
-    // A key of which there was no job before, because its `if` did not hold, may have one now.
-    let is_anew = |draft: &JobDraft| which == Which::All || keys.contains(draft.key.as_str());
-    drafts.extend(plan.jobs.into_iter().filter(is_anew).map(|draft| (None, draft)));
-    if let Some(asked) = &last.asked {
-        drafts.iter_mut().for_each(|(_, draft)| asked.narrow(std::slice::from_mut(draft)));
-    }
-    last.planned.texts = plan.texts;
-    Ok(drafts)
 }
 
 /// A release build of a commit that the branch has left would get a newer release than those of
@@ -325,6 +232,7 @@ fn last(run: RunId, row: &SqliteRow) -> Result<Last, StoreError> {
             Event::BuildAsked(asked) => Some(asked),
             _ => None,
         },
+        priority: 0,
     })
 }
 
@@ -335,18 +243,20 @@ async fn jobs_of(tx: &mut SqliteConnection, run: RunId) -> Result<Vec<Job>, Stor
         .await?;
     let job = |row: &SqliteRow| {
         let outcome: Option<Outcome> = parsed_option(row, "outcome")?;
-        let key: String = column(row, "key")?;
+        let (name, key): (String, String) = (column(row, "name")?, column(row, "key")?);
         Ok(Job {
             id: JobId(column(row, "id")?),
             before: Before {
-                key: if key.is_empty() { column(row, "name")? } else { key },
+                key: if key.is_empty() { name.clone() } else { key },
+                name,
+                within: column(row, "within")?,
+                has_begun: column::<u32>(row, "attempt")? > 0,
                 needs: json(row, "needs")?,
                 outcome: outcome.unwrap_or(Outcome::Error),
             },
             draft: json(row, "draft")?,
             needs: json_option(row, "needs_known")?,
             priority: column(row, "priority")?,
-            has_begun: column::<u32>(row, "attempt")? > 0,
         })
     };
     rows.iter().map(job).collect()

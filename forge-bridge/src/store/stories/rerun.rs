@@ -1,5 +1,6 @@
 //! Runs that are asked for again, and builds that come late.
 
+use workflows::facts::Facts;
 use workflows::rerun::Which;
 
 use super::super::planning::RerunError;
@@ -81,6 +82,57 @@ async fn what_went_well_stands_and_what_failed_runs_again_with_what_it_knew() {
     assert_eq!((third, first[0].as_str()), (RunId(3), "1"), "all attempts are of the first");
     let unknown = story.store.rerun(RunId(9), Which::All, "rose", story.now).await;
     assert!(matches!(unknown, Err(RerunError::Unknown(RunId(9)))));
+}
+
+const CALLED: &str = "
+on:
+  workflow_call:
+    inputs: {word: {type: string}}
+    outputs: {said: {value: '${{ jobs.one.outputs.said }} ${{ jobs.three.outputs.said }}'}}
+jobs:
+  one: {runs-on: docker, outputs: {said: x}, steps: [{uses: strata/checkout}]}
+  two:
+    needs: one
+    runs-on: docker
+    env: {SAID: '${{ needs.one.outputs.said }} of ${{ inputs.word }} in ${{ github.run_attempt }}'}
+    steps: [{uses: strata/checkout}]
+  three: {needs: two, runs-on: docker, outputs: {said: x}, steps: [{uses: strata/checkout}]}
+";
+
+#[tokio::test]
+async fn of_a_call_only_what_failed_runs_again_and_the_caller_hears_all_of_it() {
+    let story = Story::begin().await;
+    let text = "on: push\njobs:\n  c: {uses: ./b.yml, with: {word: hello}}\n  last:\n    needs: c\n    \
+                runs-on: docker\n    env: {HEARD: '${{ needs.c.outputs.said }}'}\n    \
+                steps: [{uses: strata/checkout}]\n";
+    story.push_calling('a', text, Facts::default(), &[("./b.yml", CALLED)]).await;
+    assert_eq!(story.run_next(Outcome::Success, &[("said", "one")]).await, "c / one");
+    assert_eq!(story.run_next(Outcome::Failure, &[]).await, "c / two");
+    let ends = ["c finished failure", "last finished skipped", "c / one finished success"];
+    assert_eq!(story.jobs().await[..3], ends);
+
+    story.store.rerun(RunId(1), Which::Failed, "rose", story.now).await.unwrap();
+
+    assert_eq!(
+        story.jobs().await[5..],
+        [
+            "c calling -",
+            "c / one finished success",
+            "c / two unpinned -",
+            "c / three unpinned -",
+            "last waiting -"
+        ]
+    );
+    let kept = "SELECT name FROM jobs WHERE kept_from IS NOT NULL";
+    assert_eq!(story.text(kept).await, ["c / one"]);
+    story.pin_plain().await;
+    let two = story.take("c / two").await;
+    assert_eq!(two.spec.env["SAID"], "one of hello in 2");
+    story.end(&two, Outcome::Success, &[]).await;
+    assert_eq!(story.run_next(Outcome::Success, &[("said", "three")]).await, "c / three");
+    story.pin_plain().await;
+    let last = story.take("last").await;
+    assert_eq!(last.spec.env["HEARD"], "one three");
 }
 
 #[tokio::test]
