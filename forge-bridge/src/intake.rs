@@ -121,6 +121,9 @@ impl Intake {
         }
         match &undone.event {
             Event::PullRequest(pull) => self.plan_pull(undone, pull, now).await,
+            Event::PullRequestActivity(activity) => {
+                self.plan_activity(undone, &activity.pull, now).await
+            }
             Event::PullRequestClosed(closed) => self.end_pull(undone, closed, now).await,
             Event::PullRequestCommented(said) => self.obey(undone, said, now).await,
             event => Ok(self.planner.decide(&undone.forge, event, now).await?),
@@ -190,12 +193,12 @@ impl Planner {
         now: DateTime<Utc>,
     ) -> Result<Decision, SourceError> {
         let decision = self.decide_request(forge, event, &Request::default(), now).await?;
-        match event {
-            Event::PullRequest(pull) => {
-                let beside = self.decide_about_base(forge, pull).await?;
+        match event.pull_request() {
+            Some(pull) => {
+                let beside = self.decide_about_base(forge, event, pull).await?;
                 Ok(base::both(decision, beside))
             }
-            _ => Ok(decision),
+            None => Ok(decision),
         }
     }
 
@@ -217,7 +220,7 @@ impl Planner {
         };
         let mut event = event.clone();
         let mut message = None;
-        if let Event::PullRequest(pull) = &mut event {
+        if let Some(pull) = event.pull_request_mut() {
             message = Some(self.message_of_head(forge, pull, &target.fetch_ref).await?);
             release = self.apply(request, &mut target, release);
             self.take_merge_result(forge, pull, &mut target).await?;

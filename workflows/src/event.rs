@@ -16,7 +16,7 @@ use crate::image::Reference;
 use crate::names::{CommitId, RefName, RepositoryName};
 use crate::selection::Origin;
 pub use landing::Landing;
-pub use pull::{PullRequestClosed, PullRequestCommented};
+pub use pull::{PullRequestAction, PullRequestActivity, PullRequestClosed, PullRequestCommented};
 
 /// What a delivery, a tick or a person means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub enum Event {
     TagDeleted(RefDeleted),
     /// A pull request has a new head to check.
     PullRequest(PullRequest),
+    /// Something happened to a pull request that brings no head.
+    PullRequestActivity(PullRequestActivity),
     /// A pull request is closed or merged.
     PullRequestClosed(PullRequestClosed),
     /// A comment on a pull request asks for something.
@@ -98,18 +100,6 @@ pub struct RefDeleted {
     pub before: Option<CommitId>,
     /// Who removed it.
     pub actor: Option<String>,
-}
-
-/// What happened to a pull request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PullRequestAction {
-    /// It is new.
-    Opened,
-    /// Its head moved.
-    Synchronized,
-    /// It was closed and is open again.
-    Reopened,
 }
 
 /// A pull request has a head to check.
@@ -254,6 +244,7 @@ impl Event {
             Self::TagCreated(_) => "tag_created",
             Self::TagDeleted(_) => "tag_deleted",
             Self::PullRequest(_) => "pull_request",
+            Self::PullRequestActivity(_) => "pull_request_activity",
             Self::PullRequestClosed(_) => "pull_request_closed",
             Self::PullRequestCommented(_) => "pull_request_commented",
             Self::Ping(_) => "ping",
@@ -273,6 +264,7 @@ impl Event {
             Self::BranchCreated(e) | Self::TagCreated(e) => Some(&e.repository),
             Self::BranchDeleted(e) | Self::TagDeleted(e) => Some(&e.repository),
             Self::PullRequest(e) => Some(&e.repository),
+            Self::PullRequestActivity(e) => Some(&e.pull.repository),
             Self::PullRequestClosed(e) => Some(&e.repository),
             Self::PullRequestCommented(e) => Some(&e.repository),
             Self::Schedule(e) => Some(&e.repository),
@@ -281,6 +273,28 @@ impl Event {
             Self::Rebuild(e) => Some(&e.repository),
             Self::Ping(e) => e.repository.as_ref(),
             Self::Ignored(e) => e.repository.as_ref(),
+        }
+    }
+
+    /// The pull request whose workflows the event may fire; `None` where there is none, or where
+    /// only its end is known.
+    #[must_use]
+    pub fn pull_request(&self) -> Option<&PullRequest> {
+        match self {
+            Self::PullRequest(pull) => Some(pull),
+            Self::PullRequestActivity(activity) => Some(&activity.pull),
+            Self::PullRequestClosed(closed) => closed.pull.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn pull_request_mut(&mut self) -> Option<&mut PullRequest> {
+        match self {
+            Self::PullRequest(pull) => Some(pull),
+            Self::PullRequestActivity(activity) => Some(&mut activity.pull),
+            Self::PullRequestClosed(closed) => closed.pull.as_deref_mut(),
+            _ => None,
         }
     }
 
@@ -321,10 +335,9 @@ impl Event {
                 PullRequestAction::Reopened => {
                     format!("{} pull {} reopened {} {}", e.repository, e.number, e.head, e.base_ref)
                 }
-                PullRequestAction::Opened | PullRequestAction::Synchronized => {
-                    format!("{} pull {} {} {}", e.repository, e.number, e.head, e.base_ref)
-                }
+                _ => format!("{} pull {} {} {}", e.repository, e.number, e.head, e.base_ref),
             }),
+            Self::PullRequestActivity(e) => e.identity(),
             Self::PullRequestClosed(e) => {
                 Some(format!("{} pull {} closed {}", e.repository, e.number, e.moment))
             }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use crate::event::{Event, PullRequest, PullRequestAction};
+use crate::event::{Event, PullRequest};
 use crate::expression::{Context, Value};
 use crate::job_images::JobImages;
 use crate::names::{CommitId, RefName, RepositoryName};
@@ -113,8 +113,14 @@ impl Facts {
         self
     }
 
-    /// What the runs have in common that the next head of a pull request makes needless.
+    /// What the runs have in common that the next head of a pull request makes needless. Those that
+    /// no head fires exclude nothing: each may be about something else.
     pub(crate) fn pull_request(&self) -> Option<String> {
+        const HEADS: [&str; 3] = ["opened", "synchronize", "reopened"];
+        let action = self.github.get("event").and_then(|event| event.get("action"));
+        if action.and_then(Json::as_str).is_some_and(|action| !HEADS.contains(&action)) {
+            return None;
+        }
         match self.github.get("event_name")?.as_str()? {
             "pull_request" => self.github.get("ref")?.as_str().map(str::to_owned),
             "pull_request_target" => {
@@ -154,7 +160,11 @@ impl Facts {
             "repository": repository, "sender": {"login": "example"}, "ref": "example",
             "before": "example", "after": "example", "forced": false, "created": false,
             "pusher": {"name": "example"}, "schedule": "0 0 * * *", "action": "opened", "number": 1,
-            "pull_request": {"number": 1, "user": {"login": "example"}, "head": commit, "base": commit}
+            "label": {"name": "example"},
+            "pull_request": {
+                "number": 1, "user": {"login": "example"}, "merged": false, "head": commit,
+                "base": commit
+            }
         });
         facts.github.insert("event".to_owned(), event);
         for field in ["name", "dist_tag", "registry", "namespace"] {
@@ -296,8 +306,21 @@ impl Facts {
                 (&None, json!({"ref": rebuild.ref_name.as_str(), "because": rebuild.because}))
             }
             Event::PullRequest(pull) => (&pull.author, self.about_pull_request(pull)),
+            Event::PullRequestActivity(activity) => {
+                let mut fields = self.about_pull_request(&activity.pull);
+                if let Some(label) = &activity.label {
+                    fields["label"] = json!({"name": label});
+                }
+                (&activity.actor, fields)
+            }
+            Event::PullRequestClosed(closed) => {
+                let Some(pull) = &closed.pull else { return };
+                let mut fields = self.about_pull_request(pull);
+                fields["pull_request"]["merged"] = closed.merged.into();
+                (&closed.actor, fields)
+            }
             // A comment becomes runs as the pull request that it is on.
-            Event::PullRequestClosed(_) | Event::PullRequestCommented(_) => return,
+            Event::PullRequestCommented(_) => return,
             Event::BranchDeleted(_) | Event::TagDeleted(_) | Event::Ping(_) | Event::Ignored(_) => {
                 return;
             }
@@ -334,16 +357,11 @@ impl Facts {
         self.fact("ref_type", Some("branch"));
         self.fact("base_ref", Some(pull.base_ref.short()));
         self.fact("head_ref", Some(&pull.head_branch));
-        let action = match pull.action {
-            PullRequestAction::Opened => "opened",
-            PullRequestAction::Synchronized => "synchronize",
-            PullRequestAction::Reopened => "reopened",
-        };
         let head_repository = pull.head_repository.as_ref().map(RepositoryName::as_str);
         json!({
-            "action": action, "number": pull.number,
+            "action": pull.action.activity_type(), "number": pull.number, "label": null,
             "pull_request": {
-                "number": pull.number, "user": {"login": pull.author},
+                "number": pull.number, "user": {"login": pull.author}, "merged": false,
                 "head": {
                     "ref": pull.head_branch, "sha": pull.head.as_str(),
                     "repo": {"full_name": head_repository}

@@ -157,15 +157,14 @@ fn pull_request_fires(
     base_branch: &str,
     paths: &ChangedPaths,
 ) -> Result<(), String> {
-    let action = match action {
-        PullRequestAction::Opened => "opened",
-        PullRequestAction::Synchronized => "synchronize",
-        PullRequestAction::Reopened => "reopened",
-    };
+    let action = action.activity_type();
     let wanted = match &trigger.types {
         Some(types) => types.iter().any(|name| name.value == action),
         None => DEFAULT_PULL_REQUEST_TYPES.contains(&action),
     };
+    if !wanted && trigger.types.is_none() {
+        return Err(format!("`{action}` fires only what names it in `types` of `{event}`"));
+    }
     if !wanted {
         return Err(format!("`types` of `{event}` has no `{action}`"));
     }

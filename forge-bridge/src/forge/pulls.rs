@@ -109,6 +109,7 @@ impl Forge {
                 merged: false,
                 moment: String::new(),
                 actor: None,
+                pull: None,
             }));
         };
         ended(kind, repository, number, &shown).map_err(|why| {

@@ -17,10 +17,10 @@ impl Planner {
     pub(super) async fn decide_about_base(
         &self,
         forge: &str,
+        event: &Event,
         pull: &PullRequest,
     ) -> Result<Option<Planning>, SourceError> {
-        let event = Event::PullRequest(pull.clone());
-        let Ok((of_head, release)) = target(&event, &self.config.releases) else {
+        let Ok((of_head, release)) = target(event, &self.config.releases) else {
             return Ok(None);
         };
         let head = self.sources.head_of(forge, &pull.repository, &pull.base_ref).await?;
@@ -56,7 +56,7 @@ impl Planner {
         let paths = self.paths(forge, &of_head, selection::needs_paths(&candidates)).await?;
         let vars = self.variables(forge, &target).await?;
         let server_url = self.server_url(forge);
-        let facts = Facts::new(&event, &target.commit, server_url.as_deref(), release)
+        let facts = Facts::new(event, &target.commit, server_url.as_deref(), release)
             .with_vars(&vars)
             .of_base(&pull.base_ref);
         let occasion = target.occasion.clone().into_occasion(paths);

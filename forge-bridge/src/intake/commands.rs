@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use workflows::command::{self, Command, Permission, Speaker, answer};
-use workflows::event::{PullRequestAction, PullRequestCommented};
+use workflows::event::{Event, PullRequestAction, PullRequestCommented};
 
 use super::pulls::Request;
 use super::{Intake, PlanError};
@@ -190,7 +190,8 @@ impl Intake {
     ) -> Result<Doing, PlanError> {
         let mut pull = known.pull.clone();
         pull.action = PullRequestAction::Synchronized;
-        self.plan_head(&key.forge, &pull, request, now).await.map(Doing::Plan)
+        let event = Event::PullRequest(pull.clone());
+        self.plan_head(&key.forge, &event, &pull, request, now).await.map(Doing::Plan)
     }
 }
 

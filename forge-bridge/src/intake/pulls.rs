@@ -4,10 +4,11 @@ use chrono::Utc;
 use strata_git::GitError;
 use workflows::approval::{self, Wait};
 use workflows::command::Permission;
-use workflows::event::{Event, PullRequest, PullRequestClosed, WorkflowRef};
+use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed, WorkflowRef};
 use workflows::ids::EventId;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
+use workflows::selection::Skipped;
 
 use super::target::{Before, Target};
 use super::{Intake, PlanError, Planner, base};
@@ -47,21 +48,60 @@ impl Intake {
             let why = "superseded: a newer head of the pull request is known".to_owned();
             return Ok(Decision::Skip(why));
         }
-        let forge = &undone.forge;
-        let decision = self.plan_head(forge, pull, &Request::default(), now).await?;
-        Ok(base::both(decision, self.planner.decide_about_base(forge, pull).await?))
+        self.plan_both(undone, pull, now).await
+    }
+
+    /// Plans what a pull request fires though no head came. Of the head nothing is noted: it is told
+    /// by an event of its own, which a sweep looks for.
+    pub(super) async fn plan_activity(
+        &self,
+        undone: &UndoneEvent,
+        pull: &PullRequest,
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<Decision, PlanError> {
+        let mut decision = self.plan_both(undone, pull, now).await?;
+        if pull.action != PullRequestAction::Closed {
+            return Ok(decision);
+        }
+        // Nobody approves what is over, and its jobs would wait for ever.
+        if let Decision::Plan(plan) = &mut decision
+            && plan.subject.pull.as_ref().is_some_and(|subject| subject.waits)
+        {
+            let known = self.store.known_pull(&PullKey::of(&undone.forge, pull)).await?;
+            let is_approved =
+                known.is_some_and(|known| known.is_approved && known.pull.head == pull.head);
+            if !is_approved {
+                let reason = "nobody approved the change, which is over".to_owned();
+                let runs = std::mem::take(&mut plan.runs).into_iter();
+                let skipped = runs.map(|run| Skipped { path: run.path, reason: reason.clone() });
+                plan.skipped.extend(skipped);
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Plans what an event fires of the change and of the branch that it would go into.
+    async fn plan_both(
+        &self,
+        undone: &UndoneEvent,
+        pull: &PullRequest,
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<Decision, PlanError> {
+        let UndoneEvent { forge, event, .. } = undone;
+        let decision = self.plan_head(forge, event, pull, &Request::default(), now).await?;
+        Ok(base::both(decision, self.planner.decide_about_base(forge, event, pull).await?))
     }
 
     /// Plans the runs of a head; whether they wait is decided by the release of the base branch.
     pub(super) async fn plan_head(
         &self,
         forge: &str,
+        event: &Event,
         pull: &PullRequest,
         request: &Request,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<Decision, PlanError> {
-        let event = Event::PullRequest(pull.clone());
-        let mut decision = self.planner.decide_request(forge, &event, request, now).await?;
+        let mut decision = self.planner.decide_request(forge, event, request, now).await?;
         if let Decision::Plan(plan) = &mut decision {
             let waits = self.waits(forge, pull).await?;
             if let Some(subject) = &mut plan.subject.pull {
@@ -156,7 +196,7 @@ impl Intake {
         Err(PlanError::Forge(ForgeError::Retry { after, holder: None, may_be_done: false, why }))
     }
 
-    /// A pull request that is over runs no more.
+    /// A pull request that is over runs no more, but for what asks for its end.
     pub(super) async fn end_pull(
         &self,
         undone: &UndoneEvent,
@@ -172,7 +212,14 @@ impl Intake {
         let stopped = self.store.close_pull(&key, *merged, undone.id, now).await?;
         self.wakes.expiry.notify_one();
         let what = if *merged { "merged" } else { "closed" };
-        Ok(Decision::Skip(format!("pull request {number} is {what}; runs cancelled: {stopped}")))
+        let over = format!("pull request {number} is {what}; runs cancelled: {stopped}");
+        let Some(pull) = &closed.pull else { return Ok(Decision::Skip(over)) };
+        match self.plan_activity(undone, pull, now).await {
+            Ok(Decision::Plan(plan)) if plan.has_runs() => Ok(Decision::Plan(plan)),
+            Err(error) if error.is_transient() => Err(error),
+            // Its head may be gone with the fork.
+            Ok(_) | Err(_) => Ok(Decision::Skip(over)),
+        }
     }
 }
 

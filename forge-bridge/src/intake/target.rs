@@ -141,7 +141,10 @@ pub(crate) fn target<'a>(
             ),
             None => skip("the forge tells the commits of a new branch in a push of its own"),
         },
-        Event::PullRequest(pull) => {
+        Event::PullRequest(_) | Event::PullRequestActivity(_) | Event::PullRequestClosed(_) => {
+            let Some(pull) = event.pull_request() else {
+                return skip("the pull request is over; nothing to build");
+            };
             let release = release_of(releases, &pull.base_ref).map_err(Decision::Skip)?;
             let trust = pull.trust();
             let target = Target {
@@ -170,6 +173,7 @@ pub(crate) fn target<'a>(
                     number: pull.number,
                     head: pull.head.clone(),
                     waits: true,
+                    action: pull.action,
                 }),
                 other_release: None,
             };
@@ -206,9 +210,6 @@ pub(crate) fn target<'a>(
                 ..branch_target(repository, ref_name, None, &rebuild.commit, None, releases)?.0
             };
             Ok((target, release))
-        }
-        Event::PullRequestClosed(closed) => {
-            skip(&format!("pull request {} is over; nothing to build", closed.number))
         }
         Event::PullRequestCommented(said) => {
             skip(&format!("a comment on pull request {} builds nothing by itself", said.number))

@@ -67,7 +67,7 @@ pub(crate) struct Planning {
 }
 
 impl Planning {
-    fn has_runs(&self) -> bool {
+    pub(crate) fn has_runs(&self) -> bool {
         !self.runs.is_empty() || self.beside.as_ref().is_some_and(|beside| beside.has_runs())
     }
 }

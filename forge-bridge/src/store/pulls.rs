@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
-use workflows::event::{PullRequest, WorkflowRef};
+use workflows::event::{PullRequest, PullRequestAction, WorkflowRef};
 use workflows::ids::{EventId, JobId, RunId};
 use workflows::names::{CommitId, RepositoryName};
 use workflows::state::Outcome;
@@ -333,6 +333,7 @@ pub(super) async fn why_passed(
     tx: &mut SqliteConnection,
     key: &PullKey,
     head: &CommitId,
+    action: PullRequestAction,
 ) -> Result<Option<String>, StoreError> {
     let row = of_pull(
         "SELECT head, state FROM pull_requests \
@@ -343,7 +344,7 @@ pub(super) async fn why_passed(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let (newest, state): (CommitId, String) = (parsed(&row, "head")?, column(&row, "state")?);
-    Ok(if state != "open" {
+    Ok(if state != "open" && action != PullRequestAction::Closed {
         Some(format!("pull request {} is {state}", key.number))
     } else if newest != *head {
         Some(format!("superseded: the pull request's head is {} now", newest.short()))

@@ -116,6 +116,7 @@ pub(crate) fn why_skipped(event: &Event) -> Option<Cow<'_, str>> {
         Event::Push(_)
         | Event::BranchDeleted(_)
         | Event::PullRequest(_)
+        | Event::PullRequestActivity(_)
         | Event::PullRequestClosed(_)
         | Event::PullRequestCommented(_)
         | Event::Schedule(_)

@@ -124,6 +124,7 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
                 merged: action == "merge",
                 moment: ending_moment(attributes.updated_at),
                 actor: merge.user.and_then(|user| actor(user.username)),
+                pull: None,
             }));
         }
         (action, _) => {
@@ -217,6 +218,7 @@ pub(super) fn ended(
         merged: state == "merged",
         moment: ending_moment(updated_at),
         actor: None,
+        pull: None,
     }))
 }
 

@@ -225,6 +225,7 @@ fn closed(project: RepositoryName, topic: PullTopic) -> Result<Event, Undecoded>
         merged: topic.merged,
         moment: moment(topic.pullrequest.closed_at),
         actor: topic.agent.and_then(actor),
+        pull: None,
     }))
 }
 
@@ -261,6 +262,7 @@ pub(super) fn ended(
         merged: pull.status == "Merged",
         moment: moment(pull.closed_at),
         actor: None,
+        pull: None,
     }))
 }
 

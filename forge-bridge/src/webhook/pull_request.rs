@@ -2,23 +2,36 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed};
+use workflows::event::{
+    Event, PullRequest, PullRequestAction, PullRequestActivity, PullRequestClosed,
+};
 use workflows::names::{CommitId, RefName, RepositoryName};
 
 use super::decode::{Undecoded, quoted};
 use super::refs::{Account, Repository, moment};
+
+/// Longest label that is kept; a longer one is nobody's name for anything.
+const MAX_LABEL_BYTES: usize = 255;
 
 /// Enough to decide whether the rest matters.
 #[derive(Deserialize)]
 struct Envelope {
     action: String,
     repository: Repository,
-    changes: Option<Changes>,
+}
+
+/// What happened beside a new head.
+#[derive(Deserialize)]
+struct Touched {
+    number: u64,
+    pull_request: Details,
+    label: Option<Label>,
+    sender: Option<Account>,
 }
 
 #[derive(Deserialize)]
-struct Changes {
-    base: Option<serde::de::IgnoredAny>,
+struct Label {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +75,7 @@ struct Details {
     head: Side,
     base: Side,
     user: Option<Account>,
+    updated_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -80,16 +94,16 @@ pub(super) fn decode(body: &[u8], synchronized: &str) -> Result<Event, Undecoded
     let action = match envelope.action.as_str() {
         "opened" => PullRequestAction::Opened,
         "reopened" => PullRequestAction::Reopened,
-        "closed" => return closed(repository, serde_json::from_slice(body)?),
+        "closed" => return closed(repository, body),
         word if word == synchronized => PullRequestAction::Synchronized,
         word => {
-            let moved = envelope.changes.is_some_and(|changes| changes.base.is_some());
-            let reason = if moved {
-                "the pull request has another base branch; its next push is checked".to_owned()
-            } else {
-                format!("pull_request action {} changes no commit", quoted(word))
+            return match activity(word) {
+                Some(action) => touched(repository, action, serde_json::from_slice(body)?),
+                None => {
+                    let reason = format!("pull_request action {} fires nothing", quoted(word));
+                    Ok(Event::ignored(Some(repository), reason))
+                }
             };
-            return Ok(Event::ignored(Some(repository), reason));
         }
     };
     let Body { number, pull_request } = serde_json::from_slice(body)?;
@@ -109,22 +123,64 @@ pub(super) fn ended(
     shown: &Value,
 ) -> Result<Option<PullRequestClosed>, Undecoded> {
     let Shown { state, ending } = Shown::deserialize(shown)?;
+    let details = Details::deserialize(shown).ok();
     Ok((state != "open").then(|| PullRequestClosed {
         repository: repository.clone(),
         number,
         merged: ending.merged,
         moment: moment(ending.closed_at),
         actor: None,
+        pull: at_its_end(repository, number, details),
     }))
 }
 
-fn closed(repository: RepositoryName, body: Closed) -> Result<Event, Undecoded> {
+fn closed(repository: RepositoryName, body: &[u8]) -> Result<Event, Undecoded> {
+    let Closed { number, pull_request, sender } = serde_json::from_slice(body)?;
+    let details = serde_json::from_slice(body).ok().map(|body: Body| body.pull_request);
     Ok(Event::PullRequestClosed(PullRequestClosed {
+        pull: at_its_end(&repository, number, details),
         repository,
-        number: body.number,
-        merged: body.pull_request.merged,
-        moment: moment(body.pull_request.closed_at),
-        actor: body.sender.and_then(Account::shown_name),
+        number,
+        merged: pull_request.merged,
+        moment: moment(pull_request.closed_at),
+        actor: sender.and_then(Account::shown_name),
+    }))
+}
+
+/// A pull request as it ended. Its end counts also where nothing else of it makes sense.
+fn at_its_end(
+    repository: &RepositoryName,
+    number: u64,
+    details: Option<Details>,
+) -> Option<Box<PullRequest>> {
+    let pull = with_head(repository.clone(), PullRequestAction::Closed, number, details?);
+    pull.ok().map(Box::new)
+}
+
+/// What the words of both forges say that brings no head; Forgejo's own come first.
+fn activity(word: &str) -> Option<PullRequestAction> {
+    match word {
+        "label_updated" => Some(PullRequestAction::Labeled),
+        "label_cleared" => Some(PullRequestAction::Unlabeled),
+        // The other forge's word for a head that moved.
+        "synchronize" | "synchronized" => None,
+        word => word.parse().ok(),
+    }
+}
+
+fn touched(
+    repository: RepositoryName,
+    action: PullRequestAction,
+    body: Touched,
+) -> Result<Event, Undecoded> {
+    let Touched { number, mut pull_request, label, sender } = body;
+    let moment = moment(pull_request.updated_at.take());
+    let label = label.map(|label| label.name);
+    Ok(Event::PullRequestActivity(PullRequestActivity {
+        pull: with_head(repository, action, number, pull_request)?,
+        label: label.filter(|name| name.len() <= MAX_LABEL_BYTES),
+        moment,
+        actor: sender.and_then(Account::shown_name),
     }))
 }
 
@@ -135,7 +191,7 @@ fn with_head(
     details: Details,
 ) -> Result<PullRequest, Undecoded> {
     let refuse = Undecoded::name_in(&repository);
-    let Details { head, base, user } = details;
+    let Details { head, base, user, .. } = details;
     let head_commit = CommitId::parse(&head.sha).map_err(&refuse)?;
     let base_ref = RefName::branch(&base.ref_name).map_err(&refuse)?;
     let base_commit = match base.sha.as_str() {

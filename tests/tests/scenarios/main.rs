@@ -25,6 +25,7 @@ mod packages;
 mod pagure;
 mod promotion;
 mod pull_request_target;
+mod pull_request_types;
 mod push;
 mod rebuilds;
 mod record;

@@ -1,7 +1,7 @@
 //! What expressions can name of each event.
 
 use super::*;
-use crate::event::Push;
+use crate::event::{PullRequestAction, PullRequestActivity, PullRequestClosed, Push};
 use crate::expression::{Functions, interpolate};
 
 fn release() -> ReleasePolicy {
@@ -72,6 +72,27 @@ fn a_pull_request_names_both_sides() {
     assert_eq!(facts.pull_request().as_deref(), Some("refs/pull/7/head"));
     let facts = facts.of_base(&RefName::branch("f43").unwrap());
     assert_eq!(facts.pull_request().as_deref(), Some("base of pull request 7"));
+    let Event::PullRequest(mut request) = pull else { panic!("{pull:?}") };
+    request.action = PullRequestAction::Labeled;
+    let labeled = Event::PullRequestActivity(PullRequestActivity {
+        pull: request.clone(),
+        label: Some("ok".to_owned()),
+        moment: "now".to_owned(),
+        actor: Some("rose".to_owned()),
+    });
+    let text = "${{ github.event.action }} ${{ github.event.label.name }} ${{ github.actor }} ${{ github.event.pull_request.merged }}";
+    assert_eq!(told(&labeled, text), "labeled ok rose false");
+    assert_eq!(Facts::new(&labeled, &base, None, &release()).pull_request(), None);
+    request.action = PullRequestAction::Closed;
+    let closed = Event::PullRequestClosed(PullRequestClosed {
+        repository: request.repository.clone(),
+        number: 7,
+        merged: true,
+        moment: String::new(),
+        actor: Some("rose".to_owned()),
+        pull: Some(Box::new(request)),
+    });
+    assert_eq!(told(&closed, text), "closed  rose true");
     let context = facts.contexts("ci", None, None, &json!({}));
     let text = "${{ github.event_name }} ${{ github.ref }} ${{ github.ref_name }} ${{ github.sha == github.event.pull_request.head.sha }} ${{ github.head_ref }}";
     let told = interpolate(text, &context, &Functions::default()).unwrap();

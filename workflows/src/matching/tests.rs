@@ -178,6 +178,16 @@ fn pull_requests_fire_on_three_types_unless_told_otherwise() {
         "base branch `main` does not match `branches`: `f*`"
     );
     assert_eq!(why_not("push", &opened), "the workflow has no `pull_request` under `on`");
+    let labeled = Occasion::PullRequest {
+        action: PullRequestAction::Labeled,
+        base_branch: "main".to_owned(),
+        paths: ChangedPaths::Known(vec!["a".to_owned()]),
+    };
+    assert_eq!(fires(&on("{pull_request: {types: [opened, labeled]}}"), &labeled), Ok(()));
+    assert_eq!(
+        why_not("pull_request", &labeled),
+        "`labeled` fires only what names it in `types` of `pull_request`"
+    );
 }
 
 #[test]

@@ -279,6 +279,7 @@ async fn an_older_database_learns_where_its_pull_requests_stand() {
         merged: true,
         moment: "now".to_owned(),
         actor: None,
+        pull: None,
     });
     store.record_decoded(&[decoded(1, pull), decoded(2, closed)], now()).await.unwrap();
     let stand = async || -> Vec<(String, Option<String>)> {

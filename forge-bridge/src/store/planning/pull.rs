@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
-use workflows::event::WorkflowRef;
+use workflows::event::{PullRequestAction, WorkflowRef};
 use workflows::names::CommitId;
 use workflows::state::Outcome;
 
@@ -18,6 +18,8 @@ pub(crate) struct PullSubject {
     pub(crate) head: CommitId,
     /// Whether its jobs wait for approval, unless this head has it.
     pub(crate) waits: bool,
+    /// What happened to it.
+    pub(crate) action: PullRequestAction,
 }
 
 impl Subject {
@@ -38,7 +40,7 @@ impl Subject {
         tx: &mut SqliteConnection,
     ) -> Result<Option<String>, StoreError> {
         match self.pull_key() {
-            Some((key, pull)) => pulls::why_passed(tx, &key, &pull.head).await,
+            Some((key, pull)) => pulls::why_passed(tx, &key, &pull.head, pull.action).await,
             None => Ok(None),
         }
     }
@@ -56,7 +58,11 @@ impl Subject {
         planned: &PlannedRun,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let Some((key, _)) = self.pull_key() else { return Ok(()) };
+        let Some((key, pull)) = self.pull_key() else { return Ok(()) };
+        // Two labels are two happenings.
+        if !pull.action.brings_head() {
+            return Ok(());
+        }
         let file = WorkflowRef { origin: planned.origin, path: planned.path.clone() };
         let is_of_base = self.fetch_ref == self.ref_name.as_str();
         let same = |run: &pulls::UnfinishedRun| run.is_of(&file, &self.release, is_of_base);

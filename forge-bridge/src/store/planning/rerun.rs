@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use workflows::asked::{self, BuildAsked};
-use workflows::event::{Event, Trust};
+use workflows::event::{Event, PullRequestAction, Trust};
 use workflows::facts::{Facts, RunNumbers};
 use workflows::ids::{EventId, JobId, RunId};
 use workflows::image::BuildMode;
@@ -188,6 +188,9 @@ fn last(run: RunId, row: &SqliteRow) -> Result<Last, StoreError> {
             number: number.unsigned_abs(),
             head: parsed(row, "head_commit")?,
             waits: true,
+            action: event
+                .pull_request()
+                .map_or(PullRequestAction::Synchronized, |pull| pull.action),
         }),
         None => None,
     };

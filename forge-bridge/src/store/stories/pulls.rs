@@ -48,7 +48,12 @@ fn waiting(head: char, jobs: &[JobDraft]) -> Decision {
             cause: "pull request 4 into f43".to_owned(),
             trust: Trust::Untrusted,
             priority: Priority::PullRequest,
-            pull: Some(PullSubject { number: 4, head: commit(head), waits: true }),
+            pull: Some(PullSubject {
+                number: 4,
+                head: commit(head),
+                waits: true,
+                action: PullRequestAction::Synchronized,
+            }),
         },
         runs: vec![PlannedRun {
             run_name: None,

@@ -25,6 +25,23 @@ pub(in crate::webhook) fn shared(below: &str) -> Option<PathBuf> {
     Some(root.join(below)).filter(|path| path.is_dir())
 }
 
+/// What happens to pull requests without a new head.
+const ACTIVITIES: [&str; 13] = [
+    "assigned",
+    "unassigned",
+    "labeled",
+    "unlabeled",
+    "edited",
+    "converted_to_draft",
+    "ready_for_review",
+    "locked",
+    "unlocked",
+    "milestoned",
+    "demilestoned",
+    "review_requested",
+    "review_request_removed",
+];
+
 /// What a documented payload means, by the name of its file: event, action and number.
 fn documented(stem: &str) -> &'static str {
     match stem.rsplit_once('.').map_or(stem, |(name, _)| name) {
@@ -35,6 +52,9 @@ fn documented(stem: &str) -> &'static str {
             "pull_request"
         }
         closed if closed.starts_with("pull_request.closed") => "pull_request_closed",
+        word if ACTIVITIES.iter().any(|one| word == format!("pull_request.{one}")) => {
+            "pull_request_activity"
+        }
         "push" => match stem {
             "push.1" => "tag_created",
             "push.5" | "push.6" => "push",

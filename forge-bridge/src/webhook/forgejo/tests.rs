@@ -105,8 +105,17 @@ fn a_moved_head_is_spelt_synchronized_here() {
     let Event::PullRequest(request) = decoded else { panic!("no pull request: {decoded:?}") };
     assert_eq!(request.action, PullRequestAction::Synchronized);
     assert_eq!(request.trust(), Trust::Trusted);
-    for action in ["synchronize", "label_updated", "reviewed"] {
+    for action in ["synchronize", "reviewed"] {
         assert_eq!(event("pull_request", &pull(action, &head)).kind(), "ignored", "{action}");
+    }
+    for (word, action) in [
+        ("label_updated", PullRequestAction::Labeled),
+        ("label_cleared", PullRequestAction::Unlabeled),
+        ("edited", PullRequestAction::Edited),
+    ] {
+        let told = event("pull_request", &pull(word, &head));
+        assert_eq!(told.pull_request().map(|pull| pull.action), Some(action));
+        assert_eq!(told.kind(), "pull_request_activity");
     }
     for name in ["pull_request_approved", "pull_request_comment", "repository"] {
         assert_eq!(event(name, &pull("reviewed", &head)).kind(), "ignored", "{name}");

@@ -143,13 +143,55 @@ fn only_actions_that_bring_a_commit_count() {
         assert_eq!(pull.action, action);
     }
     // Forgejo's word is not GitHub's.
-    for word in ["labeled", "ready_for_review", "synchronized"] {
+    for word in ["auto_merge_enabled", "synchronized"] {
         let reason = ignored("pull_request", &pull(word, &own));
-        assert_eq!(reason, format!("pull_request action `{word}` changes no commit"));
+        assert_eq!(reason, format!("pull_request action `{word}` fires nothing"));
     }
-    let mut moved = pull("edited", &own);
-    moved["changes"] = json!({"base": {"ref": {"from": "rawhide"}}});
-    assert!(ignored("pull_request", &moved).contains("another base branch"));
+}
+
+#[test]
+fn what_brings_no_commit_is_an_activity_with_its_time_and_label() {
+    let own = json!({"full_name": "containers/httpd"});
+    let at = |word: &str, label: Option<&str>, moment: &str| {
+        let mut body = pull(word, &own);
+        body["pull_request"]["updated_at"] = moment.into();
+        body["label"] = label.map_or(Value::Null, |name| json!({"name": name}));
+        body["sender"] = json!({"login": "rose"});
+        event("pull_request", &body)
+    };
+    let labeled = at("labeled", Some("ok to test"), "2026-01-02T03:04:05Z");
+    let Event::PullRequestActivity(activity) = &labeled else { panic!("{labeled:?}") };
+    assert_eq!(activity.pull.action, PullRequestAction::Labeled);
+    assert_eq!(
+        (activity.label.as_deref(), activity.actor.as_deref()),
+        (Some("ok to test"), Some("rose"))
+    );
+    // Told twice it is one happening; another label, another time or another word is not it.
+    assert_eq!(labeled.identity(), at("labeled", Some("ok to test"), &activity.moment).identity());
+    for other in [
+        at("labeled", Some("wip"), "2026-01-02T03:04:05Z"),
+        at("labeled", Some("ok to test"), "2026-01-02T03:04:06Z"),
+        at("unlabeled", Some("ok to test"), "2026-01-02T03:04:05Z"),
+        at("edited", None, "2026-01-02T03:04:05Z"),
+        event("pull_request", &pull("opened", &own)),
+    ] {
+        assert_ne!(labeled.identity(), other.identity(), "{other:?}");
+    }
+    let untimed = event("pull_request", &pull("ready_for_review", &own));
+    assert_eq!((untimed.kind(), untimed.identity()), ("pull_request_activity", None));
+}
+
+#[test]
+fn the_end_of_a_pull_request_names_its_head_where_that_makes_sense() {
+    let own = json!({"full_name": "containers/httpd"});
+    let mut body = pull("closed", &own);
+    body["pull_request"]["merged"] = true.into();
+    let Event::PullRequestClosed(closed) = event("pull_request", &body) else { panic!("{body}") };
+    let pull = closed.pull.unwrap();
+    assert_eq!((pull.action, pull.number), (PullRequestAction::Closed, closed.number));
+    body["pull_request"]["head"]["sha"] = "none".into();
+    let Event::PullRequestClosed(closed) = event("pull_request", &body) else { panic!("{body}") };
+    assert!(closed.merged && closed.pull.is_none(), "it ends all the same");
 }
 
 #[test]

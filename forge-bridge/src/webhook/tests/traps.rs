@@ -187,12 +187,12 @@ fn traps_of_github() {
                 "pull 2222 f43 trusted",
             ),
             trap("Forgejo's word is not GitHub's", "pull_request", pull("synchronized"), "ignored"),
-            trap("labels are no commit", "pull_request", pull("labeled"), "ignored"),
+            trap("labels are no commit", "pull_request", pull("labeled"), "pull_request_activity"),
             trap(
                 "another base is checked with the next push",
                 "pull_request",
                 with(pull("edited"), &[("/changes", json!({"base": {"ref": {"from": "f42"}}}))]),
-                "ignored: the pull request has another base",
+                "pull_request_activity",
             ),
             trap(
                 "closed and merged",
@@ -294,7 +294,12 @@ fn traps_of_forgejo_and_gitea() {
                 with(pull("opened"), &[("/pull_request/base/sha", "".into())]),
                 "pull 2222 f43",
             ),
-            trap("labels come as label_updated", "pull_request", pull("label_updated"), "ignored"),
+            trap(
+                "labels come as label_updated",
+                "pull_request",
+                pull("label_updated"),
+                "pull_request_activity",
+            ),
             trap(
                 "reviews are events of their own",
                 "pull_request_approved",

@@ -77,19 +77,23 @@ fn words_about_a_pull_request_that_bring_no_commit() {
             "demilestoned",
             "review_requested",
             "review_request_removed",
-            "reviewed",
         ] {
-            all_hold(&[kind], &[trap(action, "pull_request", pull(action), "ignored")]);
+            let means = "pull_request_activity";
+            all_hold(&[kind], &[trap(action, "pull_request", pull(action), means)]);
         }
+        all_hold(&[kind], &[trap("a review", "pull_request", pull("reviewed"), "ignored")]);
         for event in ["pull_request_approved", "pull_request_rejected", "pull_request_comment"] {
             all_hold(&[kind], &[trap(event, event, pull("reviewed"), "ignored: event")]);
         }
     }
-    for action in
-        ["ready_for_review", "converted_to_draft", "review_requested", "auto_merge_enabled"]
-    {
+    for (action, means) in [
+        ("ready_for_review", "pull_request_activity"),
+        ("converted_to_draft", "pull_request_activity"),
+        ("review_requested", "pull_request_activity"),
+        ("auto_merge_enabled", "ignored"),
+    ] {
         let body = pull(action);
-        all_hold(&[ForgeKind::Github], &[trap(action, "pull_request", body, "ignored")]);
+        all_hold(&[ForgeKind::Github], &[trap(action, "pull_request", body, means)]);
     }
 }
 
