@@ -8,8 +8,8 @@
 #[cfg(target_env = "gnu")]
 const MAX_HEAPS: libc::c_int = 2;
 
-/// How often free memory is given back to the system.
-const TRIM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+/// How often what is not used is given back to the system. It takes a millisecond.
+const TRIM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Bounds the number of heaps. To be called before the first thread is made: a heap that is there stays.
 pub(crate) fn bound() {
@@ -21,7 +21,7 @@ pub(crate) fn bound() {
     }
 }
 
-/// Gives free memory back, again and again, until the process ends.
+/// Gives free memory, and pages of the program, back again and again until the process ends.
 pub(crate) async fn trim() {
     loop {
         tokio::time::sleep(TRIM_INTERVAL).await;
@@ -31,5 +31,6 @@ pub(crate) async fn trim() {
         unsafe {
             libc::malloc_trim(0);
         }
+        crate::program::give_back();
     }
 }

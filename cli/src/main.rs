@@ -30,6 +30,7 @@ mod logs;
 mod lookaside;
 mod named_values;
 mod output;
+mod program;
 mod promote;
 mod rebuild;
 mod rerun;

@@ -17,8 +17,9 @@ use crate::failure::Failure;
 
 /// Pushes between the first look and the second.
 const PUSHES: usize = 1000;
-/// How long a bridge is left alone before it counts as idle.
-const IDLE_TIME: Duration = Duration::from_secs(5);
+/// How long a bridge is left alone before it counts as idle: it gives back every ten seconds what it
+/// does not use.
+const IDLE_TIME: Duration = Duration::from_secs(15);
 /// Longest time to fetch, plan and report all the pushes; a minute where nothing else runs.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1800);
 
