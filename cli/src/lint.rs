@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(found[0].severity, Severity::Refusal);
         let line = shown(&found[0]);
         assert!(
-            line.starts_with("w.yml:5:18: not done here: `environment` is not supported"),
+            line.starts_with("w.yml:5:5: not done here: `environment` is not supported"),
             "{line}"
         );
     }
