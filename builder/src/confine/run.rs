@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use workflows::egress::Place;
 
 use super::Limits;
 use super::command_files;
+use super::groups::Groups;
 use super::mounted::{Memory, Mounted, settle};
 use super::overlay::Overlay;
 use super::runtime::Runtime;
@@ -26,6 +27,8 @@ use crate::root::Root;
 
 /// Permissions of what the runtime reads.
 const SPEC_MODE: u32 = 0o600;
+/// The exit status of a command that was killed.
+const KILLED: i32 = 137;
 /// Most bytes of what the runtime reads, and of files that the image lacks.
 const MAX_BUNDLE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -112,31 +115,58 @@ impl Sandbox<'_> {
         let space = Space::open(command.network, self.egress, dir, self.handle)?;
         let network = space.as_ref();
         let id = container_id(dir);
-        let place = spec::Place { bundle: bundle.path(), root: overlay.path(), id: &id };
+        let groups = self.groups(&id)?;
+        let group = groups.is_none().then_some(id.as_str());
+        let place = spec::Place { bundle: bundle.path(), root: overlay.path(), group };
         let spec = spec::write(place, command, network, self.limits, self.runtime.kind())?;
-        let mut options = std::fs::OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(SPEC_MODE);
-        options.open(bundle.path().join("config.json"))?.write_all(&spec)?;
         let bundle = bundle.path();
+        write_spec(bundle, &spec)?;
         let container = Container { runtime: self.runtime, work: self.work, bundle, id: &id };
-        let mut child = self
-            .runtime
-            .run(self.work, bundle, &id, command.network)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // What a terminal sends to all of its processes is ours to pass on.
-            .process_group(0)
-            .spawn()?;
+        let mut child = self.start(bundle, &id, command.network, groups.as_ref())?;
         tracing::debug!(container = %id, "a container starts");
         let written = command.mounts.iter().filter_map(Mounted::written);
         let written = written.map(Path::to_owned).chain([dir.join("upper")]).collect();
         let usage = self.limits.disk_bytes.map(|most| Usage::new(written, most));
         let bounds = Bounds { limits: self.limits, cancel: self.cancel, usage };
-        let ending = container.watch(&mut child, bounds, show);
-        drop((container, space, overlay));
+        let mut ending = container.watch(&mut child, bounds, show);
+        if ending.is_err() && groups.as_ref().is_some_and(Groups::is_out_of_memory) {
+            // The runtime itself was taken.
+            ending = Ok(Ending::Exit(KILLED));
+        }
+        drop((container, groups, space, overlay));
         placed.take_out(&Root::open(&dir.join("upper"))?)?;
         ending
     }
+
+    /// Control groups to start in; `None` where the runtime makes them, or there are none.
+    fn groups(&self, id: &str) -> io::Result<Option<Groups>> {
+        match self.runtime.may_keep_groups() {
+            true => Groups::make(id, self.limits),
+            false => Ok(None),
+        }
+    }
+
+    fn start(
+        &self,
+        bundle: &Path,
+        id: &str,
+        network: Network,
+        groups: Option<&Groups>,
+    ) -> io::Result<Child> {
+        let mut runtime = self.runtime.run(self.work, bundle, id, network, groups.is_some());
+        // What a terminal sends to all of its processes is ours to pass on.
+        runtime.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        match groups {
+            Some(groups) => groups.within(|| runtime.spawn()),
+            None => runtime.spawn(),
+        }
+    }
+}
+
+fn write_spec(bundle: &Path, spec: &[u8]) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(SPEC_MODE);
+    options.open(bundle.join("config.json"))?.write_all(spec)
 }
 
 /// Unique on the machine: control groups have this name too.

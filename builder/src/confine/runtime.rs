@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::namesakes;
+use super::{groups, namesakes};
 use crate::build::TextFile;
 use crate::network::Network;
 use crate::owners::is_rootless;
@@ -92,9 +92,14 @@ impl Runtime {
     }
 
     fn command(&self, work: &Path) -> Command {
+        self.command_in(work, is_rootless())
+    }
+
+    /// `keeps_groups` has it leave control groups alone.
+    fn command_in(&self, work: &Path, keeps_groups: bool) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(work.join(STATE)).env_clear().stdin(Stdio::null());
-        if is_rootless() {
+        if keeps_groups {
             command.args(match self.kind() {
                 Kind::Crun => ["--cgroup-manager", "disabled"].as_slice(),
                 Kind::Runc | Kind::Runsc => &["--rootless=true"],
@@ -124,9 +129,22 @@ impl Runtime {
         }
     }
 
-    /// The command that runs the bundle's process and ends as it does.
-    pub(crate) fn run(&self, work: &Path, bundle: &Path, id: &str, network: Network) -> Command {
-        let mut command = self.command(work);
+    /// Whether it can be started within control groups that it leaves alone.
+    pub(super) fn may_keep_groups(&self) -> bool {
+        self.kind() == Kind::Crun && !is_rootless()
+    }
+
+    /// The command that runs the bundle's process and ends as it does; `keeps_groups` where it is
+    /// started within its control groups.
+    pub(super) fn run(
+        &self,
+        work: &Path,
+        bundle: &Path,
+        id: &str,
+        network: Network,
+        keeps_groups: bool,
+    ) -> Command {
+        let mut command = self.command_in(work, is_rootless() || keeps_groups);
         command.arg("--log").arg(bundle.join(LOG)).args(["--log-format", "json"]);
         if self.kind() == Kind::Runsc {
             // What the command changes must be on the disk, to become a layer. A network other than
@@ -200,6 +218,9 @@ pub(crate) fn kill_leftovers(work: &Path) {
     let Some(runtime) = Runtime::noted(work) else { return };
     for container in containers(work) {
         runtime.delete(work, &container);
+    }
+    if let Some(build) = work.file_name().and_then(OsStr::to_str) {
+        groups::remove_of(&build.replace('.', "_"));
     }
 }
 

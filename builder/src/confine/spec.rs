@@ -68,8 +68,8 @@ pub(super) struct Place<'a> {
     pub(super) bundle: &'a Path,
     /// The command's tree.
     pub(super) root: &'a Path,
-    /// Unique on the machine.
-    pub(super) id: &'a str,
+    /// The control group that the runtime is to make; `None` where it is started within its own.
+    pub(super) group: Option<&'a str>,
 }
 
 /// Writes the files that the bundle mounts and tells its configuration.
@@ -81,7 +81,7 @@ pub(super) fn write(
     runtime: Kind,
 ) -> io::Result<Vec<u8>> {
     let hosts = format!("127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost ip6-localhost\n");
-    let Place { bundle, root, id } = place;
+    let Place { bundle, root, group } = place;
     fs::write(bundle.join("hosts"), hosts)?;
     fs::write(bundle.join("hostname"), format!("{HOST_NAME}\n"))?;
     let resolver = match (command.network, space) {
@@ -96,7 +96,7 @@ pub(super) fn write(
         "root": {"path": root},
         "process": process(command, limits),
         "mounts": mounts(bundle, command, space, runtime),
-        "linux": linux(id, command, space, limits),
+        "linux": linux(command, space, limits, group),
     });
     // A crun that knows the annotation takes the program, another one makes its own of the list.
     if let (Kind::Crun, Some(program)) = (runtime, seccomp::program()) {
@@ -185,7 +185,7 @@ fn mounts(bundle: &Path, command: &Command, space: Option<&Space>, runtime: Kind
     mounts
 }
 
-fn linux(id: &str, command: &Command, space: Option<&Space>, limits: &Limits) -> Value {
+fn linux(command: &Command, space: Option<&Space>, limits: &Limits, group: Option<&str>) -> Value {
     let namespaces = ["pid", "ipc", "uts", "mount", "user", "cgroup"];
     let mut namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
     match (command.network, space) {
@@ -215,8 +215,8 @@ fn linux(id: &str, command: &Command, space: Option<&Space>, limits: &Limits) ->
         "seccomp": seccomp::profile(),
     });
     // Root of a namespace has no control groups: there the limits of processes hold.
-    if !is_rootless() {
-        linux["cgroupsPath"] = json!(format!("/strata/{id}"));
+    if let Some(group) = group.filter(|_| !is_rootless()) {
+        linux["cgroupsPath"] = json!(format!("/strata/{group}"));
         linux["resources"] = resources;
     }
     linux
