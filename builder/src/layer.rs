@@ -1,5 +1,6 @@
 //! Layers: from entries to a compressed, digested blob in one pass, and back to files.
 
+mod ahead;
 mod compress;
 mod compression;
 mod decompress;

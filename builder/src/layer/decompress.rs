@@ -35,7 +35,7 @@ impl Codec {
         found.map_or(Self::Plain, |(_, codec)| *codec)
     }
 
-    fn reader<'a>(self, file: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    fn reader<'a>(self, file: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
         let file = BufReader::with_capacity(READ_BYTES, file);
         Ok(match self {
             Self::Plain => Box::new(file),
@@ -56,7 +56,7 @@ impl Codec {
 }
 
 /// What a file holds once it is decompressed; the file stands at its start.
-pub(crate) fn decompressed<'a>(mut file: File) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn decompressed<'a>(mut file: File) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut start = Vec::new();
     file.by_ref().take(MAX_MAGIC).read_to_end(&mut start)?;
     file.rewind()?;

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use tar::EntryType;
 use workflows::image::Digest;
 
+use super::ahead::read_ahead;
 use super::decompress::decompressed;
 use super::guard::Guard;
 use super::snapshot::{CAPABILITY, capability_of_store, is_of_image, opaque_attribute};
@@ -33,9 +34,9 @@ const XATTR_PREFIX: &str = "SCHILY.xattr.";
 /// Unpacks a layer's blob into an empty directory and tells the digest and length of its tar.
 pub(crate) fn unpack_layer(blob: File, dir: &Path) -> io::Result<(Digest, u64)> {
     let plain = decompressed(blob)?;
-    let mut hashing = HashingReader::new(plain, MAX_LAYER_BYTES);
-    Unpack::into(dir, true, MAX_LAYER_BYTES)?.archive(&mut hashing)?;
-    hashing.finish()
+    let hashing = HashingReader::new(plain, MAX_LAYER_BYTES);
+    let unpack = Unpack::into(dir, true, MAX_LAYER_BYTES)?;
+    read_ahead(hashing, |plain| unpack.archive(plain))?.finish()
 }
 
 /// Unpacks an archive that ADD names, whiteouts being names as any other. Neither the archive nor
