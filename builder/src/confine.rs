@@ -6,6 +6,7 @@
 //! unless the build was given one.
 
 mod command_files;
+mod groups;
 mod limits;
 mod mounted;
 mod namesakes;

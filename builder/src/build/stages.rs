@@ -1,6 +1,6 @@
 //! All stages that the image needs, several at once where they do not need each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::channel;
@@ -65,7 +65,7 @@ impl Shared<'_> {
             cache: self.cache,
             steps: &self.steps,
             cancel: self.cancel,
-            packing: None,
+            packing: VecDeque::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use workflows::dockerfile::{ArgScope, Instruction, Run, run_command};
 use super::keys;
 use super::layers::unpacked;
 use super::mounts::Mounts;
-use super::packing::{Packing, Place};
+use super::packing::{MAX_PACKING, Packing, Place};
 use super::steps::{Around, Built, Fault, Site};
 use crate::build::Progress;
 use crate::cache::Kind;
@@ -50,11 +50,11 @@ impl Built {
         let runtime = site.runtime.clone().ok_or_else(|| {
             Fault::Told(BuildError::Sandbox(Runtime::missing(site.request.runtime.as_deref())))
         })?;
-        if site.packing.as_ref().is_some_and(|packing| !packing.is_whole()) {
+        if site.packing.iter().any(|packing| !packing.is_whole()) {
             self.settle(site, around)?;
         }
         let mut paths = unpacked(&self.layers, site.store, site.registries, site.handle)?;
-        paths.extend(site.packing.as_ref().map(|packing| packing.upper().to_owned()));
+        paths.extend(site.packing.iter().map(|packing| packing.upper().to_owned()));
         let dir = site.step_dir()?;
         let workdir =
             if self.config.workdir.is_empty() { "/" } else { self.config.workdir.as_str() };
@@ -120,12 +120,12 @@ impl Built {
                 return Err(Fault::Command(format!("the command wrote more than {limit} bytes")));
             }
         }
-        self.settle(site, around)?;
+        self.settle_all_but(MAX_PACKING - 1, site, around)?;
         let text = at.original.clone();
         self.history.push(Step { text, has_layer: false });
         let step = self.history.len() - 1;
         let packing = Packing::begin(site, dir.join("upper"), Place { step, line: at.line }, key);
-        site.packing = Some(packing.map_err(Fault::Machine)?);
+        site.packing.push_back(packing.map_err(Fault::Machine)?);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The layer of a command, packed while the next command runs on what it left.
+//! The layer of a command, packed while the next commands run on what it left.
 //!
 //! What a command finds never depends on whether the layer below is packed yet: the files are
 //! settled before, and where they are not all that the layer tells, nothing stands on them.
@@ -15,6 +15,9 @@ use crate::error::{BuildError, Doing};
 use crate::layer::{PackedLayer, pack, settle, snapshot};
 use crate::registry::StreamEnd;
 use crate::root::Root;
+
+/// Most layers of a stage that are packed at once; each has its compressors and their memory.
+pub(super) const MAX_PACKING: usize = 3;
 
 type Packed = Result<(PackedLayer, Option<StreamEnd>), BuildError>;
 
@@ -82,13 +85,35 @@ impl Drop for Packing {
 }
 
 impl Built {
-    /// Waits for the layer of the last command, if it is still packed, and adds it.
+    /// Waits for the layers that are still packed, and adds them.
     pub(crate) fn settle(
         &mut self,
         site: &mut Site<'_>,
         around: &mut Around<'_>,
     ) -> Result<(), Fault> {
-        let Some(mut packing) = site.packing.take() else { return Ok(()) };
+        self.settle_all_but(0, site, around)
+    }
+
+    /// Waits for the lowest layers that are still packed, until so many are left.
+    pub(super) fn settle_all_but(
+        &mut self,
+        left: usize,
+        site: &mut Site<'_>,
+        around: &mut Around<'_>,
+    ) -> Result<(), Fault> {
+        while site.packing.len() > left {
+            let Some(lowest) = site.packing.pop_front() else { break };
+            self.add_layer_of(lowest, site, around)?;
+        }
+        Ok(())
+    }
+
+    fn add_layer_of(
+        &mut self,
+        mut packing: Packing,
+        site: &mut Site<'_>,
+        around: &mut Around<'_>,
+    ) -> Result<(), Fault> {
         let line = packing.place.line;
         let (packed, stream) = packing.end().map_err(|error| match error {
             BuildError::Io { doing, source } => {

@@ -1,5 +1,6 @@
 //! One stage, instruction by instruction.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -68,8 +69,8 @@ pub(crate) struct Site<'a> {
     /// Counts the directories of steps.
     pub(crate) steps: &'a AtomicU32,
     pub(crate) cancel: &'a Cancel,
-    /// The layer of the stage's last command, while it is packed.
-    pub(crate) packing: Option<Packing>,
+    /// The layers of the stage's last commands, while they are packed, the lowest first.
+    pub(crate) packing: VecDeque<Packing>,
 }
 
 /// A stage as far as it was built.
