@@ -51,8 +51,8 @@ pub(super) fn profile() -> Value {
     })
 }
 
-/// The list as a program that a runtime need not make, in base64; `None` where none is known for the
-/// machine.
+/// The list as a program that a runtime need not make, in base64; `None` where none is known for
+/// the machine.
 pub(super) fn program() -> Option<&'static str> {
     static PROGRAM: LazyLock<Option<String>> = LazyLock::new(|| {
         (std::env::consts::ARCH == "x86_64").then(|| STANDARD.encode(program::bytes()))

@@ -19,7 +19,8 @@ use crate::layer::{Content, Entry, MAX_LAYER_BYTES};
 use crate::network::Network;
 use crate::root::{Found, kind};
 
-/// A key to which something is still to be added: the files that the step takes, or what is below it.
+/// A key to which something is still to be added: the files that the step takes, or what is below
+/// it.
 #[derive(Debug, Clone)]
 pub(super) struct Unfinished(KeyWriter);
 
@@ -43,8 +44,9 @@ fn layers(key: &mut KeyWriter, name: &str, layers: &[Layer]) {
     layers.iter().for_each(|layer| key.text("layer", layer.diff_id.as_str()));
 }
 
-/// The key of a RUN up to the layers below it, which may still be in the making. Of secrets and agents it holds only whether there is one; of caches their
-/// names, for what is in them is not to matter.
+/// The key of a RUN up to the layers below it, which may still be in the making. Of secrets and
+/// agents it holds only whether there is one; of caches their names, for what is in them is not to
+/// matter.
 pub(super) fn of_run(
     built: &Built,
     site: &mut Site<'_>,

@@ -1,9 +1,9 @@
 //! What stands within the contexts: needs and their outputs, steps, matrix keys and inputs of this
 //! workflow, and the fields that every run has.
 //!
-//! A name that is not there gives nothing when it is evaluated, on GitHub as here, so that a slip of
-//! the pen changes what runs without a word; here it is a warning. `env`, `vars`, `secrets` and `github.event` are
-//! filled by others and are not looked into.
+//! A name that is not there gives nothing when it is evaluated, on GitHub as here, so that a slip
+//! of the pen changes what runs without a word; here it is a warning. `env`, `vars`, `secrets` and
+//! `github.event` are filled by others and are not looked into.
 
 use std::collections::BTreeMap;
 

@@ -101,8 +101,8 @@ impl Store {
 }
 
 /// How many of these, from the first, neither have an identity that one before them has, nor leave
-/// a branch or a pull request where one before them left it: they can be recorded together, and the next one can name
-/// the event that it repeats.
+/// a branch or a pull request where one before them left it: they can be recorded together, and the
+/// next one can name the event that it repeats.
 fn of_different_identity(batch: &[Decoded]) -> usize {
     let mut known = HashSet::new();
     let mut is_first = |one: &Decoded, words: Option<String>| {

@@ -71,7 +71,8 @@ fn event(row: &SqliteRow) -> Result<Recorded, StoreError> {
 /// A forge, a repository there, and its branch or pull request.
 pub(super) type PlaceKey = (String, String, String);
 
-/// The newest event of each branch and pull request, but those that were doubtful and have not proved themselves.
+/// The newest event of each branch and pull request, but those that were doubtful and have not
+/// proved themselves.
 async fn newest(
     transaction: &mut Transaction<'static, Sqlite>,
     rows: &str,
@@ -116,8 +117,9 @@ async fn repeats(
     Ok(())
 }
 
-/// The row has the words of an event after which the branch or pull request went elsewhere. The bytes of that
-/// event's delivery tell a replay, which repeats them; where they differ, intake asks the forge.
+/// The row has the words of an event after which the branch or pull request went elsewhere. The
+/// bytes of that event's delivery tell a replay, which repeats them; where they differ, intake asks
+/// the forge.
 async fn doubt(
     transaction: &mut Transaction<'static, Sqlite>,
     row: &mut EventRow<'_>,
