@@ -117,8 +117,8 @@ impl Facts {
     /// no head fires exclude nothing: each may be about something else.
     pub(crate) fn pull_request(&self) -> Option<String> {
         const HEADS: [&str; 3] = ["opened", "synchronize", "reopened"];
-        let action = self.github.get("event")?.get("action")?.as_str()?;
-        if !HEADS.contains(&action) {
+        let action = self.github.get("event").and_then(|event| event.get("action"));
+        if action.and_then(Json::as_str).is_some_and(|action| !HEADS.contains(&action)) {
             return None;
         }
         match self.github.get("event_name")?.as_str()? {
