@@ -19,8 +19,6 @@ const TASKS: &str = "tasks";
 const OWN_THREAD: &str = "0";
 /// Length of a turn of the scheduler, in microseconds, that processors are counted in.
 const CPU_PERIOD: u64 = 100_000;
-/// What the runtime itself takes of the processes that a command may have.
-const RUNTIME_PROCESSES: u32 = 1;
 /// Devices that may be opened, and nodes that may be made: those that every container has.
 const DEVICES: [&str; 9] = [
     "c *:* m",
@@ -71,8 +69,8 @@ impl Groups {
     }
 
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        let processes = limits.processes.saturating_add(RUNTIME_PROCESSES);
-        self.set("pids", "pids.max", &processes.to_string())?;
+        // The runtime, which waits for the command, is one of them.
+        self.set("pids", "pids.max", &limits.processes.to_string())?;
         if let Some(bytes) = limits.memory_bytes {
             self.set("memory", "memory.limit_in_bytes", &bytes.to_string())?;
             // A kernel that does not count swap has no such file.

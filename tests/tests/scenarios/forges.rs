@@ -244,7 +244,7 @@ async fn a_pull_request_whose_head_goes_back_and_forth_is_built_each_time() {
     let told = async |head: &str, time: usize| {
         let mut body = pull_request_body(REPOSITORY, "stranger/httpd", "rawhide", (&base, head));
         body["action"] = if time == 0 { "opened" } else { "synchronized" }.into();
-        body["pull_request"]["updated_at"] = time.into();
+        body["pull_request"]["updated_at"] = format!("2026-01-02T03:04:{time:02}Z").into();
         forge.propose(&body);
         Delivery::forgejo("far", "pull_request", &body).accepted(&world).await;
         world.decided().await

@@ -111,7 +111,7 @@ async fn what_causes_nothing_is_listed_with_its_reason() {
         ));
     }
     world.start_bridge().await;
-    let repository = serde_json::json!({"repository": {"full_name": "a/b"}, "action": "labeled",
+    let repository = serde_json::json!({"repository": {"full_name": "a/b"}, "action": "enqueued",
                                         "zen": "Keep it logically awesome."});
     let still = push_body("a/b", "refs/heads/rawhide", (COMMIT, COMMIT));
     let gone = push_body("a/b", "refs/heads/rawhide", (COMMIT, NULL));
@@ -119,7 +119,7 @@ async fn what_causes_nothing_is_listed_with_its_reason() {
         (Delivery::github("github", "ping", &repository), "ping", "tested its webhook"),
         (Delivery::forgejo("forgejo", "push", &still), "ping", "tested its webhook"),
         (Delivery::github("github", "issues", &repository), "ignored", "changes no commit"),
-        (Delivery::github("github", "pull_request", &repository), "ignored", "`labeled`"),
+        (Delivery::github("github", "pull_request", &repository), "ignored", "`enqueued`"),
         (Delivery::github("github", "push", &repository), "ignored", "not as the forge documents"),
         (Delivery::forgejo("forgejo", "push", &gone), "branch_deleted", "nothing to build"),
     ] {
