@@ -5,21 +5,9 @@
 PAGURE_SUITE=trixie
 PAGURE_ROOT=$PWD/target/pagure/$PAGURE_SUITE
 
-# Makes the root; fails, without ending the caller, where the packages cannot be had.
 pagure_root() {
-  [ -d "$PAGURE_ROOT" ] && return 0
-  command -v apt-get >/dev/null 2>&1 || return 1
-  (need_packages mmdebstrap:mmdebstrap) || return 1
-  mirror=$(own_mirror)
-  [ -n "$mirror" ] || return 1
-  say "Installing Pagure into $PAGURE_ROOT"
-  mkdir -p "${PAGURE_ROOT%/*}"
-  $SUDO rm -rf "$PAGURE_ROOT.new"
-  $SUDO mmdebstrap --quiet --variant=apt \
-    --include=pagure,pagure-webhook,redis-server,git,gunicorn,sqlite3 \
-    "$PAGURE_SUITE" "$PAGURE_ROOT.new" "$mirror" >"$PARTS/pagure-root.log" 2>&1 ||
-    { tail -n 5 "$PARTS/pagure-root.log" >&2; return 1; }
-  $SUDO mv "$PAGURE_ROOT.new" "$PAGURE_ROOT"
+  debian_root "$PAGURE_ROOT" "$PAGURE_SUITE" pagure \
+    --include=pagure,pagure-webhook,redis-server,git,gunicorn,sqlite3
 }
 
 # start_pagure exports STRATA_PAGURE_URL and STRATA_PAGURE_TOKENS, a directory with one API token a

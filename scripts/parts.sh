@@ -31,6 +31,25 @@ own_mirror() {
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | sed -n 1p
 }
 
+# debian_root ROOT SUITE NAME OPTION...: has mmdebstrap make ROOT, a directory or an archive of that
+# Debian, unless it is there; NAME is that of the log. Fails, without ending the caller, where its
+# packages cannot be had.
+debian_root() {
+  local root=$1 suite=$2 log=$PARTS/$3-root.log new=${1%/*}/new.${1##*/} mirror
+  shift 3
+  [ ! -e "$root" ] || return 0
+  command -v apt-get >/dev/null 2>&1 || return 1
+  (need_packages mmdebstrap:mmdebstrap) || return 1
+  mirror=$(own_mirror)
+  [ -n "$mirror" ] || return 1
+  say "Making $root"
+  mkdir -p "${root%/*}"
+  $SUDO rm -rf "$new"
+  $SUDO mmdebstrap --quiet --variant=apt "$@" "$suite" "$new" "$mirror" >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2; return 1; }
+  $SUDO mv "$new" "$root"
+}
+
 need_rust() {
   command -v cargo >/dev/null 2>&1 || die "cargo is missing: install a Rust toolchain, see https://rustup.rs"
   command -v cc >/dev/null 2>&1 || need_packages cc:build-essential

@@ -7,18 +7,8 @@
 TUNED_SUITE=trixie
 TUNED_ROOT=$PWD/target/tuned/$TUNED_SUITE
 
-# Makes the root; fails, without ending the caller, where the packages cannot be had.
 tuned_root() {
-  [ -d "$TUNED_ROOT" ] && return 0
-  mirror=$(own_mirror)
-  [ -n "$mirror" ] || return 1
-  say "Installing Docker Engine of $TUNED_SUITE into $TUNED_ROOT"
-  mkdir -p "${TUNED_ROOT%/*}"
-  $SUDO rm -rf "$TUNED_ROOT.new"
-  $SUDO mmdebstrap --quiet --variant=apt --include=docker.io,docker-buildx,docker-cli \
-    "$TUNED_SUITE" "$TUNED_ROOT.new" "$mirror" >"$PARTS/tuned-root.log" 2>&1 ||
-    { tail -n 5 "$PARTS/tuned-root.log" >&2; return 1; }
-  $SUDO mv "$TUNED_ROOT.new" "$TUNED_ROOT"
+  debian_root "$TUNED_ROOT" "$TUNED_SUITE" tuned --include=docker.io,docker-buildx,docker-cli
 }
 
 # start_tuned sets TUNED_DOCKER, a program that talks to that engine; not where it cannot be had.
