@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Limits;
+use super::limits::CPU_PERIOD;
 
-/// Where all groups of builds stand in each hierarchy.
-const PARENT: &str = "strata";
+/// Where all groups of builds stand in each hierarchy, those that a runtime makes included.
+pub(super) const PARENT: &str = "strata";
 /// The file by which a thread is moved; `0` is the one that writes.
 const TASKS: &str = "tasks";
 const OWN_THREAD: &str = "0";
-/// Length of a turn of the scheduler, in microseconds, that processors are counted in.
-const CPU_PERIOD: u64 = 100_000;
 /// Devices that may be opened, and nodes that may be made: those that every container has.
 const DEVICES: [&str; 9] = [
     "c *:* m",
@@ -80,8 +79,7 @@ impl Groups {
                 _ => Err(error),
             })?;
         }
-        if let Some(cpus) = limits.cpus {
-            let quota = (cpus * CPU_PERIOD as f64) as u64;
+        if let Some(quota) = limits.cpu_quota() {
             self.set("cpu", "cpu.cfs_period_us", &CPU_PERIOD.to_string())?;
             self.set("cpu", "cpu.cfs_quota_us", &quota.to_string())?;
         }

@@ -16,6 +16,8 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 const DEFAULT_DISK_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// Open files of a process; what Linux gives to services by default.
 const OPEN_FILES: Rlimit = Rlimit { name: "NOFILE", soft: 1024, hard: 20_000 };
+/// Length of a turn of the scheduler, in microseconds, that processors are counted in.
+pub(super) const CPU_PERIOD: u64 = 100_000;
 /// The limits that a process has, by the names of `ulimit` in container engines.
 const KNOWN: [&str; 15] = [
     "CORE",
@@ -132,6 +134,11 @@ impl Limits {
             }
         }
         all
+    }
+
+    /// Processor time of each [`CPU_PERIOD`], in microseconds.
+    pub(super) fn cpu_quota(&self) -> Option<u64> {
+        self.cpus.map(|cpus| (cpus * CPU_PERIOD as f64) as u64)
     }
 
     /// Whether control groups are needed to hold the limits.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::groups;
+use super::limits::CPU_PERIOD;
 use super::mounted::Mounted;
 use super::run::Command;
 use super::runtime::Kind;
@@ -54,8 +56,6 @@ const MASKED: [&str; 11] = [
 /// Files that may be read and not written.
 const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Length of a turn of the scheduler, in microseconds, that processors are counted in.
-const CPU_PERIOD: u64 = 100_000;
 /// Gives crun a program in the place of the list of system calls.
 const CRUN_PROGRAM: &str = "run.oci.seccomp_bpf_data";
 /// The name by which the sandbox calls its machine; never the real one.
@@ -201,8 +201,7 @@ fn linux(command: &Command, space: Option<&Space>, limits: &Limits, group: Optio
     if let Some(bytes) = limits.memory_bytes {
         resources["memory"] = json!({"limit": bytes, "swap": bytes});
     }
-    if let Some(cpus) = limits.cpus {
-        let quota = (cpus * CPU_PERIOD as f64) as u64;
+    if let Some(quota) = limits.cpu_quota() {
         resources["cpu"] = json!({"quota": quota, "period": CPU_PERIOD});
     }
     let mut linux = json!({
@@ -216,7 +215,7 @@ fn linux(command: &Command, space: Option<&Space>, limits: &Limits, group: Optio
     });
     // Root of a namespace has no control groups: there the limits of processes hold.
     if let Some(group) = group.filter(|_| !is_rootless()) {
-        linux["cgroupsPath"] = json!(format!("/strata/{group}"));
+        linux["cgroupsPath"] = json!(format!("/{}/{group}", groups::PARENT));
         linux["resources"] = resources;
     }
     linux
