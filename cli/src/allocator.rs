@@ -8,9 +8,6 @@
 #[cfg(target_env = "gnu")]
 const MAX_HEAPS: libc::c_int = 2;
 
-/// How often what is not used is given back to the system. It takes a millisecond.
-const TRIM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// Bounds the number of heaps. To be called before the first thread is made: a heap that is there stays.
 pub(crate) fn bound() {
     #[cfg(target_env = "gnu")]
@@ -21,16 +18,12 @@ pub(crate) fn bound() {
     }
 }
 
-/// Gives free memory, and pages of the program, back again and again until the process ends.
-pub(crate) async fn trim() {
-    loop {
-        tokio::time::sleep(TRIM_INTERVAL).await;
-        #[cfg(target_env = "gnu")]
-        #[expect(unsafe_code, reason = "the allocator of the C library is asked by a call of C")]
-        // SAFETY: `malloc_trim` takes no pointer and locks each heap that it looks at.
-        unsafe {
-            libc::malloc_trim(0);
-        }
-        crate::program::give_back();
+/// Gives free memory back.
+pub(crate) fn trim() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "the allocator of the C library is asked by a call of C")]
+    // SAFETY: `malloc_trim` takes no pointer and locks each heap that it looks at.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

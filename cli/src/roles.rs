@@ -3,6 +3,7 @@
 mod up;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -11,10 +12,13 @@ use runner::RunnerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::allocator;
 use crate::failure::Failure;
+use crate::{allocator, program};
 
 pub(crate) use up::up;
+
+/// How often what is not used is given back to the system. It takes a millisecond.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where the bridge's configuration is.
 #[derive(Debug, Args)]
@@ -57,14 +61,23 @@ pub(crate) struct UpArgs {
 
 pub(crate) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
     let config = read_bridge(&args.config)?;
-    tokio::spawn(allocator::trim());
+    tokio::spawn(give_back());
     Ok(forge_bridge::serve(config, stop_signal(args.tie)?).await?)
 }
 
 pub(crate) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     let config = read_runner(&args.config)?;
-    tokio::spawn(allocator::trim());
+    tokio::spawn(give_back());
     Ok(runner::run(config, stop_signal(args.tie)?).await?)
+}
+
+/// Gives back to the system what a role does not use, again and again, until the process ends.
+async fn give_back() {
+    loop {
+        tokio::time::sleep(GIVE_BACK_INTERVAL).await;
+        allocator::trim();
+        program::give_back();
+    }
 }
 
 fn read_bridge(path: &Path) -> Result<Config, Failure> {
