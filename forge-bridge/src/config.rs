@@ -164,6 +164,10 @@ pub enum ForgeKind {
 }
 
 impl ForgeKind {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::Github, Self::Forgejo, Self::Gitea, Self::Gitlab, Self::Pagure, Self::Git];
+
     /// As the configuration has it.
     #[must_use]
     pub fn word(self) -> &'static str {

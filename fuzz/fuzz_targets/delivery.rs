@@ -8,14 +8,6 @@ use forge_bridge::config::ForgeKind;
 use forge_bridge::webhook::decode_sent;
 use libfuzzer_sys::fuzz_target;
 
-const KINDS: [ForgeKind; 6] = [
-    ForgeKind::Github,
-    ForgeKind::Forgejo,
-    ForgeKind::Gitea,
-    ForgeKind::Gitlab,
-    ForgeKind::Pagure,
-    ForgeKind::Git,
-];
 const EVENTS: [&str; 6] = ["push", "create", "delete", "ping", "pull_request", "issue_comment"];
 /// Most bytes of an event.
 const MAX_EVENT_BYTES: usize = 8 * 1024;
@@ -23,7 +15,7 @@ const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
 fuzz_target!(|input: (u8, u8, u8, &[u8])| {
     let (kind, event, shape, body) = input;
-    let kind = KINDS[usize::from(kind) % KINDS.len()];
+    let kind = ForgeKind::ALL[usize::from(kind) % ForgeKind::ALL.len()];
     let event = EVENTS[usize::from(event) % EVENTS.len()];
     let payload = [b"payload=", body].concat();
     let (content_type, sent) = match shape % 4 {

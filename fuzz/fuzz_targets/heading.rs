@@ -9,14 +9,6 @@ use forge_bridge::webhook::heading::{self, MAX_DELIVERY_BYTES, MAX_EVENT_NAME_BY
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
-const KINDS: [ForgeKind; 6] = [
-    ForgeKind::Github,
-    ForgeKind::Forgejo,
-    ForgeKind::Gitea,
-    ForgeKind::Gitlab,
-    ForgeKind::Pagure,
-    ForgeKind::Git,
-];
 const NAMES: [&str; 12] = [
     "x-github-event",
     "x-github-delivery",
@@ -52,7 +44,7 @@ fuzz_target!(|input: ([Option<&[u8]>; 12], &[u8])| {
     for name in ["authorization", "cookie", "x-gitlab-token", "x-hub-signature-256"] {
         headers.append(HeaderName::from_static(name), HeaderValue::from_static(SECRET));
     }
-    for kind in KINDS {
+    for kind in ForgeKind::ALL {
         let Ok(read) = heading::read(kind, &headers, body) else { continue };
         let is_name = |text: &str, most: usize| {
             (1..=most).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))

@@ -11,14 +11,6 @@ use serde_json::{Map, Value};
 use workflows::event::Event;
 use workflows::names::RepositoryName;
 
-const KINDS: [ForgeKind; 6] = [
-    ForgeKind::Github,
-    ForgeKind::Forgejo,
-    ForgeKind::Gitea,
-    ForgeKind::Gitlab,
-    ForgeKind::Pagure,
-    ForgeKind::Git,
-];
 /// Rows that the input's fields are put into.
 const ROWS: [&str; 4] = [
     "{}",
@@ -40,7 +32,7 @@ fn small(event: &Event) {
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
     let (kind, row, text) = input;
-    let kind = KINDS[usize::from(kind) % KINDS.len()];
+    let kind = ForgeKind::ALL[usize::from(kind) % ForgeKind::ALL.len()];
     let Ok(httpd) = RepositoryName::parse("containers/httpd") else { return };
     let Ok(sent) = serde_json::from_slice::<Value>(text) else { return };
     let mut fields: Map<String, Value> =

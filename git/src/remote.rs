@@ -62,7 +62,8 @@ impl Remote {
 
     /// Has `ssh` URLs reached by this program, which is called as OpenSSH's `ssh` is.
     #[must_use]
-    pub fn by_ssh_program(self, program: OsString) -> Self {
+    #[cfg(test)]
+    pub(crate) fn by_ssh_program(self, program: OsString) -> Self {
         Self { ssh: program, ..self }
     }
 

@@ -114,24 +114,18 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use http::HeaderMap;
-    use secrecy::SecretString;
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::config::ForgeKind;
-    use crate::webhook::signature::{HOOK_SIGNATURE_HEADER, sign, verify};
+    use crate::webhook::signature::tests::verified;
 
     fn delivery(number: usize) -> NewDelivery {
-        let secret = SecretString::from("s");
-        let mut headers = HeaderMap::new();
-        headers.insert(HOOK_SIGNATURE_HEADER, sign(&secret, b"{}").parse().unwrap());
         NewDelivery {
             forge: "bare".into(),
             delivery: number.to_string(),
             event_name: "push".into(),
             headers: "{}".into(),
-            body: verify(ForgeKind::Git, &headers, b"{}".to_vec(), &[secret], Utc::now()).unwrap(),
+            body: verified("{}"),
         }
     }
 

@@ -259,4 +259,4 @@ fn mac(secret: &SecretString, body: &[u8]) -> Option<Hmac<Sha256>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,16 +1,13 @@
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, HeaderValue};
-use secrecy::SecretString;
 use tempfile::TempDir;
 use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed, Push};
 use workflows::names::RepositoryName;
 
 use super::*;
-use crate::config::ForgeKind;
 use crate::store::Store;
 use crate::store::planning::Decision;
 use crate::views::{DeliveryFilter, DeliverySummary};
-use crate::webhook::signature::{HOOK_SIGNATURE_HEADER, sign, verify};
+use crate::webhook::signature::tests::verified;
 
 async fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
@@ -22,21 +19,13 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 
-fn verified(body: &[u8]) -> Verified {
-    let secret = SecretString::from("s");
-    let mut headers = HeaderMap::new();
-    let signature = HeaderValue::from_str(&sign(&secret, body)).unwrap();
-    headers.insert(HOOK_SIGNATURE_HEADER, signature);
-    verify(ForgeKind::Git, &headers, body.to_vec(), &[secret], Utc::now()).unwrap()
-}
-
 pub(in crate::store) fn new(forge: &str, delivery: &str) -> NewDelivery {
     NewDelivery {
         forge: forge.into(),
         delivery: delivery.into(),
         event_name: "push".into(),
         headers: r#"{"content-type":"application/json","user-agent":"x"}"#.into(),
-        body: verified(delivery.as_bytes()),
+        body: verified(delivery),
     }
 }
 
@@ -178,7 +167,7 @@ fn moved(before: char, after: char) -> Event {
 async fn delivered(bodies: &[&str]) -> (TempDir, Store) {
     let (directory, store) = store().await;
     let batch = bodies.iter().enumerate().map(|(number, body)| NewDelivery {
-        body: verified(body.as_bytes()),
+        body: verified(*body),
         ..new("forge", &format!("d{number}"))
     });
     store.insert_deliveries(batch.collect(), now()).await.unwrap();

@@ -5,15 +5,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every kind of forge.
-pub(in crate::webhook) const KINDS: [ForgeKind; 6] = [
-    ForgeKind::Github,
-    ForgeKind::Forgejo,
-    ForgeKind::Gitea,
-    ForgeKind::Gitlab,
-    ForgeKind::Pagure,
-    ForgeKind::Git,
-];
 /// Events that forges name in a header.
 pub(in crate::webhook) const EVENTS: [&str; 6] =
     ["push", "create", "delete", "ping", "pull_request", "issue_comment"];
@@ -90,7 +81,7 @@ fn every_documented_payload_of_github_decodes() {
 
 #[test]
 fn odd_json_is_ignored_and_only_other_text_is_an_error() {
-    for kind in KINDS {
+    for kind in ForgeKind::ALL {
         for body in ["null", "[]", "1", "\"push\"", " [\"refs/heads/f43\"] "] {
             let Event::Ignored(ignored) = decode(kind, "push", body.as_bytes()).unwrap() else {
                 panic!("{body} means nothing")
@@ -167,7 +158,7 @@ fn mutated() -> impl Strategy<Value = serde_json::Value> {
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..512)) {
-        for kind in KINDS {
+        for kind in ForgeKind::ALL {
             for name in EVENTS {
                 let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
                 prop_assert_eq!(decode(kind, name, &body).is_ok(), is_json);
@@ -178,7 +169,7 @@ proptest! {
     #[test]
     fn mutated_objects_never_panic_and_never_fail(value in mutated(), name in ".{0,20}") {
         let body = value.to_string();
-        for kind in KINDS {
+        for kind in ForgeKind::ALL {
             for name in EVENTS.into_iter().chain([name.as_str()]) {
                 prop_assert!(decode(kind, name, body.as_bytes()).is_ok(), "{}", body);
             }

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::store::NewDelivery;
 use crate::views::{DeliveryFilter, DeliverySummary};
-use crate::webhook::signature::{HOOK_SIGNATURE_HEADER, Verified, sign, verify};
+use crate::webhook::signature::tests::verified;
 
 struct Bridge {
     _directory: TempDir,
@@ -47,14 +47,6 @@ impl Bridge {
         list.reverse();
         list
     }
-}
-
-fn verified(body: &str) -> Verified {
-    let secret = secrecy::SecretString::from("s");
-    let mut headers = http::HeaderMap::new();
-    let signature = sign(&secret, body.as_bytes()).parse().unwrap();
-    headers.insert(HOOK_SIGNATURE_HEADER, signature);
-    verify(ForgeKind::Git, &headers, body.as_bytes().to_vec(), &[secret], Utc::now()).unwrap()
 }
 
 fn push(after: char) -> String {

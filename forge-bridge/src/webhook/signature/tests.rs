@@ -9,6 +9,14 @@ const BODY: &[u8] = b"Hello, World!";
 const NOW: DateTime<Utc> = DateTime::from_timestamp(1_614_265_331, 0).unwrap();
 const DIGITS: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
+/// A body that is proved as plain git's deliveries are; its secret is `s`.
+pub(crate) fn verified(body: impl Into<Vec<u8>>) -> Verified {
+    let (body, secret) = (body.into(), SecretString::from("s"));
+    let mut headers = HeaderMap::new();
+    headers.insert(HOOK_SIGNATURE_HEADER, sign(&secret, &body).parse().unwrap());
+    verify(ForgeKind::Git, &headers, body, &[secret], Utc::now()).unwrap()
+}
+
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
