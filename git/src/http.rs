@@ -279,7 +279,11 @@ impl Body {
     fn answer(&mut self) -> io::Result<&mut BufReader<Response>> {
         if self.answer.is_none() {
             let answer = self.exchange.answered()?.answer.take();
-            self.answer = Some(BufReader::new(answer.ok_or_else(no_answer)?));
+            let mut answer = BufReader::new(answer.ok_or_else(no_answer)?);
+            if let Some(words) = refusal(answer.fill_buf()?) {
+                return Err(io::Error::other(format!("the server says: {words}")));
+            }
+            self.answer = Some(answer);
         }
         self.answer.as_mut().ok_or_else(no_answer)
     }
@@ -301,6 +305,16 @@ impl BufRead for Body {
             answer.consume(count);
         }
     }
+}
+
+/// What an answer says that begins with an `ERR` line (gitprotocol-pack, "Reference Discovery").
+/// Where the old protocol refuses an object, the library takes that line for a piece of the pack.
+fn refusal(start: &[u8]) -> Option<String> {
+    let (length, line) = start.split_at_checked(4)?;
+    let length = usize::from_str_radix(std::str::from_utf8(length).ok()?, 16).ok()?;
+    let line = &line[..line.len().min(length.saturating_sub(4))];
+    let words = line.strip_prefix(b"ERR ")?;
+    Some(String::from_utf8_lossy(words).trim_end().to_owned())
 }
 
 fn no_answer() -> io::Error {

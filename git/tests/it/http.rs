@@ -183,6 +183,11 @@ fn a_server_of_the_old_protocol_is_asked_for_the_ref() {
         mirror.fetch_commit(&remote, commit, Some("refs/heads/rawhide"), &soon()).unwrap();
         assert_eq!(mirror.list(commit, "").unwrap().len(), 1);
     }
+    let unknown = "1".repeat(40);
+    for ref_name in [None, Some("refs/heads/none")] {
+        let error = mirror.fetch_commit(&remote, &unknown, ref_name, &soon()).unwrap_err();
+        assert!(matches!(error, GitError::CommitGone { .. }), "{error}");
+    }
 }
 
 #[test]
