@@ -45,6 +45,9 @@ pub(crate) use target::{Before, Target, target};
 const BATCH: u32 = 32;
 /// How long a forge may be out of reach before its event is given up.
 const MAX_PATIENCE: TimeDelta = TimeDelta::days(3);
+/// How long the ref of a pull request may be missing that a forge has told of: Pagure makes it in
+/// a queue of its own, behind whatever else was pushed.
+const MAX_LATE_REF: TimeDelta = TimeDelta::minutes(15);
 
 /// Decides what events mean.
 pub(crate) struct Intake {
@@ -95,7 +98,7 @@ impl Intake {
         let decision = match self.decide(undone, now).await {
             Ok(decision) => decision,
             Err(PlanError::Store(error)) => return Err(error),
-            Err(error) if error.is_transient() && now - undone.created_at < MAX_PATIENCE => {
+            Err(error) if now - undone.created_at < error.patience(&undone.event) => {
                 let until = retry_at(now, undone.attempts, undone.id.0);
                 tracing::warn!(event.id = %undone.id, %error, "event {}: {error}", undone.id);
                 return self.store.defer_event(undone.id, until, &error.to_string()).await;
@@ -171,6 +174,16 @@ impl PlanError {
             Self::Source(error) => error.is_transient(),
             Self::Forge(error) => matches!(error, ForgeError::Retry { .. }),
             Self::Store(_) => true,
+        }
+    }
+
+    /// How old its event may become before it is given up.
+    fn patience(&self, event: &Event) -> TimeDelta {
+        let is_gone = matches!(self, Self::Source(SourceError::Git(GitError::CommitGone { .. })));
+        match event {
+            Event::PullRequest(_) if is_gone => MAX_LATE_REF,
+            _ if self.is_transient() => MAX_PATIENCE,
+            _ => TimeDelta::zero(),
         }
     }
 }

@@ -6,7 +6,7 @@ use scenarios::deliveries::{Delivery, NULL, pull_request_body, push_body};
 use scenarios::dist_git::Repository;
 use scenarios::forge::{Forge, Kind};
 use scenarios::held::HOLD;
-use scenarios::wait::{LONG, until};
+use scenarios::wait::{LONG, SHORT, until};
 use scenarios::world::{World, dockerfile, text};
 use serde_json::Value;
 
@@ -201,8 +201,8 @@ async fn a_token_that_the_forge_refuses_is_told_to_the_operator() {
     world.nothing_left().await;
 }
 
-/// Commits a change of a pull request and puts it where forges keep the heads of those.
-pub(crate) fn proposed(httpd: &Repository) -> (String, String) {
+/// Commits a base, which is pushed, and the change of a pull request, which is not.
+fn committed(httpd: &Repository) -> (String, String) {
     let base = httpd.commit("rawhide", "httpd: Import");
     httpd.push_silently(&["rawhide"]);
     httpd.write("hello", "a proposal\n");
@@ -212,8 +212,38 @@ pub(crate) fn proposed(httpd: &Repository) -> (String, String) {
          container: rawhide/base:latest\n    steps:\n      - run: echo the proposal runs this\n",
     );
     let head = httpd.commit("topic", "httpd: Propose");
-    httpd.push_silently(&["topic:refs/pull/1/head"]);
     (base, head)
+}
+
+/// The same, and puts it where forges keep the heads of pull requests.
+pub(crate) fn proposed(httpd: &Repository) -> (String, String) {
+    let ids = committed(httpd);
+    httpd.push_silently(&["topic:refs/pull/1/head"]);
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_request_whose_forge_makes_its_ref_late_is_built_all_the_same() {
+    let (mut world, _forge, httpd) =
+        prepared(Kind::Forgejo, "pull_requests = \"open\"\n", "").await;
+    world.start_bridge().await;
+    let (base, head) = committed(&httpd);
+    let body = pull_request_body(REPOSITORY, "stranger/httpd", "rawhide", (&base, &head));
+    Delivery::forgejo("far", "pull_request", &body).accepted(&world).await;
+    until("a first look for the head", SHORT, async || {
+        let list = world.get("/api/v1/deliveries?limit=1").await;
+        let event = &list["deliveries"][0]["event"];
+        let why = event["reason"].as_str().unwrap_or_default();
+        if event["state"] == "new" && why.contains("is gone from") { Ok(()) } else { Err(list) }
+            .map_err(|list| list.to_string())
+    })
+    .await;
+
+    httpd.push_silently(&["topic:refs/pull/1/head"]);
+
+    assert_eq!(world.decided().await["state"], "planned");
+    assert_eq!(world.runs().await[0]["commit"], head);
+    world.nothing_left().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
