@@ -1,12 +1,19 @@
 //! A real Pagure, which `./test` starts where its packages can be had.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::dist_git::Repository;
-use crate::wait::{LONG, until};
+use crate::wait::{LONG, until, until_every};
 use crate::world::{World, text};
+
+/// Its one worker does what every push and pull request leaves to it, at a second or more each.
+static STORIES_AT_ONCE: Semaphore = Semaphore::const_new(2);
+/// How often it is asked: an answer takes it a tenth of a second of a core.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The Pagure that `./test` started. Stories share it, and have projects of their own.
 pub struct Pagure {
@@ -24,6 +31,7 @@ pub struct Story {
     pub project: String,
     /// A clone of it, which pushes as `releng`.
     pub clone: Repository,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Pagure {
@@ -83,7 +91,7 @@ impl Pagure {
 pub async fn checked(world: &World, project: &str, more: &[&str]) {
     let mut arguments = vec!["forge", "check", "pagure", "--repository", project];
     arguments.extend(more);
-    until("a configuration that proves itself", LONG, async || {
+    until_every(ASK_INTERVAL, "a configuration that proves itself", LONG, async || {
         let checked = world.strata(&arguments);
         if checked.status.success() { Ok(()) } else { Err(text(&checked)) }
     })
@@ -97,6 +105,7 @@ impl Story {
     /// When the configuration does not prove itself.
     pub async fn begin(name: &str) -> Option<Self> {
         let pagure = Pagure::found()?;
+        let turn = STORIES_AT_ONCE.acquire().await.expect("never closed");
         let mut world = World::prepare().await;
         // Of its own, however often the stories are told to one Pagure.
         let port = world.url().rsplit_once(':').expect("a port").1.to_owned();
@@ -119,7 +128,7 @@ impl Story {
         checked(&world, &project, &["--create-hook"]).await;
         let clone = world.layered_repository(name, "rawhide");
         clone.git(&["remote", "set-url", "origin", &pagure.remote("releng", &project)]);
-        Some(Self { world, pagure, project, clone })
+        Some(Self { world, pagure, project, clone, _turn: turn })
     }
 
     /// The flags of a commit.
@@ -134,7 +143,8 @@ impl Story {
 
     /// Waits until a flag of a commit has that state and says that.
     pub async fn flagged(&self, commit: &str, state: &str, words: &str) -> Value {
-        until(&format!("a flag that says {state}, `{words}`"), LONG, async || {
+        let what = format!("a flag that says {state}, `{words}`");
+        until_every(ASK_INTERVAL, &what, LONG, async || {
             let flags = self.flags(commit).await;
             let is_it = |flag: &&Value| {
                 let comment = flag["comment"].as_str().unwrap_or_default();

@@ -16,6 +16,19 @@ pub const SHORT: Duration = Duration::from_secs(30);
 pub async fn until<T>(
     what: &str,
     limit: Duration,
+    look: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    until_every(LOOK_INTERVAL, what, limit, look).await
+}
+
+/// The same, looking as seldom as told: each look costs a busy server something.
+///
+/// # Panics
+/// As [`until`].
+pub async fn until_every<T>(
+    interval: Duration,
+    what: &str,
+    limit: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
     let deadline = Instant::now() + limit;
@@ -25,7 +38,7 @@ pub async fn until<T>(
             Err(seen) if Instant::now() >= deadline => {
                 panic!("{what}: not within {} s; last seen: {seen}", limit.as_secs())
             }
-            Err(_) => tokio::time::sleep(LOOK_INTERVAL).await,
+            Err(_) => tokio::time::sleep(interval).await,
         }
     }
 }
