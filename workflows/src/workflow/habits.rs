@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::availability::Key;
 use super::sites::{Site, sites, sites_of_action};
-use super::{Action, ActionFile, ActionRuns, JobBody, On, Step, Text, Workflow};
+use super::{Action, ActionFile, ActionRuns, JobBody, On, Step, StepsBody, Text, Workflow};
 use crate::diagnostic::{Report, quoted};
 use crate::expression::{self, Part, Reference};
 use crate::matching::{Filter, FilterKind};
@@ -54,6 +54,7 @@ pub(super) fn check(workflow: &Workflow, report: &mut Report) {
     for job in &workflow.jobs {
         if let JobBody::Steps(body) = &job.body {
             old_commands(&body.steps, report);
+            passwords(body, report);
         }
     }
     ids(workflow, report);
@@ -65,6 +66,20 @@ pub(super) fn check_action(file: &ActionFile, report: &mut Report) {
     scripts(&sites_of_action(file), report);
     if let ActionRuns::Composite(steps) = &file.runs {
         old_commands(steps, report);
+    }
+}
+
+/// A password that everybody reads who may read the file.
+fn passwords(body: &StepsBody, report: &mut Report) {
+    let services = body.services.iter().map(|service| &service.container);
+    let containers = body.container.iter().chain(services);
+    for credentials in containers.filter_map(|container| container.credentials.as_ref()) {
+        let password = &credentials.password;
+        if !password.has_expression() {
+            let message = "`password` of `credentials` stands here for everybody to read";
+            let hint = "keep it as a secret and write `${{ secrets.NAME }}`";
+            report.warning_with_hint(password.at, message, hint);
+        }
     }
 }
 
@@ -283,6 +298,22 @@ mod tests {
                       - {shell: sh, run: 'echo ::set-output name=a::b'}\n";
         let found = crate::workflow::parse_action("action.yml", action).unwrap().warnings;
         assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn a_password_in_the_file_is_told() {
+        let job = |password: &str| {
+            let credentials = format!("credentials: {{username: u, password: {password}}}");
+            warnings(&format!(
+                "on: push\njobs:\n  a:\n    runs-on: x\n    container: {{image: i, {credentials}}}\n    \
+                 services: {{s: {{image: i, {credentials}}}}}\n    steps: [{{run: x}}]\n"
+            ))
+        };
+        let found = job("hunter2");
+        assert_eq!(found.len(), 2, "{found:?}");
+        let (own, service) = ("w:5:64: warning: `password`", "w:6:67: warning: `password`");
+        assert!(found[0].starts_with(own) && found[1].starts_with(service), "{found:?}");
+        assert_eq!(job("'${{ secrets.P }}'"), [""; 0]);
     }
 
     #[test]
