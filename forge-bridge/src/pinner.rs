@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use workflows::gate;
 use workflows::image::{ParentPin, Reference};
-use workflows::job::ActionPins;
+use workflows::job::{ActionPins, Login};
 use workflows::names::RepositoryName;
 use workflows::release::ReleasePolicy;
 use workflows::state::Fault;
@@ -24,11 +24,13 @@ use crate::sources::{SourceError, Sources};
 use crate::store::jobs::Ending;
 use crate::store::pinning::{ReserveError, UnpinnedJob};
 use crate::store::{Store, StoreError};
+use crate::vault::Vault;
 use crate::wakes::Wakes;
 
 mod actions;
 mod build;
 mod files;
+mod logins;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ const MAX_PATIENCE: TimeDelta = TimeDelta::days(1);
 pub(crate) struct Pinner {
     pub(crate) config: Arc<Config>,
     pub(crate) store: Store,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) registries: Arc<Registries>,
     pub(crate) worlds: Worlds,
@@ -175,20 +178,21 @@ impl Pinner {
                 job.release
             )));
         };
+        let logins = self.logins(job).await?;
         let image = match &job.draft.image {
             Some(written) => {
                 let place = match &job.draft.image_label {
                     Some(label) => format!("job {}, image of label `{label}`", job.draft.name),
                     None => format!("job {}", job.draft.name),
                 };
-                Some(self.resolve(written, written, release, &place).await?.0)
+                Some(self.resolve_as(logins.container, written, release, &place).await?)
             }
             None => None,
         };
         let mut services = Vec::with_capacity(job.draft.services.len());
-        for service in &job.draft.services {
+        for (service, login) in job.draft.services.iter().zip(logins.services) {
             let place = format!("service {} of job {}", service.name, job.draft.name);
-            services.push(self.resolve(&service.image, &service.image, release, &place).await?.0);
+            services.push(self.resolve_as(login, &service.image, release, &place).await?);
         }
         let build = self.build_facts(job, release).await?;
         let actions = self.action_pins(job, release).await?;
@@ -238,23 +242,57 @@ impl Pinner {
         release: &ReleasePolicy,
         place: &str,
     ) -> Result<(ParentPin, ResolvedImage), Unpinnable> {
-        let refused = |why: String| Unpinnable::failure(format!("{place}: {why}"));
-        let reference = Reference::parse(expanded, release.source_registry())
-            .map_err(|error| refused(error.to_string()))?;
-        gate::admit(expanded, &reference, release, &self.hosts()).map_err(refused)?;
-        let resolved = self
-            .registries
-            .resolve(&reference)
-            .await
-            .map_err(|error| Unpinnable::from_registry(error, place))?;
-        let pin = ParentPin {
-            written: written.to_owned(),
-            reference,
-            digest: resolved.digest.clone(),
-            kind: None,
-            form: Some(resolved.form),
+        let reference = self.admitted(expanded, release, place)?;
+        let resolved = self.registries.resolve(&reference).await;
+        let resolved = resolved.map_err(|error| Unpinnable::from_registry(error, place))?;
+        Ok((pin(written, reference, &resolved), resolved))
+    }
+
+    /// Resolves the image of a container as the user that its workflow names, if it names one.
+    async fn resolve_as(
+        &self,
+        login: Option<Login>,
+        written: &str,
+        release: &ReleasePolicy,
+        place: &str,
+    ) -> Result<ParentPin, Unpinnable> {
+        let Some(login) = login else {
+            return Ok(self.resolve(written, written, release, place).await?.0);
         };
-        Ok((pin, resolved))
+        let reference = self.admitted(written, release, place)?;
+        let registries = self.registries.as_user(&reference.registry, login);
+        match registries.resolve(&reference).await {
+            Ok(resolved) => Ok(pin(written, reference, &resolved)),
+            // They are the packager's, not the operator's.
+            Err(error @ RegistryError::Unauthorised { .. }) => {
+                Err(Unpinnable::failure(format!("{place}: {error} in `credentials`")))
+            }
+            Err(error) => Err(Unpinnable::from_registry(error, place)),
+        }
+    }
+
+    /// An image as written somewhere, if its release takes images from there.
+    fn admitted(
+        &self,
+        written: &str,
+        release: &ReleasePolicy,
+        place: &str,
+    ) -> Result<Reference, Unpinnable> {
+        let refused = |why: String| Unpinnable::failure(format!("{place}: {why}"));
+        let reference = Reference::parse(written, release.source_registry())
+            .map_err(|error| refused(error.to_string()))?;
+        gate::admit(written, &reference, release, &self.hosts()).map_err(refused)?;
+        Ok(reference)
+    }
+}
+
+fn pin(written: &str, reference: Reference, resolved: &ResolvedImage) -> ParentPin {
+    ParentPin {
+        written: written.to_owned(),
+        reference,
+        digest: resolved.digest.clone(),
+        kind: None,
+        form: Some(resolved.form),
     }
 }
 

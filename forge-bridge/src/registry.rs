@@ -22,6 +22,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use sha2::{Digest as _, Sha256};
 use workflows::image::{Digest, ManifestForm, Reference, Tag};
+use workflows::job::Login;
 
 use crate::config::{ConfigError, RegistryConfig, read_secret};
 use answer::Answer;
@@ -139,6 +140,12 @@ impl Registries {
             hosts.insert(config.host.clone(), Host::new(config, credentials)?);
         }
         Ok(Self { hosts })
+    }
+
+    /// The same registry, asked by somebody else.
+    pub(crate) fn as_user(&self, host: &str, login: Login) -> Self {
+        let known = self.hosts.get(host).map(|known| (host.to_owned(), known.as_user(login)));
+        Self { hosts: known.into_iter().collect() }
     }
 
     /// What the reference names now, with the facts that a build on it needs.

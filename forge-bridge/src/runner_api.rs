@@ -24,7 +24,7 @@ use workflows::protocol::{
 use workflows::state::Fault;
 
 use crate::app::AppState;
-use crate::secrets::{self, GivingError};
+use crate::secrets::{self, GivingError, Recipient};
 use crate::store::jobs::Ending;
 use crate::store::leases::{LeaseError, Leased};
 
@@ -165,7 +165,7 @@ async fn lease(
 /// Completes a lease with what stands in no row of its job. A stranger's change gets neither token
 /// nor secrets. A job whose secrets cannot be had ends instead.
 async fn to_lease(app: &AppState, leased: Leased) -> Result<Option<Lease>, Refuse> {
-    let given = secrets::given(&app.store, &app.vault, &leased).await;
+    let given = secrets::given(&app.store, &app.vault, &Recipient::from(&leased)).await;
     let secrets = match given {
         Ok(secrets) => secrets,
         Err(GivingError::Store(error)) => return Err(error.into()),

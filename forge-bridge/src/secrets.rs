@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use workflows::event::Trust;
+use workflows::ids::RunId;
 use workflows::job::Source;
 use workflows::named_value::{self, MAX_GIVEN_BYTES, Place, Scope, Scoped};
+use workflows::names::{RefName, RepositoryName};
 use workflows::plan::{Handed, HandedSecret, SecretNames};
 
 use crate::config::Config;
@@ -62,22 +64,43 @@ pub(crate) fn place(scope: &Scope, name: &str) -> String {
     format!("{}\n{}\n{}\n{name}", scope.kind(), scope.forge(), scope.path())
 }
 
+/// A job that secrets are for.
+pub(crate) struct Recipient<'a> {
+    pub(crate) run: RunId,
+    pub(crate) trust: Trust,
+    pub(crate) forge: &'a str,
+    pub(crate) repository: &'a RepositoryName,
+    pub(crate) ref_name: &'a RefName,
+    pub(crate) fetch_ref: &'a str,
+    /// The secrets that it names.
+    pub(crate) names: &'a SecretNames,
+    /// What stands behind their names, in a job of a call.
+    pub(crate) handed: &'a Handed,
+}
+
+impl<'a> From<&'a Leased> for Recipient<'a> {
+    fn from(leased: &'a Leased) -> Self {
+        let Leased { run, spec, secrets: names, handed, .. } = leased;
+        let Source { forge, repository, ref_name, fetch_ref, .. } = &spec.source;
+        Self { run: *run, trust: spec.trust, forge, repository, ref_name, fetch_ref, names, handed }
+    }
+}
+
 /// The secrets that a job names and may have, by name. A stranger's change has none; what is kept
 /// for some branches is for runs of these branches, not for pull requests into them.
 pub(crate) async fn given(
     store: &Store,
     vault: &Vault,
-    leased: &Leased,
+    recipient: &Recipient<'_>,
 ) -> Result<BTreeMap<String, SecretString>, GivingError> {
-    let Leased { run, spec, secrets: names, handed, .. } = leased;
-    if spec.trust != Trust::Trusted {
+    let Recipient { run, trust, forge, names, handed, .. } = recipient;
+    if *trust != Trust::Trusted {
         return Ok(BTreeMap::new());
     }
-    let source = &spec.source;
     // Its repository may have another name by now than when the job was pinned.
     let now = store.repository_of_run(*run).await?;
-    let repository = now.as_ref().unwrap_or(&source.repository);
-    let mut kept = store.secrets_of(&source.forge, repository).await?;
+    let repository = now.as_ref().unwrap_or(recipient.repository);
+    let mut kept = store.secrets_of(forge, repository).await?;
     let behind = behind(names, handed);
     let is_meant = |name: &str| match &behind {
         None => names.has(name),
@@ -90,7 +113,8 @@ pub(crate) async fn given(
         let place = place(&scope, &name);
         Scoped { name, scope, branches, value: (place, value) }
     });
-    let place = Place { forge: &source.forge, repository, branch: branch_of(source) };
+    let branch = branch_of(recipient.ref_name, recipient.fetch_ref);
+    let place = Place { forge, repository, branch };
     let mut given = BTreeMap::new();
     let mut bytes = 0;
     for (name, (place, sealed)) in named_value::nearest(with_place.collect(), &place) {
@@ -141,14 +165,12 @@ fn renamed(
 
 /// The branch whose head is checked out; none where that is a pull request, whose author need not
 /// be one of those who may write to the branch that it would go into.
-fn branch_of(source: &Source) -> Option<&str> {
-    (source.fetch_ref == source.ref_name.as_str()).then(|| source.ref_name.short())
+fn branch_of<'a>(ref_name: &'a RefName, fetch_ref: &str) -> Option<&'a str> {
+    (fetch_ref == ref_name.as_str()).then(|| ref_name.short())
 }
 
 #[cfg(test)]
 mod tests {
-    use workflows::names::{CommitId, RefName, RepositoryName};
-
     use super::*;
 
     #[test]
@@ -174,17 +196,10 @@ mod tests {
 
     #[test]
     fn only_what_is_fetched_from_a_branch_stands_on_it() {
-        let source = |fetch_ref: &str| Source {
-            forge: "hub".to_owned(),
-            repository: RepositoryName::parse("containers/httpd").unwrap(),
-            clone_url: "https://hub.example/containers/httpd.git".to_owned(),
-            ref_name: RefName::branch("f43").unwrap(),
-            fetch_ref: fetch_ref.to_owned(),
-            commit: CommitId::parse(&"1a".repeat(20)).unwrap(),
-        };
-        assert_eq!(branch_of(&source("refs/heads/f43")), Some("f43"));
+        let f43 = RefName::branch("f43").unwrap();
+        assert_eq!(branch_of(&f43, "refs/heads/f43"), Some("f43"));
         for of_others in ["refs/pull/7/head", "refs/merge-requests/7/merge", "refs/heads/f44", ""] {
-            assert_eq!(branch_of(&source(of_others)), None, "{of_others}");
+            assert_eq!(branch_of(&f43, of_others), None, "{of_others}");
         }
     }
 }

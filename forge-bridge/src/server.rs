@@ -260,6 +260,7 @@ impl Parts {
             Pinner {
                 config: self.app.config.clone(),
                 store: store.clone(),
+                vault: self.app.vault.clone(),
                 sources: self.planner.sources.clone(),
                 registries: self.registries.clone(),
                 worlds: self.app.worlds.clone(),

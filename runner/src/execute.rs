@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workflows::image::ParentPin;
-use workflows::job::{StepAction, StepSpec};
+use workflows::job::{Credentials, StepAction, StepSpec};
 use workflows::protocol::Lease;
 
 use crate::delivery::Pushed;
@@ -95,7 +95,9 @@ async fn make_ready(execution: &Execution<'_>) -> Result<Option<JobContainer>, S
         .find(|step| step.action != StepAction::Checkout)
         .is_some_and(|step| matches!(step.action, StepAction::Run { .. }));
     let job_image = spec.image.iter().filter(|_| needs_image);
-    let services = spec.services.iter().map(|service| &service.image);
+    let job_image = job_image.map(|image| (image, spec.credentials.as_deref()));
+    let services =
+        spec.services.iter().map(|service| (&service.image, service.credentials.as_deref()));
     let parents = spec.steps.iter().flat_map(|step| match &step.action {
         StepAction::LayeredBuild(build) => build.pins.as_slice(),
         StepAction::Run { .. }
@@ -108,10 +110,15 @@ async fn make_ready(execution: &Execution<'_>) -> Result<Option<JobContainer>, S
         Some(_) => (Vec::new(), parents.collect()),
         None => (parents.collect(), Vec::new()),
     };
-    let mut pins: Vec<&ParentPin> = job_image.chain(services).chain(in_engine).collect();
-    pins.sort_by_key(|pin| (pin.reference.name(), pin.digest.clone()));
-    pins.dedup_by_key(|pin| (pin.reference.name(), pin.digest.clone()));
-    let pulls = pins.into_iter().map(|pin| execution.registries.pull(execution, pin));
+    let in_engine = in_engine.into_iter().map(|pin| (pin, None));
+    let mut pins: Vec<(&ParentPin, Option<&Credentials>)> =
+        job_image.chain(services).chain(in_engine).collect();
+    let key = |pin: &ParentPin| (pin.reference.name(), pin.digest.clone());
+    // Of one image that is named twice, the login counts.
+    pins.sort_by_key(|(pin, credentials)| (key(pin), credentials.is_none()));
+    pins.dedup_by_key(|(pin, _)| key(pin));
+    let pulls = pins.into_iter();
+    let pulls = pulls.map(|(pin, login)| execution.registries.pull(execution, pin, login));
     let pulls = futures_util::future::try_join_all(pulls);
     let parents = strata::prefetch(execution, built_on);
     tokio::try_join!(pulls, parents)?;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workflows::ids::{JobId, RunId};
 use workflows::image::{Digest, ParentPin, Reference};
-use workflows::job::JobSpec;
+use workflows::job::{JobSpec, Login};
 use workflows::protocol::{JobReport, Lease};
 
 use crate::attempt::{Overseer, report, supervise, tidy_up};
@@ -25,7 +25,7 @@ use crate::execute::Execution;
 use crate::gathered::Gathered;
 use crate::log::{AttemptLog, Masker, SpoolReader};
 use crate::lookaside::Cache;
-use crate::push::Registries;
+use crate::push::{Registries, docker_credentials};
 use crate::steps::progress::Progress;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
@@ -126,11 +126,17 @@ impl Machine {
     ///
     /// # Errors
     /// When there is no such image, or it has no digest since it was never in a registry.
-    pub async fn pin(&self, written: &str, reference: &Reference) -> anyhow::Result<ParentPin> {
+    pub async fn pin(
+        &self,
+        written: &str,
+        reference: &Reference,
+        login: Option<Login>,
+    ) -> anyhow::Result<ParentPin> {
         let name = reference.to_string();
         if self.engine.inspect_image(&name).await.is_err() {
             let options = CreateImageOptionsBuilder::default().from_image(&name).build();
-            let mut answers = self.engine.create_image(Some(options), None, None).boxed();
+            let credentials = login.map(|login| docker_credentials(&reference.registry, login));
+            let mut answers = self.engine.create_image(Some(options), None, credentials).boxed();
             while let Some(answer) = answers.next().await {
                 if let Err(error) = answer {
                     bail!("cannot pull {name}: {}", words_of(&error));

@@ -14,6 +14,7 @@ use oci_client::manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OciImageManifest};
 use oci_client::secrets::RegistryAuth;
 use secrecy::{ExposeSecret as _, SecretString};
 use workflows::image::{BuiltImage, Digest, ParentPin, Reference, Tag};
+use workflows::job::{Credentials, JobSpec, Known, Login};
 
 use crate::backoff::pause;
 use crate::config::{RegistryAccess, read_secret};
@@ -59,11 +60,14 @@ impl Registries {
             .collect()
     }
 
-    /// Makes sure that the engine has a pinned image.
+    /// Makes sure that the engine has a pinned image, which it gets as the user that the workflow
+    /// names, or else as the operator's. What is there already is not asked for: that the user may
+    /// have it was found out when it was pinned.
     pub(crate) async fn pull(
         &self,
         execution: &Execution<'_>,
         pin: &ParentPin,
+        credentials: Option<&Credentials>,
     ) -> Result<(), Stop> {
         let name = pinned_name(pin);
         let engine = execution.engine;
@@ -71,7 +75,11 @@ impl Registries {
             return Ok(());
         }
         execution.log.line(&format!("Strata: pulling {name}"));
-        let credentials = self.credentials(&pin.reference.registry)?;
+        let host = &pin.reference.registry;
+        let credentials = match credentials {
+            Some(own) => Some(docker_credentials(host, own_login(execution, own)?)),
+            None => self.credentials(host)?,
+        };
         repeated(execution, &format!("pull {name}"), || {
             pull_once(engine, &pin.reference, &pin.digest, credentials.clone())
         })
@@ -137,12 +145,8 @@ impl Registries {
     }
 
     fn credentials(&self, host: &str) -> Result<Option<DockerCredentials>, Stop> {
-        Ok(self.login(host)?.map(|(username, password)| DockerCredentials {
-            username: Some(username),
-            password: Some(password.expose_secret().to_owned()),
-            serveraddress: Some(host.to_owned()),
-            ..DockerCredentials::default()
-        }))
+        let login = self.login(host)?;
+        Ok(login.map(|(username, password)| docker_credentials(host, Login { username, password })))
     }
 
     /// Asks the registry itself for what was pushed: that it is there, under the digest that the
@@ -180,6 +184,29 @@ impl Registries {
         .await?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Stop::registry(format!("manifest of {reference}: {error}")))
+    }
+}
+
+/// A login in the form of the engine.
+pub(crate) fn docker_credentials(host: &str, login: Login) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(login.username),
+        password: Some(login.password.expose_secret().to_owned()),
+        serveraddress: Some(host.to_owned()),
+        ..DockerCredentials::default()
+    }
+}
+
+/// The login of a workflow, whose password is masked from here on.
+fn own_login(execution: &Execution<'_>, credentials: &Credentials) -> Result<Login, Stop> {
+    let lease = execution.lease;
+    let JobSpec { contexts, env, env_templates, .. } = &lease.spec;
+    let known = Known { contexts, env, env_templates, secrets: &lease.secrets };
+    let login = credentials.login(known).map_err(Stop::failure)?;
+    if execution.log.add_mask(login.password.expose_secret()) {
+        Ok(login)
+    } else {
+        Err(Stop::failure("the job has too many secrets to mask"))
     }
 }
 

@@ -11,17 +11,23 @@ use crate::wait::{SHORT, until};
 const MANIFEST_TYPES: &str = "application/vnd.docker.distribution.manifest.v2+json,\
                               application/vnd.oci.image.manifest.v1+json";
 
+/// The password of the user `rose`, and a line of it for a closed registry.
+pub const DOOR: &str = "private+door/7";
+const USERS: &str = "rose:$2y$04$F6o09zImP4r6Jx1PZXs9J.LnE7N1xthJwjhWO2/45umPZiKgoH8kC\n";
+
 /// `docker-registry`, its data below the test's directory.
 pub struct Registry {
     port: u16,
     dir: PathBuf,
     process: Option<Process>,
+    is_closed: bool,
 }
 
 impl Registry {
     /// Starts one.
     pub async fn start(dir: &Path) -> Self {
-        let mut registry = Self { port: free_port(), dir: dir.to_owned(), process: None };
+        let mut registry =
+            Self { port: free_port(), dir: dir.to_owned(), process: None, is_closed: false };
         registry.resume().await;
         registry
     }
@@ -39,13 +45,30 @@ impl Registry {
         }
     }
 
+    /// Lets only the user `rose` in from here on.
+    ///
+    /// # Panics
+    /// When the file of users cannot be written.
+    pub async fn close(&mut self) {
+        std::fs::write(self.dir.join("users"), USERS).expect("the registry's users");
+        self.is_closed = true;
+        self.stop();
+        self.resume().await;
+    }
+
     /// Brings it back on the same port with the same data.
     pub async fn resume(&mut self) {
         let config = self.dir.join("registry.yml");
+        let auth = match self.is_closed {
+            true => {
+                format!("auth: {{htpasswd: {{realm: r, path: {}/users}}}}\n", self.dir.display())
+            }
+            false => String::new(),
+        };
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: 127.0.0.1:{}}}\n",
+             http: {{addr: 127.0.0.1:{}}}\n{auth}",
             self.dir.join("registry").display(),
             self.port
         );

@@ -1,6 +1,7 @@
 //! What a runner is asked to do: a job, its steps, its build and its bounds.
 
 mod container;
+mod credentials;
 mod step;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde_json::Value as Json;
 pub use container::{
     ContainerError, ContainerOptions, HealthCheck, MAX_SERVICES, PortSpec, ServiceSpec, VolumeSpec,
 };
+pub use credentials::{Credentials, Known, Login};
 pub use step::{ActionPins, ActionSource, RepositoryPin, StepPart, StepTemplate};
 
 use crate::artifacts::ArtifactSpec;
@@ -40,6 +42,9 @@ pub struct JobSpec {
     pub trust: Trust,
     /// The image that `run` steps execute in, pinned; `None` when no step needs one.
     pub image: Option<ParentPin>,
+    /// How the workflow logs in where that image is; the operator's login counts without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Box<Credentials>>,
     /// Variables of every step.
     pub env: BTreeMap<String, String>,
     /// In order.

@@ -31,7 +31,7 @@ use crate::diagnostic::{Diagnostic, Report};
 use crate::expression::{Budget, Context};
 use crate::facts::Facts;
 use crate::image::BuildMode;
-use crate::job::{ActionSource, ContainerOptions, Shell, StepTemplate};
+use crate::job::{ActionSource, ContainerOptions, Credentials, Shell, StepTemplate};
 use crate::template::Template;
 use crate::workflow::{Container, Job, JobBody, Permissions, Setting, StepsBody, Text, Workflow};
 pub use call::{
@@ -71,6 +71,9 @@ pub struct JobDraft {
     /// The label for which the operator has that image; `None` of one that the workflow names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_label: Option<String>,
+    /// How the workflow logs in where that image is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Box<Credentials>>,
     /// Variables of every step.
     pub env: BTreeMap<String, String>,
     /// Wall time in seconds, where the workflow says something.
@@ -354,6 +357,7 @@ impl<'a> Drafting<'a> {
             needs: job.needs.iter().map(|needed| needed.value.clone()).collect(),
             runs_on,
             image,
+            credentials: body.container.as_ref().and_then(services::credentials),
             env,
             timeout_seconds: minutes.map(|minutes| minutes * 60),
             steps,
@@ -386,7 +390,6 @@ impl<'a> Drafting<'a> {
 
     fn image(&mut self, container: Option<&Container>) -> Option<String> {
         let container = container?;
-        self.refuse_credentials(container);
         let place = |texts: &[Text]| texts.first().map(|text| text.at);
         self.refuse_if(place(&container.ports), "`ports` of a job's own container");
         let image = self.image_of(&container.image, "`container`")?;

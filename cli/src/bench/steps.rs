@@ -47,7 +47,7 @@ pub(super) async fn measure(args: &Args) -> Result<Vec<Figure>, Failure> {
     let machine = Machine::open().await?;
     let name = format!("{}/rawhide/base:latest", args.registry);
     let reference = Reference::parse(&name, DOCKER_HUB).context("no name of an image")?;
-    let pin = machine.pin(&name, &reference).await?;
+    let pin = machine.pin(&name, &reference, None).await?;
     let place = tempfile::tempdir().context("cannot make a directory")?;
     let tree = Tree { root: place.path().to_owned(), files: Vec::new() };
     let container = Container::start(&name).await?;
@@ -128,6 +128,7 @@ fn spec(pin: &ParentPin, steps: u32) -> anyhow::Result<JobSpec> {
         release: "bench".to_owned(),
         trust: Trust::Trusted,
         image: Some(pin.clone()),
+        credentials: None,
         env: BTreeMap::new(),
         steps: (0..steps).map(|_| step.clone()).collect(),
         limits: Limits::default(),

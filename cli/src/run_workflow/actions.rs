@@ -8,7 +8,7 @@ use workflows::action::{ActionImage, ActionKind, Found, TooMany, Walk};
 use workflows::dockerfile;
 use workflows::gate::Content;
 use workflows::image::{DOCKER_HUB, ParentPin, Reference};
-use workflows::job::{ActionPins, ActionSource};
+use workflows::job::{ActionPins, ActionSource, Login};
 use workflows::plan::{DraftAction, JobDraft};
 
 use super::remote::Remotes;
@@ -20,10 +20,11 @@ pub(super) async fn pin(
     machine: &Machine,
     written: &str,
     expanded: &str,
+    login: Option<Login>,
 ) -> Result<ParentPin, Failure> {
     let reference = Reference::parse(expanded, DOCKER_HUB)
         .map_err(|error| Failure::Negative(format!("image {expanded}: {error}")))?;
-    Ok(machine.pin(written, &reference).await?)
+    Ok(machine.pin(written, &reference, login).await?)
 }
 
 /// What the actions of a job stand on.
@@ -67,7 +68,7 @@ async fn add(
     expanded: &str,
 ) -> Result<(), Failure> {
     if pins.image(written).is_none() {
-        pins.images.push(pin(machine, written, expanded).await?);
+        pins.images.push(pin(machine, written, expanded, None).await?);
     }
     Ok(())
 }

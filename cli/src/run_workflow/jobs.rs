@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use workflows::diagnostic::Diagnostic;
 use workflows::event::Trust;
 use workflows::facts::Facts;
-use workflows::job::{JobSpec, Limits, Network, Source, StepSpec};
+use workflows::job::{Credentials, JobSpec, Known, Limits, Network, Source, StepSpec};
 use workflows::plan::{self, JobDraft};
 use workflows::progress::{self, Decision, Member, Stage};
 use workflows::state::Outcome;
@@ -285,21 +285,32 @@ impl<'a> Run<'a> {
             };
             steps.push(step.spec(action));
         }
-        let image = match &draft.image {
-            Some(image) => Some(actions::pin(machine, image, image).await?),
-            None => None,
-        };
-        let mut services = Vec::with_capacity(draft.services.len());
-        for service in &draft.services {
-            let pin = actions::pin(machine, &service.image, &service.image).await?;
-            services.push(service.spec(pin));
-        }
         let clone = Place::of(root)?;
         let matrix = draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
         let (title, key) = (self.workflow.title(), Some(draft.key.as_str()));
         let facts = self.facts_of(Some(draft));
         let mut contexts = facts.values(title, key, Some(&matrix), &draft.strategy());
         contexts.insert("needs".to_owned(), Json::Object(job.needs.clone()));
+        let secrets = given(draft, here.secrets);
+        let (env, env_templates) = (&draft.env, &draft.env_templates);
+        let known = Known { contexts: &contexts, env, env_templates, secrets: &secrets };
+        let login = |credentials: Option<&Credentials>| {
+            let login = credentials.map(|credentials| credentials.login(known)).transpose();
+            login.map_err(Failure::Negative)
+        };
+        let image = match &draft.image {
+            Some(image) => {
+                let login = login(draft.credentials.as_deref())?;
+                Some(actions::pin(machine, image, image, login).await?)
+            }
+            None => None,
+        };
+        let mut services = Vec::with_capacity(draft.services.len());
+        for service in &draft.services {
+            let login = login(service.credentials.as_deref())?;
+            let pin = actions::pin(machine, &service.image, &service.image, login).await?;
+            services.push(service.spec(pin));
+        }
         let limits = Limits::default();
         let timeout_seconds = draft.timeout_seconds.unwrap_or(limits.timeout_seconds);
         Ok(JobSpec {
@@ -315,6 +326,7 @@ impl<'a> Run<'a> {
             release: "local".to_owned(),
             trust: Trust::Trusted,
             image,
+            credentials: draft.credentials.clone(),
             env: draft.env.clone(),
             steps,
             limits: Limits { timeout_seconds, ..limits },

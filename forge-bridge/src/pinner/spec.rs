@@ -46,6 +46,7 @@ pub(super) fn complete(
         release: release.name.clone(),
         trust: job.trust,
         image: facts.image.clone(),
+        credentials: job.draft.credentials.clone(),
         env: job.draft.env.clone(),
         steps: job.draft.steps.iter().map(step).collect(),
         source,
@@ -68,18 +69,12 @@ fn services(job: &UnpinnedJob, facts: &Facts) -> Vec<ServiceSpec> {
     pinned.map(|(draft, image)| draft.spec(image.clone())).collect()
 }
 
-/// What the runner's expressions can name that is known here. A job of an older version's run has
-/// none, and no expression either.
+/// What the runner's expressions can name that is known here.
 fn contexts(job: &UnpinnedJob, facts: &Facts, nvr: Option<&Nvr>) -> BTreeMap<String, Json> {
-    let Some(known) = &job.facts else { return BTreeMap::new() };
-    let matrix = job.draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
-    let key = Some(job.draft.key.as_str());
-    let mut known = known.clone();
-    if let Some(within) = &job.draft.within {
-        known = known.with_inputs(within.inputs.clone());
+    let mut contexts = known(job);
+    if contexts.is_empty() {
+        return contexts;
     }
-    let mut contexts = known.values(&job.workflow, key, Some(&matrix), &job.draft.strategy());
-    contexts.insert("needs".to_owned(), job.needs.clone().unwrap_or_else(|| json!({})));
     let pins = facts.build.iter().flat_map(|build| &build.pins);
     let parent = |pin: &ParentPin| {
         json!({
@@ -97,6 +92,21 @@ fn contexts(job: &UnpinnedJob, facts: &Facts, nvr: Option<&Nvr>) -> BTreeMap<Str
         });
         contexts.insert("image".to_owned(), image);
     }
+    contexts
+}
+
+/// What is known before anything outside is asked. A job of an older version's run has none, and no
+/// expression either.
+pub(super) fn known(job: &UnpinnedJob) -> BTreeMap<String, Json> {
+    let Some(known) = &job.facts else { return BTreeMap::new() };
+    let matrix = job.draft.matrix.as_ref().map(|place| place.values.clone()).unwrap_or_default();
+    let key = Some(job.draft.key.as_str());
+    let mut known = known.clone();
+    if let Some(within) = &job.draft.within {
+        known = known.with_inputs(within.inputs.clone());
+    }
+    let mut contexts = known.values(&job.workflow, key, Some(&matrix), &job.draft.strategy());
+    contexts.insert("needs".to_owned(), job.needs.clone().unwrap_or_else(|| json!({})));
     contexts
 }
 

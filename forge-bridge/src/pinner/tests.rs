@@ -6,9 +6,10 @@ use tempfile::TempDir;
 use workflows::event::Trust;
 use workflows::ids::{JobId, RunId};
 use workflows::image::{BuildMode, Nvr, Tag};
-use workflows::job::{JobSpec, StepAction};
+use workflows::job::{Credentials, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::plan::{DraftAction, JobDraft, StepDraft};
+use workflows::template::Template;
 
 use super::*;
 
@@ -42,6 +43,7 @@ impl Scene {
         let pinner = Pinner {
             worlds: Worlds::new(store.clone(), Arc::clone(&config)),
             store,
+            vault: Arc::new(Vault::open(&dir.path().join("secrets.key"), 0).unwrap()),
             sources: Arc::new(Sources::new(Arc::clone(&config), Arc::default())),
             registries: Arc::new(Registries::new(&config.registries).unwrap()),
             wakes: Wakes::default(),
@@ -183,6 +185,26 @@ async fn the_mode_decides_about_tags_and_numbers() {
     let of_a_stranger = UnpinnedJob { trust: Trust::Untrusted, ..isolated };
     let (asked, spec) = scene.specified(&of_a_stranger).await;
     assert_eq!((asked, build(&spec).mode), (None, BuildMode::Scratch));
+}
+
+#[tokio::test]
+async fn a_stranger_has_no_login_and_nothing_is_asked_for_one() {
+    let scene = Scene::begin().await;
+    let mut job = scene.job(&[], BuildMode::Scratch, None);
+    let text = |text: &str| Template {
+        text: text.to_owned(),
+        at: Default::default(),
+        kind: workflows::template::Kind::Text,
+    };
+    let (username, password) = (text("rose"), text("${{ secrets.DOOR }}"));
+    job.trust = Trust::Untrusted;
+    job.draft.image = Some(format!("{DEAD_REGISTRY}/closed:1"));
+    job.draft.credentials = Some(Box::new(Credentials { username, password }));
+    let Err(Unpinnable::Ends(ending)) = scene.pinner.facts(&job).await else {
+        panic!("it must be refused");
+    };
+    let why = "`password` of `credentials` is empty; a stranger's change is given no secrets";
+    assert_eq!(ending.message, format!("`container` of job build: {why}"));
 }
 
 #[tokio::test]

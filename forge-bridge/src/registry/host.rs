@@ -11,6 +11,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use workflows::image::DOCKER_HUB;
+use workflows::job::Login;
 
 use super::answer::{Answer, Failure, judge, judge_conditional, unavailable};
 use super::manifest::MEDIA_TYPES;
@@ -135,6 +136,18 @@ impl Host {
             credentials,
             known: Mutex::default(),
         })
+    }
+
+    /// The same registry for another user, whose tokens are forgotten with the answer.
+    pub(super) fn as_user(&self, login: Login) -> Self {
+        Self {
+            http: self.http.clone(),
+            reach: self.reach.clone(),
+            base: self.base.clone(),
+            plain_http: self.plain_http,
+            credentials: Some((login.username, login.password)),
+            known: Mutex::default(),
+        }
     }
 
     /// Sends a request; when the registry asks for authorization, gets it and asks once more.

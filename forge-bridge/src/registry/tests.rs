@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde_json::json;
 use workflows::image::DOCKER_HUB;
+use workflows::job::Login;
 
 use super::*;
 use fake::{Door, INDEX, MANIFEST, Registry};
@@ -118,6 +119,29 @@ async fn credentials_open_both_kinds_of_door() {
         let one_for_each_access = ["repository:f43/base:pull", "repository:f43/base:pull,push"];
         assert_eq!(scopes.len(), if door == Door::Bearer { 2 } else { 0 });
         assert!(scopes.iter().zip(one_for_each_access).all(|(given, asked)| given == asked));
+    }
+}
+
+#[tokio::test]
+async fn another_users_login_opens_a_door_for_one_question_alone() {
+    for door in [Door::Basic, Door::Bearer] {
+        let registry = Registry::start(door).await;
+        let digest = registry.put_image("42", "x");
+        let reference = registry.reference(":42");
+        let login = |password: &str| Login { username: "robot".into(), password: password.into() };
+        let registries = registry.client(None);
+        let as_user = |password| registries.as_user(&reference.registry, login(password));
+        for tokens in 1..=2 {
+            let resolved = as_user("s3cret").resolve(&reference).await.unwrap();
+            assert_eq!(resolved.digest, digest, "{door:?}");
+            let given = registry.shared.tokens_given.lock().unwrap().len();
+            assert_eq!(given, if door == Door::Bearer { tokens } else { 0 }, "none is kept");
+        }
+        let error = as_user("guess").resolve(&reference).await;
+        assert!(matches!(error, Err(RegistryError::Unauthorised { .. })), "{door:?}");
+        let elsewhere = registries.as_user("elsewhere.example", login("s3cret"));
+        let error = elsewhere.resolve(&reference).await;
+        assert!(matches!(error, Err(RegistryError::NotAllowed { .. })), "{door:?}");
     }
 }
 

@@ -144,6 +144,7 @@ fn spec(job: &UnpinnedJob, nvr: Option<&workflows::image::Nvr>) -> JobSpec {
         release: job.release.clone(),
         trust: job.trust,
         image: None,
+        credentials: None,
         env: Default::default(),
         steps: vec![step],
         limits: Limits::default(),

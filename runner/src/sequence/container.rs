@@ -139,7 +139,7 @@ impl Sequence<'_> {
                         "image `{written}` was not pinned when the job was planned"
                     )));
                 };
-                let pull = std::pin::pin!(execution.registries.pull(&execution, pin));
+                let pull = std::pin::pin!(execution.registries.pull(&execution, pin, None));
                 watch.over_containers(&execution, &self.kept(), pull).await?;
                 Ok(pinned_name(pin))
             }

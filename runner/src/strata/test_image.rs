@@ -34,7 +34,7 @@ pub(crate) async fn bring_to_engine(
             form: None,
         };
         execution.workspace.note_image(&pinned_name(&pin))?;
-        return execution.registries.pull(execution, &pin).await;
+        return execution.registries.pull(execution, &pin, None).await;
     }
     execution.workspace.note_image(&image.reference)?;
     let site = strata.site(execution)?;

@@ -2,7 +2,8 @@
 
 use scenarios::held::HOLD;
 use scenarios::parts::docker;
-use scenarios::world::World;
+use scenarios::registry::{DOOR, Registry};
+use scenarios::world::{World, text};
 
 const WORKFLOW: &str = r#"name: own
 on: push
@@ -50,6 +51,72 @@ async fn a_job_talks_to_a_real_redis_that_was_healthy_before_its_first_step() {
     assert!(healthy < first, "{log}");
     let pins = run["jobs"][0]["pins"].to_string();
     assert!(pins.contains("rawhide/redis:7"), "its image is pinned: {pins}");
+    world.nothing_left().await;
+}
+
+/// Its images are behind a door that only the workflow's user opens.
+const CLOSED: &str = r#"name: own
+on: push
+jobs:
+  test:
+    runs-on: docker
+    container:
+      image: HOST/closed/base:1
+      credentials: {username: '${{ vars.READER }}', password: '${{ secrets.DOOR }}/7'}
+    services:
+      side:
+        image: HOST/closed/base:2
+        credentials: {username: rose, password: '${{ secrets.SIDE }}'}
+        command: sleep 600
+    steps:
+      - run: echo inside, with private+door/7
+"#;
+
+#[tokio::test]
+async fn images_behind_a_door_are_had_with_the_credentials_of_the_workflow() {
+    let mut world = World::prepare().await;
+    let dir = world.dir().join("closed");
+    std::fs::create_dir(&dir).expect("a directory");
+    let mut closed = Registry::start(&dir).await;
+    for tag in ["1", "2"] {
+        closed.push_base("closed/base", tag).await;
+    }
+    closed.close().await;
+    let host = closed.host();
+    world.configure(&format!("[[registry]]\nhost = \"{host}\"\nplain_http = true\n"));
+    world.start_bridge().await;
+    world.start_runner();
+    let set = |what: &str, name: &str, value: &str| {
+        let set = world.strata_reading(&[what, "set", name], value);
+        assert!(set.status.success(), "{}", text(&set));
+    };
+    let own = world.push_workflow(CLOSED.replace("HOST", &host));
+    let failed = async |number: usize, why: &str| {
+        let runs = world.finished_runs(number).await;
+        let message = runs[0]["jobs"][0]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(why), "no `{why}` in {:#}", runs[0]);
+    };
+    failed(1, "`container` of job test: `username` of `credentials` is empty").await;
+
+    set("variable", "READER", "rose");
+    set("secret", "DOOR", "private+door");
+    let again = || {
+        own.commit("rawhide", "Once more");
+        own.push(&["rawhide"]);
+    };
+    again();
+    failed(2, "service side of job test: `password` of `credentials` is empty").await;
+
+    set("secret", "SIDE", "of-yesterday");
+    again();
+    failed(3, "check the name and the credentials in `credentials`").await;
+
+    set("secret", "SIDE", DOOR);
+    again();
+    let run = world.finished_runs(4).await[0].clone();
+    let log = world.log(&run, "test").await;
+    assert_eq!(run["outcome"], "success", "{run:#}\n{log}");
+    assert!(log.contains("inside, with ***\n"), "the password is masked as a whole: {log}");
     world.nothing_left().await;
 }
 

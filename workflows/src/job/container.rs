@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Credentials;
 use crate::image::ParentPin;
 use crate::template::Template;
 
@@ -30,6 +31,9 @@ pub struct ServiceSpec {
     pub name: String,
     /// What runs.
     pub image: ParentPin,
+    /// How the workflow logs in where the image is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Box<Credentials>>,
     /// Its variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

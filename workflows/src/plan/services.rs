@@ -8,10 +8,10 @@ use super::Drafting;
 use crate::diagnostic::{Position, quoted};
 use crate::image::{DOCKER_HUB, Reference};
 use crate::job::{
-    ContainerError, ContainerOptions, HealthCheck, MAX_SERVICES, PortSpec, VolumeSpec,
+    ContainerError, ContainerOptions, Credentials, HealthCheck, MAX_SERVICES, PortSpec, VolumeSpec,
 };
-use crate::template::Template;
-use crate::workflow::{Container, Service, Text};
+use crate::template::{Kind, Template};
+use crate::workflow::{self, Container, Service, Text};
 
 /// Longest name of a service, in characters; it becomes a name in the job's network.
 const MAX_NAME_CHARS: usize = 63;
@@ -23,6 +23,9 @@ pub struct ServiceDraft {
     pub name: String,
     /// The image, as written.
     pub image: String,
+    /// How the workflow logs in where the image is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Box<Credentials>>,
     /// Its variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -76,7 +79,6 @@ impl Drafting<'_> {
 
     fn service(&mut self, service: &Service) -> Option<ServiceDraft> {
         let container = &service.container;
-        self.refuse_credentials(container);
         let image = self.image_of(&container.image, "`services`")?;
         // An empty image is how an expression leaves a service out, as on GitHub.
         if image.is_empty() {
@@ -105,6 +107,7 @@ impl Drafting<'_> {
         Some(ServiceDraft {
             name: service.name.value.clone(),
             image,
+            credentials: credentials(container),
             env,
             env_templates,
             ports,
@@ -145,14 +148,6 @@ impl Drafting<'_> {
         options
     }
 
-    pub(super) fn refuse_credentials(&mut self, container: &Container) {
-        if let Some(credentials) = &container.credentials {
-            let message = "`credentials` of a container are not taken: images come from registries \
-                           that the operator allows, with the operator's credentials";
-            self.report.refusal(credentials.username.at, message);
-        }
-    }
-
     /// An image, as written where it is known later.
     pub(super) fn image_of(&mut self, text: &Text, what: &str) -> Option<String> {
         let before = self.later.len();
@@ -171,4 +166,15 @@ impl Drafting<'_> {
     fn fits<T>(&mut self, at: Position, what: &str, read: Result<T, ContainerError>) -> Option<T> {
         read.map_err(|error| self.report.error(at, format!("in {what}: {error}"))).ok()
     }
+}
+
+/// How a container logs in where its image is.
+pub(super) fn credentials(container: &Container) -> Option<Box<Credentials>> {
+    let template = |text: &Text| Template {
+        text: text.value.clone(),
+        at: text.expressions.first().copied().unwrap_or(text.at),
+        kind: Kind::Text,
+    };
+    let workflow::Credentials { username, password } = container.credentials.as_ref()?;
+    Some(Box::new(Credentials { username: template(username), password: template(password) }))
 }

@@ -50,6 +50,7 @@ impl ServiceDraft {
         ServiceSpec {
             name: self.name.clone(),
             image,
+            credentials: self.credentials.clone(),
             env: self.env.clone(),
             env_templates: self.env_templates.clone(),
             ports: self.ports.clone(),

@@ -106,7 +106,7 @@ async fn a_job_that_waited_while_its_repository_was_renamed_has_its_secrets() {
     assert_eq!(meet(&name("containers/apache")).await, Some(repository()));
 
     let leased = story.lease("one").await.unwrap();
-    let given = secrets::given(&story.store, &vault, &leased).await.unwrap();
+    let given = secrets::given(&story.store, &vault, &(&leased).into()).await.unwrap();
     let given: Vec<_> =
         given.iter().map(|(name, it)| (name.as_str(), it.expose_secret())).collect();
     assert_eq!(given, [("TOKEN", "of httpd")]);

@@ -17,6 +17,7 @@ pub(super) fn spec(source: &RecordedSource) -> JobSpec {
         release: "f43".to_owned(),
         trust: Trust::Trusted,
         image: None,
+        credentials: None,
         env: Default::default(),
         steps: vec![StepSpec {
             name: "build".to_owned(),
