@@ -1,7 +1,10 @@
 //! Services beside a job, in containers: reached by name, healthy before the first step, gone after.
 
+use std::process::Command;
+
 use scenarios::held::HOLD;
-use scenarios::parts::docker;
+use scenarios::own_workflow;
+use scenarios::parts::{docker, output, strata};
 use scenarios::registry::{DOOR, Registry};
 use scenarios::world::{World, text};
 
@@ -116,7 +119,14 @@ async fn images_behind_a_door_are_had_with_the_credentials_of_the_workflow() {
     let run = world.finished_runs(4).await[0].clone();
     let log = world.log(&run, "test").await;
     assert_eq!(run["outcome"], "success", "{run:#}\n{log}");
-    assert!(log.contains("inside, with ***\n"), "the password is masked as a whole: {log}");
+    let shown = "inside, with ***\n";
+    assert!(log.contains(shown), "the password is masked as a whole: {log}");
+
+    let secrets = world.write("own-secrets", &format!("DOOR=private+door\nSIDE={DOOR}\n"));
+    let mut here = Command::new(strata());
+    here.current_dir(own.clone_dir()).args(["run", own_workflow::PATH, "--var", "READER=rose"]);
+    let here = output(here.arg("--secret-file").arg(secrets));
+    assert!(here.status.success() && text(&here).contains(shown), "{}", text(&here));
     world.nothing_left().await;
 }
 
