@@ -14,6 +14,7 @@ mod overlay;
 mod rootless;
 mod run;
 mod runtime;
+mod sealed;
 mod seccomp;
 mod spec;
 mod stubs;

@@ -2,9 +2,12 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use super::sealed::Sealed;
 use super::{groups, namesakes};
 use crate::build::TextFile;
 use crate::network::Network;
@@ -50,6 +53,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Runtime {
     program: PathBuf,
+    /// What is started, where a copy of the program saves it work.
+    sealed: Option<Arc<Sealed>>,
 }
 
 impl Runtime {
@@ -63,7 +68,16 @@ impl Runtime {
             Some(path) => Some(path.to_owned()).filter(|path| path.is_file()),
             None => NAMES.into_iter().find_map(|name| in_directories(Path::new(name))),
         };
-        program.map(|program| Self { program })
+        program.map(Self::of)
+    }
+
+    fn of(program: PathBuf) -> Self {
+        let found = Self { program, sealed: None };
+        let sealed = match found.kind() {
+            Kind::Crun => Sealed::copy(&found.program).map(Arc::new),
+            Kind::Runc | Kind::Runsc => None,
+        };
+        Self { sealed, ..found }
     }
 
     /// What to say when [`Self::find`] finds nothing.
@@ -84,7 +98,7 @@ impl Runtime {
     /// What ran the containers of a build that lives no more.
     fn noted(work: &Path) -> Option<Self> {
         let program = std::fs::read(work.join(PROGRAM)).ok()?;
-        Some(Self { program: OsStr::from_bytes(&program).into() })
+        Some(Self { program: OsStr::from_bytes(&program).into(), sealed: None })
     }
 
     pub(crate) fn program(&self) -> &Path {
@@ -97,7 +111,11 @@ impl Runtime {
 
     /// `keeps_groups` has it leave control groups alone.
     fn command_in(&self, work: &Path, keeps_groups: bool) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match &self.sealed {
+            Some(sealed) => Command::new(sealed.path()),
+            None => Command::new(&self.program),
+        };
+        command.arg0(&self.program);
         command.arg("--root").arg(work.join(STATE)).env_clear().stdin(Stdio::null());
         if keeps_groups {
             command.args(match self.kind() {
