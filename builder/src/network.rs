@@ -1,7 +1,7 @@
 //! What the commands of a build reach.
 //!
-//! Every network but the machine's own is a namespace that is made for one command. It has its
-//! loopback and, where the build was granted more, one way out: a user-mode router for all that
+//! Every network but the machine's own is a namespace that is made for the commands of one stage.
+//! It has its loopback and, where the build was granted more, one way out: a user-mode router for all that
 //! the machine reaches but its own loopback, or listeners of ours that pass connections on to
 //! what is on a list and to nothing else.
 
@@ -37,12 +37,12 @@ pub enum Network {
     Host,
 }
 
-/// A network of its own for one command; gone with the value.
+/// A network of its own; gone with the value.
 #[derive(Debug)]
 pub(crate) struct Space {
     namespace: Namespace,
     resolver: String,
-    _way_out: WayOut,
+    _way_out: Option<WayOut>,
 }
 
 #[derive(Debug)]
@@ -53,8 +53,7 @@ enum WayOut {
 }
 
 impl Space {
-    /// Makes the network of a command that has more than its loopback and less than the machine;
-    /// `dir` is the step's own directory.
+    /// Makes the network of commands that have one of their own; `dir` lives longer.
     pub(crate) fn open(
         network: Network,
         listed: &[Place],
@@ -62,18 +61,23 @@ impl Space {
         handle: &tokio::runtime::Handle,
     ) -> io::Result<Option<Self>> {
         match network {
-            Network::None | Network::Host => Ok(None),
+            Network::Host => Ok(None),
+            Network::None => {
+                let (namespace, ()) = Namespace::make(dir, |_| Ok(()))?;
+                Ok(Some(Self { namespace, resolver: String::new(), _way_out: None }))
+            }
             Network::Bridge => {
                 let (namespace, ()) = Namespace::make(dir, |_| Ok(()))?;
                 let router = Router::start(&namespace)?;
                 let (resolver, way_out) = (Router::resolver(), WayOut::Router(router));
-                Ok(Some(Self { namespace, resolver, _way_out: way_out }))
+                Ok(Some(Self { namespace, resolver, _way_out: Some(way_out) }))
             }
             Network::Egress => {
                 let (namespace, listeners) =
                     Namespace::make(dir, |link| egress::listen(listed, link))?;
                 let way_out = WayOut::Egress(Egress::start(listeners, listed, handle)?);
-                Ok(Some(Self { namespace, resolver: egress::resolver(), _way_out: way_out }))
+                let (resolver, way_out) = (egress::resolver(), Some(way_out));
+                Ok(Some(Self { namespace, resolver, _way_out: way_out }))
             }
         }
     }

@@ -11,7 +11,7 @@ use workflows::dockerfile::{Dockerfile, StageBase};
 use super::{BuildRequest, Progress, Pushing, one_stage};
 use crate::cache::StepCache;
 use crate::cancel::Cancel;
-use crate::confine::Runtime;
+use crate::confine::{Runtime, Surroundings};
 use crate::copy::Source;
 use crate::error::BuildError;
 use crate::registry::Registries;
@@ -66,6 +66,7 @@ impl Shared<'_> {
             steps: &self.steps,
             cancel: self.cancel,
             packing: VecDeque::new(),
+            surroundings: Surroundings::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ const DEVICES: [&str; 9] = [
 const REMOVE_TRIES: u32 = 100;
 const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 
-/// The groups of one command; taken away with the value, when all that was in them has ended.
+/// The groups of commands that run one after another; taken away with the value, when all that was in them has ended.
 #[derive(Debug)]
 pub(super) struct Groups {
     groups: Vec<Group>,
@@ -104,8 +104,8 @@ impl Groups {
         done
     }
 
-    /// Whether the system ended a process in them because there was no memory left.
-    pub(super) fn is_out_of_memory(&self) -> bool {
+    /// How many processes in them the system has ended because there was no memory left.
+    pub(super) fn kills(&self) -> u64 {
         let told = self
             .groups
             .iter()
@@ -115,7 +115,7 @@ impl Groups {
                 told.lines().find_map(|line| line.strip_prefix("oom_kill ").map(str::to_owned));
             line.and_then(|count| count.trim().parse::<u64>().ok())
         };
-        told.and_then(count).is_some_and(|count| count > 0)
+        told.and_then(count).unwrap_or(0)
     }
 }
 

@@ -16,12 +16,13 @@ use super::overlay::Overlay;
 use super::runtime::Runtime;
 use super::spec;
 use super::stubs::{Stub, make_stubs};
+use super::surroundings::Surroundings;
 use super::usage::Usage;
 use super::users::Identity;
 use super::watch::{Bounds, Container};
 use crate::build::TextFile;
 use crate::cancel::Cancel;
-use crate::network::{Network, Space};
+use crate::network::Network;
 use crate::owners::is_rootless;
 use crate::root::Root;
 
@@ -81,6 +82,7 @@ impl Sandbox<'_> {
     /// afterwards. `show` gets what it prints.
     pub(crate) fn run(
         &self,
+        shared: &mut Surroundings,
         layers: &[PathBuf],
         image: Root,
         dir: &Path,
@@ -112,38 +114,31 @@ impl Sandbox<'_> {
         }
         drop(image);
         let overlay = Overlay::writable(&layers, self.empty, dir)?;
-        let space = Space::open(command.network, self.egress, dir, self.handle)?;
-        let network = space.as_ref();
         let id = container_id(dir);
-        let groups = self.groups(&id)?;
+        shared.need_space(self.runtime, command.network, self.egress, dir, self.handle)?;
+        shared.need_groups(self.runtime, &id, self.limits)?;
+        let (space, groups) = (shared.space(command.network), shared.groups());
+        let kills_before = groups.map_or(0, Groups::kills);
         let group = groups.is_none().then_some(id.as_str());
         let place = spec::Place { bundle: bundle.path(), root: overlay.path(), group };
-        let spec = spec::write(place, command, network, self.limits, self.runtime.kind())?;
+        let spec = spec::write(place, command, space, self.limits, self.runtime.kind())?;
         let bundle = bundle.path();
         write_spec(bundle, &spec)?;
         let container = Container { runtime: self.runtime, work: self.work, bundle, id: &id };
-        let mut child = self.start(bundle, &id, command.network, groups.as_ref())?;
+        let mut child = self.start(bundle, &id, command.network, groups)?;
         tracing::debug!(container = %id, "a container starts");
         let written = command.mounts.iter().filter_map(Mounted::written);
         let written = written.map(Path::to_owned).chain([dir.join("upper")]).collect();
         let usage = self.limits.disk_bytes.map(|most| Usage::new(written, most));
         let bounds = Bounds { limits: self.limits, cancel: self.cancel, usage };
         let mut ending = container.watch(&mut child, bounds, show);
-        if ending.is_err() && groups.as_ref().is_some_and(Groups::is_out_of_memory) {
+        if ending.is_err() && groups.is_some_and(|groups| groups.kills() > kills_before) {
             // The runtime itself was taken.
             ending = Ok(Ending::Exit(KILLED));
         }
-        drop((container, groups, space, overlay));
+        drop((container, overlay));
         placed.take_out(&Root::open(&dir.join("upper"))?)?;
         ending
-    }
-
-    /// Control groups to start in; `None` where the runtime makes them, or there are none.
-    fn groups(&self, id: &str) -> io::Result<Option<Groups>> {
-        match self.runtime.may_keep_groups() {
-            true => Groups::make(id, self.limits),
-            false => Ok(None),
-        }
     }
 
     fn start(

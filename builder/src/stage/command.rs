@@ -91,10 +91,11 @@ impl Built {
             handle: site.handle,
         };
         let mut show = |bytes: &[u8]| (around.show)(Progress::Output(bytes));
-        let ending =
-            sandbox.run(&paths, image, &dir, &mut command, &mut show).map_err(|error| {
-                Fault::Told(BuildError::Sandbox(format!("cannot run the command: {error}")))
-            })?;
+        let shared = &mut site.surroundings;
+        let ending = sandbox.run(shared, &paths, image, &dir, &mut command, &mut show);
+        let ending = ending.map_err(|error| {
+            Fault::Told(BuildError::Sandbox(format!("cannot run the command: {error}")))
+        })?;
         match ending {
             Ending::Exit(0) => {}
             Ending::Exit(code) => {

@@ -12,7 +12,7 @@ use super::packing::Packing;
 use crate::build::{BuildRequest, Progress, Pushing, TextFile};
 use crate::cache::{Entry, Found, KeptLayer, KeptStep, Key, Kind, StepCache};
 use crate::cancel::{Cancel, Urgency};
-use crate::confine::{Overlay, Runtime};
+use crate::confine::{Overlay, Runtime, Surroundings};
 use crate::copy::{Destination, Ownership, Planned, Source};
 use crate::error::BuildError;
 use crate::image::{Inherited, Step};
@@ -53,7 +53,7 @@ impl From<BuildError> for Fault {
     }
 }
 
-/// What the stages of one build share.
+/// Where one stage is built: what it shares with the others, and its own state of the work.
 pub(crate) struct Site<'a> {
     pub(crate) request: &'a BuildRequest,
     pub(crate) store: &'a Store,
@@ -71,6 +71,7 @@ pub(crate) struct Site<'a> {
     pub(crate) cancel: &'a Cancel,
     /// The layers of the stage's last commands, while they are packed, the lowest first.
     pub(crate) packing: VecDeque<Packing>,
+    pub(crate) surroundings: Surroundings,
 }
 
 /// A stage as far as it was built.

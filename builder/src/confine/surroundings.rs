@@ -1,0 +1,68 @@
+//! What the commands of one stage share: their control groups and their networks.
+//!
+//! They run one after another, and no process of one lives on when the next begins. To make both
+//! anew for each, and to have the kernel take them away, costs more than many a command itself.
+
+use std::io;
+use std::path::Path;
+
+use workflows::egress::Place;
+
+use super::Limits;
+use super::groups::Groups;
+use super::runtime::{Kind, Runtime};
+use crate::network::{Network, Space};
+
+/// Taken away with the value, when the stage is over.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Made with the first command; `None` where the runtime makes them for each.
+    groups: Option<Option<Groups>>,
+    spaces: Vec<(Network, Space)>,
+}
+
+impl Surroundings {
+    /// Makes the control groups, unless they are there.
+    pub(super) fn need_groups(
+        &mut self,
+        runtime: &Runtime,
+        id: &str,
+        limits: &Limits,
+    ) -> io::Result<()> {
+        if self.groups.is_none() {
+            self.groups = Some(match runtime.may_keep_groups() {
+                true => Groups::make(id, limits)?,
+                false => None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes a network, unless it is there; `dir` is a directory that lives as long as the stage.
+    pub(super) fn need_space(
+        &mut self,
+        runtime: &Runtime,
+        network: Network,
+        listed: &[Place],
+        dir: &Path,
+        handle: &tokio::runtime::Handle,
+    ) -> io::Result<()> {
+        // gVisor has a network stack of its own, whose loopback it makes itself.
+        let is_own = network == Network::None && runtime.kind() == Kind::Runsc;
+        if !is_own && self.space(network).is_none() {
+            let space = Space::open(network, listed, dir, handle)?;
+            self.spaces.extend(space.map(|space| (network, space)));
+        }
+        Ok(())
+    }
+
+    /// Control groups to start in; `None` where the runtime makes them, or there are none.
+    pub(super) fn groups(&self) -> Option<&Groups> {
+        self.groups.as_ref().and_then(Option::as_ref)
+    }
+
+    /// The network of that kind; `None` of the machine's own, and of what the runtime makes.
+    pub(super) fn space(&self, network: Network) -> Option<&Space> {
+        self.spaces.iter().find(|(kind, _)| *kind == network).map(|(_, space)| space)
+    }
+}
