@@ -162,6 +162,14 @@ fn values_become_json_and_come_from_it() {
 }
 
 #[test]
+fn objects_keep_the_order_in_which_they_are_written() {
+    let names = r#"{"matrix": {"z": 1, "a": 2}}"#;
+    assert_eq!(value("join(matrix.*, '-')", names).unwrap(), Value::from("1-2"));
+    let turned = r#"join(fromJSON('{"b": 1, "a": 2, "B": 3}').*)"#;
+    assert_eq!(value(turned, names).unwrap(), Value::from("1,2,3"));
+}
+
+#[test]
 fn expressions_that_are_written_to_hurt_end_soon() {
     let many = format!("[{}]", "1,".repeat(60_000) + "1");
     let names = format!(r#"{{"a": {many}, "t": "{}"}}"#, "x".repeat(600_000));
