@@ -58,7 +58,7 @@ fn what_is_wrong_with_an_action_is_said_with_its_place() {
         ("runs: {using: docker, image: ../Dockerfile}", "leads out"),
         ("runs: {using: docker, image: /etc/Dockerfile}", "leads out"),
         ("outputs: {x: {}}\nruns: {using: composite, steps: []}", "needs a `value`"),
-        ("inputs: {a: , A: }\nruns: {using: node20, main: x.js}", "is there twice"),
+        ("inputs: {a: , A: }\nruns: {using: node20, main: x.js}", "in case alone"),
     ] {
         let found = read("action.yml", text).unwrap_err();
         assert!(found.iter().any(|one| one.to_string().contains(expected)), "{text}: {found:?}");

@@ -181,11 +181,6 @@ fn read_inputs(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ActionInput> {
     for (name, node) in all.iter() {
         let path = all.path_of(&name.value);
         let mut input = ActionInput { name, is_required: false, default: None, deprecation: None };
-        if inputs.iter().any(|known| known.name.value.eq_ignore_ascii_case(&input.name.value)) {
-            let message = format!("input {} is there twice", quoted(&input.name.value));
-            reader.report.error(input.name.at, message);
-            continue;
-        }
         if !node.is_null()
             && let Some(own) = reader.mapping(node, &path)
         {

@@ -194,6 +194,10 @@ fn read_push(reader: &mut Reader, node: Option<&Node>, path: &str) -> PushTrigge
     let Some(fields) = node.and_then(|node| reader.fields(node, path, &KEYS)) else {
         return PushTrigger::default();
     };
+    if let Some(at) = fields.place_of("tags").or_else(|| fields.place_of("tags-ignore")) {
+        let message = "images are built from the branches of a release; a tag starts no run";
+        reader.report.warning(at, message);
+    }
     PushTrigger {
         branches: read_filter(reader, &fields, "branches", "branches-ignore"),
         tags: read_filter(reader, &fields, "tags", "tags-ignore"),

@@ -3,11 +3,17 @@
 //! Everything that a stranger can do to a YAML parser is stopped here, before any key is looked
 //! at; what the keys mean is for the modules beside this one.
 
+use std::collections::HashSet;
+
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{MessageFormatter as _, Spanned, UserMessageFormatter};
 
+use serde_json::Value as Json;
+
+use super::strategy::number;
 use super::text::{OPEN, Position};
 use super::tree::{Shape, Tree};
+use crate::expression;
 
 /// Longest workflow file that is read, in bytes; real ones stay below a tenth of it.
 pub const MAX_FILE_BYTES: usize = 512 * 1024;
@@ -26,6 +32,9 @@ const MAX_ALIASES: usize = 500;
 const MAX_REPEATED_EVENTS: usize = 20_000;
 /// Most text that aliases may repeat, together, in bytes.
 const MAX_TEXT_BYTES: usize = 2 * MAX_FILE_BYTES;
+
+/// The key whose value is put into the mapping.
+const MERGE_KEY: &str = "<<";
 
 /// A fault of the YAML itself.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,6 +108,14 @@ impl Node {
         }
     }
 
+    /// The characters of a scalar.
+    fn text(&self) -> Option<String> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(scalar.text.clone()),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
     /// Whether nothing was written.
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
@@ -111,7 +128,7 @@ fn options() -> serde_yaml::Options {
         strict_booleans: true,
         // Duplicates are found later, so that each is reported with both places.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        // `<<` is no key of a workflow and is refused like every unknown key.
+        // Merged later, so that an alias keeps its place.
         merge_keys: MergeKeyPolicy::AsOrdinary,
         // `.inf` is text wherever a number makes no sense of it.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
@@ -151,18 +168,20 @@ fn position(location: serde_yaml::Location) -> Position {
 }
 
 impl Tree {
+    /// The node as it stands in the source.
+    fn written<'s>(&self, source: &'s str) -> &'s str {
+        let span = self.0.defined.span();
+        let range = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {
+            source.get(usize::try_from(start).ok()?..usize::try_from(start + len).ok()?)
+        });
+        range.unwrap_or_default()
+    }
+
     /// Adds what only the source can tell: how a scalar was spelt and where its expressions are.
     fn into_node(self, source: &str, text_bytes: &mut usize) -> Result<Node, Malformed> {
+        let written = self.written(source);
         let Spanned { value, referenced, defined } = self.0;
         let at = position(referenced);
-        let span = defined.span();
-        let written = span
-            .byte_offset()
-            .zip(span.byte_len())
-            .and_then(|(start, len)| {
-                source.get(usize::try_from(start).ok()?..usize::try_from(start + len).ok()?)
-            })
-            .unwrap_or_default();
         let value = match value {
             Shape::Null => Value::Null,
             Shape::Bool(value) => scalar(written.to_owned(), Kind::Bool(value)),
@@ -188,16 +207,57 @@ impl Tree {
             ),
             Shape::Map(entries) => {
                 let mut nodes = Vec::with_capacity(entries.len());
+                let mut merges = Vec::new();
                 for (key, value) in entries {
-                    nodes.push((
-                        key.into_node(source, text_bytes)?,
-                        value.into_node(source, text_bytes)?,
-                    ));
+                    let is_merge = key.written(source) == MERGE_KEY;
+                    let key = key.into_node(source, text_bytes)?;
+                    let value = value.into_node(source, text_bytes)?;
+                    match is_merge {
+                        true => merges.push(value),
+                        false => nodes.push((key, value)),
+                    }
                 }
+                merges.into_iter().try_for_each(|from| merge(&mut nodes, from))?;
                 Value::Map(nodes)
             }
         };
         Ok(Node { at, value })
+    }
+}
+
+/// Adds the entries of other mappings, which yield to those that are there (YAML's merge key, which
+/// Forgejo has and GitHub has not).
+fn merge(entries: &mut Vec<(Node, Node)>, from: Node) -> Result<(), Malformed> {
+    let Node { at, value } = from;
+    match value {
+        Value::Map(more) => {
+            let known: HashSet<String> = entries.iter().filter_map(|(key, _)| key.text()).collect();
+            let is_new = |key: &Node| key.text().is_none_or(|text| !known.contains(&text));
+            entries.extend(more.into_iter().filter(|(key, _)| is_new(key)));
+            Ok(())
+        }
+        Value::List(all) if all.iter().all(|one| matches!(one.value, Value::Map(_))) => {
+            all.into_iter().try_for_each(|one| merge(entries, one))
+        }
+        Value::Null | Value::Scalar(_) | Value::List(_) => {
+            let message = format!("`{MERGE_KEY}` must be a mapping or a list of mappings");
+            Err(Malformed { at, message })
+        }
+    }
+}
+
+impl Scalar {
+    /// How GitHub spells the value of a boolean or a number; `None` of text, and of numbers that it
+    /// takes for text.
+    pub(super) fn as_read(&self) -> Option<String> {
+        match self.kind {
+            Kind::Bool(value) => Some(value.to_string()),
+            Kind::Number => {
+                let value = expression::Value::from(&Json::Number(number(&self.text)?));
+                Some(value.to_text().to_string())
+            }
+            Kind::Text => None,
+        }
     }
 }
 

@@ -79,16 +79,26 @@ impl Reader {
         };
         self.within_bound(node, path, pairs.len())?;
         let mut entries: Vec<(&str, Position, &Node)> = Vec::with_capacity(pairs.len());
+        // Programs tell variables apart by case, `http_proxy` from `HTTP_PROXY`.
+        let keeps_case = path == "env" || path.ends_with(".env");
         let mut places = std::collections::HashMap::new();
         for (key, value) in pairs {
             let Value::Scalar(scalar) = &key.value else {
                 self.expected(key, path, "a mapping whose keys are plain text");
                 continue;
             };
-            if let Some(first) = places.insert(scalar.text.as_str(), key.at) {
-                let Position { line, column } = first;
+            let name = if keeps_case { scalar.text.clone() } else { scalar.text.to_lowercase() };
+            if let Some((first, at)) = places.insert(name, (&scalar.text, key.at)) {
+                let Position { line, column } = at;
                 let name = quoted(&join(path, &scalar.text));
-                let message = format!("{name} is written twice; first at {line}:{column}");
+                let message = match *first == scalar.text {
+                    true => format!("{name} is written twice; first at {line}:{column}"),
+                    false => format!(
+                        "{name} differs from {} at {line}:{column} in case alone, which \
+                         expressions do not tell apart",
+                        quoted(first)
+                    ),
+                };
                 self.report.error(key.at, message);
                 continue;
             }

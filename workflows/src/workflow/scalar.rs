@@ -11,13 +11,27 @@ use crate::expression::{self, ExpressionError};
 const MAX_NAME_CHARS: usize = 120;
 
 impl Reader {
-    /// A scalar of any kind, spelt as it was written.
+    /// A scalar of any kind. A boolean or a number is spelt as GitHub spells its value: `1.10` is
+    /// `1.1`, and `0o17` is `15`.
     pub(super) fn text(&mut self, node: &Node, path: &str) -> Option<Text> {
         let Value::Scalar(scalar) = &node.value else {
             self.expected(node, path, "text");
             return None;
         };
+        if let Some(value) = scalar.as_read() {
+            self.tell_of_number(scalar, &value, node.at, path);
+            return Some(Text { value, at: node.at, expressions: Vec::new() });
+        }
         self.checked(scalar, node.at, path)
+    }
+
+    /// That a number has another spelling than its author chose.
+    fn tell_of_number(&mut self, scalar: &Scalar, value: &str, at: Position, path: &str) {
+        if scalar.kind == Kind::Number && scalar.text != value {
+            let message = format!("{} is the number {value}, as YAML reads it", named(path));
+            let hint = format!("write '{}' to keep it as it is", scalar.text);
+            self.report.warning_with_hint(at, message, hint);
+        }
     }
 
     /// A scalar that may be left empty.

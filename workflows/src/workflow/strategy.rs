@@ -155,7 +155,7 @@ fn json(reader: &mut Reader, node: &Node, path: &str) -> Json {
 }
 
 /// A number as YAML 1.2 writes it; what is none stays text.
-fn number(text: &str) -> Option<Number> {
+pub(super) fn number(text: &str) -> Option<Number> {
     let radix = |prefix: &str, radix| {
         text.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, radix).ok())
     };

@@ -57,12 +57,13 @@ jobs:
 "#;
     let workflow = parse("ci.yaml", text).unwrap();
     assert_eq!(workflow.title(), "Build");
-    assert!(workflow.warnings.is_empty(), "{:?}", workflow.warnings);
+    let [warning] = workflow.warnings.as_slice() else { panic!("{:?}", workflow.warnings) };
+    assert_eq!(warning.message, "`env.VERSION` is the number 1.5, as YAML reads it");
     assert_eq!(workflow.on.schedule[0].timezone, "Europe/Prague");
     assert!(workflow.on.push.as_ref().unwrap().branches.as_ref().unwrap().accepts("f43"));
     let Table::Entries(env) = &workflow.env else { panic!("{:?}", workflow.env) };
     let env: Vec<&str> = env.iter().map(|entry| entry.value.value.as_str()).collect();
-    assert_eq!(env, ["1.50", "yes", ""]);
+    assert_eq!(env, ["1.5", "yes", ""]);
     let [lint, image] = workflow.jobs.as_slice() else { panic!("{:?}", workflow.jobs) };
     assert_eq!(image.needs[0].value, "lint");
     assert_eq!(lint.key.at, Position { line: 14, column: 3 });
@@ -102,6 +103,52 @@ fn aliases_repeat_values_and_point_at_themselves() {
     let text = around("env: &e {A: b}");
     let text = format!("{text}    env: *e\n    name: [x]\n");
     assert_eq!(messages(&text), ["7:11: `jobs.a.name` must be text, not a list"]);
-    let merged = around("env: {<<: {A: b}}");
-    assert_eq!(messages(&merged), ["2:11: `env.<<` must be text, not a mapping"]);
+}
+
+#[test]
+fn a_merge_key_adds_what_is_not_there() {
+    let env = |env: &str| {
+        let workflow = parse("x", &around(env)).unwrap();
+        let Table::Entries(env) = workflow.env else { panic!("{:?}", workflow.env) };
+        let shown = env.iter().map(|entry| format!("{}={}", entry.key.value, entry.value.value));
+        shown.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(env("env: {<<: {A: b, B: c}, A: own}"), "A=own B=c");
+    assert_eq!(env("env: {<<: [{A: first}, {A: second, B: c}]}"), "A=first B=c");
+    assert_eq!(env("env: {'<<': text}"), "<<=text", "in quotes it is a key like others");
+    let jobs =
+        "on: push\njobs:\n  a: &a {runs-on: x, steps: [{run: 'true'}]}\n  b: {<<: *a, name: B}\n";
+    assert_eq!(parse("x", jobs).unwrap().jobs[1].name.as_ref().unwrap().value, "B");
+    let wrong = "jobs:\n  a: &a {runs-on: x, stpes: []}\n  b: {<<: *a}\non: push\n";
+    assert!(messages(wrong)[1].starts_with("3:11: unknown key `stpes`"), "{:?}", messages(wrong));
+    let text = "2:11: `<<` must be a mapping or a list of mappings";
+    assert_eq!(messages(&around("env: {<<: text}")), [text]);
+}
+
+#[test]
+fn numbers_and_booleans_are_those_of_github() {
+    for (written, value) in [
+        ("017", "17"),
+        ("0o17", "15"),
+        ("0x1F", "31"),
+        ("1e3", "1000"),
+        ("1.10", "1.1"),
+        ("-0", "0"),
+        ("5", "5"),
+        ("True", "true"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("'1.10'", "1.10"),
+        ("1.10.0", "1.10.0"),
+        (".inf", ".inf"),
+        ("2026-01-02", "2026-01-02"),
+    ] {
+        let workflow = parse("x", &around(&format!("env: {{A: {written}}}"))).unwrap();
+        let Table::Entries(env) = workflow.env else { panic!("{:?}", workflow.env) };
+        assert_eq!(env[0].value.value, value, "{written}");
+        let is_told = workflow.warnings.iter().any(|one| one.message.contains("is the number"));
+        let is_other =
+            written != value && written.parse::<f64>().is_ok() || written.starts_with("0");
+        assert_eq!(is_told, is_other, "{written}: {:?}", workflow.warnings);
+    }
 }

@@ -1,6 +1,7 @@
 //! Each mistake, the sentence it gets, and where that sentence points.
 
 use super::{around, messages, parse};
+use crate::diagnostic::Severity;
 
 #[test]
 fn every_fault_of_a_file_is_told_at_once() {
@@ -58,6 +59,24 @@ fn duplicates_name_both_places() {
         messages("on: push\njobs: {a: {runs-on: x}}\non: push"),
         ["3:1: `on` is written twice; first at 1:1"]
     );
+    assert_eq!(
+        messages("on: push\njobs: {a: {runs-on: x}, A: {runs-on: x}}"),
+        [
+            "2:25: `jobs.A` differs from `a` at 2:8 in case alone, which expressions do not tell apart"
+        ]
+    );
+    let proxies = "on: push\nenv: {http_proxy: x, HTTP_PROXY: x}\njobs: {a: {runs-on: x}}";
+    assert!(parse("x", proxies).is_ok(), "programs tell variables apart");
+}
+
+#[test]
+fn a_tag_starts_nothing_and_its_author_is_told() {
+    let workflow = parse("x", "on: {push: {tags: ['v*']}}\njobs: {a: {runs-on: x}}").unwrap();
+    let told = workflow.warnings[0].to_string();
+    assert_eq!(
+        told,
+        "x:1:13: warning: images are built from the branches of a release; a tag starts no run"
+    );
 }
 
 #[test]
@@ -75,7 +94,9 @@ fn filters_that_cannot_work_are_refused() {
         ("{paths: ['${{ x }}']}", "`on.push.paths` cannot hold an expression"),
     ] {
         let found = parse("x", &format!("on: {{push: {push}}}\njobs: {{a: {{runs-on: x}}}}"));
-        assert_eq!(found.unwrap_err()[0].message, expected);
+        let found = found.unwrap_err();
+        let error = found.iter().find(|one| one.severity == Severity::Error);
+        assert_eq!(error.unwrap().message, expected);
     }
 }
 
