@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::diagnostic::quoted;
+
 /// Most jobs that one matrix makes, as on GitHub.
 pub const MAX_MATRIX_JOBS: usize = 256;
 
@@ -47,6 +49,14 @@ impl Lists {
         let (Some(_), true) = (count, self.include.len() <= MAX_MATRIX_JOBS) else {
             return Err(format!("the matrix makes more than {MAX_MATRIX_JOBS} jobs"));
         };
+        // As on GitHub: in silence, nothing would be left out.
+        let is_axis = |key: &String| self.axes.iter().any(|(axis, _)| axis == key);
+        if let Some(key) = self.exclude.iter().flat_map(Map::keys).find(|key| !is_axis(key)) {
+            return Err(format!(
+                "`exclude` names {}, and the matrix has no such list",
+                quoted(key)
+            ));
+        }
         let mut made = self.product();
         made.retain(|made| !self.exclude.iter().any(|row| covers(row, made)));
         let original = made.clone();
@@ -211,6 +221,13 @@ mod tests {
         assert_eq!(made(&matrix), json!([{"x": 2}, {"x": 1}]));
         let matrix = json!({"include": [{"site": "production"}, {"site": "staging"}]});
         assert_eq!(made(&matrix), json!([{"site": "production"}, {"site": "staging"}]));
+    }
+
+    #[test]
+    fn what_is_left_out_is_of_the_lists() {
+        let matrix = json!({"os": ["a", "b"], "exclude": [{"oss": "a"}]});
+        let refused = Lists::of_value(&matrix).unwrap().combinations().unwrap_err();
+        assert_eq!(refused, "`exclude` names `oss`, and the matrix has no such list");
     }
 
     #[test]

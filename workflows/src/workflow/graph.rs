@@ -35,7 +35,8 @@ fn resolved(jobs: &[Job], report: &mut Report) -> Option<Vec<Vec<usize>>> {
         let mut needs = Vec::new();
         for needed in &job.needs {
             let name = quoted(&needed.value);
-            let message = if !seen.insert(&needed.value) {
+            let is_new = seen.insert(&needed.value);
+            let message = if !is_new {
                 format!("job `{}` needs {name} twice", job.key.value)
             } else if let Some(&place) = places.get(needed.value.as_str()) {
                 needs.push(place);
@@ -44,6 +45,10 @@ fn resolved(jobs: &[Job], report: &mut Report) -> Option<Vec<Vec<usize>>> {
                 format!("job `{}` needs {name}, and there is no such job", job.key.value)
             };
             complete = false;
+            if !is_new {
+                report.error(needed.at, message);
+                continue;
+            }
             match nearest(&needed.value, places.keys().copied()) {
                 Some(meant) if meant != needed.value => {
                     let hint = format!("did you mean `{meant}`?");

@@ -8,7 +8,7 @@ use super::sites::{Site, sites, sites_of_action};
 use super::{Action, ActionFile, ActionRuns, JobBody, On, Step, StepsBody, Text, Workflow};
 use crate::diagnostic::{Report, quoted};
 use crate::expression::{self, Part, Reference};
-use crate::matching::{Filter, FilterKind};
+use crate::matching::{Filter, FilterKind, Pattern};
 
 /// Values that a stranger can choose, as GitHub's page on script injections lists them
 /// (<https://docs.github.com/en/actions/concepts/security/script-injections>); `*` is any part.
@@ -184,6 +184,25 @@ fn untrusted(reference: &Reference) -> Option<&'static str> {
     })
 }
 
+/// Why a pattern can match no name of its kind, where its beginning or its end tells.
+fn matches_nothing(key: &str, name: &str) -> Option<&'static str> {
+    match key {
+        "paths" if name.starts_with('/') || name.starts_with("./") => {
+            Some("paths begin at the top of the repository, without `/` or `./`")
+        }
+        "paths" if name.ends_with('/') => {
+            Some("paths are those of files; write `**` behind the `/` for all below")
+        }
+        "branches" if name.starts_with("refs/heads/") => {
+            Some("branches go by their short names, without `refs/heads/`")
+        }
+        "tags" if name.starts_with("refs/tags/") => {
+            Some("tags go by their short names, without `refs/tags/`")
+        }
+        _ => None,
+    }
+}
+
 fn filters(on: &On, report: &mut Report) {
     let push = on.push.iter().flat_map(|push| {
         [("branches", &push.branches), ("tags", &push.tags), ("paths", &push.paths)]
@@ -198,8 +217,8 @@ fn filters(on: &On, report: &mut Report) {
     }
 }
 
-/// A name that is written out and that a later pattern decides otherwise changes nothing. Only
-/// names without special characters are looked at: of patterns it cannot be told.
+/// A name that is written out and that a later pattern decides otherwise changes nothing. Of
+/// patterns that can be told only where the later one matches everything.
 fn unreachable(key: &str, filter: &Filter, report: &mut Report) {
     let patterns = filter.patterns();
     for (place, pattern) in patterns.iter().enumerate() {
@@ -216,9 +235,16 @@ fn unreachable(key: &str, filter: &Filter, report: &mut Report) {
             report.warning(same.at(), message);
             continue;
         }
+        if let Some(why) = matches_nothing(key, name) {
+            let message = format!("{shown} in `{key}` matches nothing: {why}");
+            report.warning(pattern.at(), message);
+            continue;
+        }
         let is_plain = !name.contains(['*', '?', '+', '[', '\\']);
-        let decided = later.iter().rev().find(|other| other.matches(name));
-        if let (true, Some(other)) = (is_plain, decided)
+        let is_all = |other: &&Pattern| other.as_str().trim_start_matches('!') == "**";
+        let decided =
+            later.iter().rev().find(|other| is_all(other) || (is_plain && other.matches(name)));
+        if let Some(other) = decided
             && other.takes_back() != pattern.takes_back()
         {
             let other = quoted(other.as_str());
@@ -350,8 +376,22 @@ mod tests {
                 "w:1:24: warning: `!x` in `branches` takes back what no pattern before it gave",
             ),
             ("main, main", "w:1:30: warning: `main` stands in `branches` twice"),
+            (
+                "'f*', '!**'",
+                "w:1:24: warning: `f*` in `branches` changes nothing: `!**` comes later (hint: the last pattern that matches decides; change the order)",
+            ),
+            (
+                "refs/heads/main",
+                "w:1:24: warning: `refs/heads/main` in `branches` matches nothing: branches go by their short names, without `refs/heads/`",
+            ),
         ] {
             assert_eq!(branches(list), [expected], "{list}");
+        }
+        for path in ["./src/**", "/src", "src/"] {
+            let text =
+                format!("on: {{push: {{paths: ['{path}']}}}}\njobs:\n  a:\n    runs-on: x\n");
+            let found = warnings(&text);
+            assert!(found.len() == 1 && found[0].contains("matches nothing"), "{path}: {found:?}");
         }
         for fine in ["'f*', '!f42'", "main, 'm*'", "'**', '!docs', 'docs/x'"] {
             assert_eq!(branches(fine), [""; 0], "{fine}");
