@@ -1,5 +1,6 @@
 //! `strata eval`: what an expression of a workflow gives.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -101,7 +102,14 @@ fn read(path: &Path) -> io::Result<Context> {
 fn contexts(names: &Value) -> io::Result<Context> {
     match names {
         Value::Object(entries) => {
-            Ok(entries.iter().map(|(name, value)| (name.to_string(), value.clone())).collect())
+            let mut named: BTreeMap<_, _> =
+                entries.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+            if let Some(github) = named.get("github").cloned() {
+                for name in ["forge", "forgejo"] {
+                    named.entry(name.to_owned()).or_insert_with(|| github.clone());
+                }
+            }
+            Ok(named.into_iter().collect())
         }
         _ => Err(io::Error::other("they must be a JSON object with a key for each context")),
     }

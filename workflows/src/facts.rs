@@ -86,6 +86,17 @@ impl Facts {
         self
     }
 
+    /// The same for a run that a person asked for, whose event has the inputs too, as text.
+    #[must_use]
+    pub fn with_dispatched(mut self, inputs: Map<String, Json>) -> Self {
+        let text = |value: &Json| Json::from(&*Value::from(value).to_text());
+        let told = inputs.iter().map(|(name, value)| (name.clone(), text(value)));
+        if let Some(Json::Object(event)) = self.github.get_mut("event") {
+            event.insert("inputs".to_owned(), told.collect());
+        }
+        self.with_inputs(inputs)
+    }
+
     /// The same with the numbers of the run. As on GitHub they are text.
     #[must_use]
     pub fn with_run(mut self, run: RunNumbers) -> Self {

@@ -123,9 +123,17 @@ pub fn needs_paths(on: &On) -> bool {
         || pulls.any(|pull_request| pull_request.paths.is_some())
 }
 
-/// The marker in a commit message that asks for no run, as it is written there.
+/// The marker in a commit message that asks for no run, as it is written there: one in brackets, or
+/// GitHub's trailer `skip-checks: true` in the last line.
 #[must_use]
 pub fn skip_marker(message: &str) -> Option<&str> {
+    let last = message.trim_end().lines().next_back().unwrap_or_default();
+    let trailer = last.split_once(':').is_some_and(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("skip-checks") && value.trim().eq_ignore_ascii_case("true")
+    });
+    if trailer {
+        return Some(last);
+    }
     // Lower case in ASCII keeps every byte at its place.
     let lower = message.to_ascii_lowercase();
     SKIP_MARKERS

@@ -256,6 +256,12 @@ fn skipped(member: &Member, because: Option<&str>, members: &[Member]) -> Decisi
     let why = match because {
         Some(key) if is_well => format!("Skipped, because {key} did not run"),
         Some(key) => format!("Skipped, because {key} did not succeed"),
+        None if member.condition.is_none() && !is_well => {
+            "Skipped, because something before it did not succeed".to_owned()
+        }
+        None if member.condition.is_none() => {
+            "Skipped, because something before it did not run".to_owned()
+        }
         None => "Skipped: its `if` does not hold".to_owned(),
     };
     Decision::Skip { why, is_well }

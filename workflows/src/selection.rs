@@ -216,7 +216,7 @@ pub fn select_dispatched(
             match inputs {
                 Err(reason) => selection.skipped.push(skip(file.path, reason)),
                 Ok(inputs) => {
-                    facts = facts.with_inputs(inputs);
+                    facts = facts.with_dispatched(inputs);
                     selection.fire(file, &workflow, &facts);
                 }
             }

@@ -40,10 +40,12 @@ pub(super) fn facts(
     release.job_images.check(DOCKER_HUB).map_err(Failure::Usage)?;
     let vars: BTreeMap<String, String> = args.var.iter().cloned().collect();
     let inputs = inputs(workflow, args)?;
-    Ok(Facts::new(&event, &commit, None, &release)
-        .with_vars(&vars)
-        .with_inputs(inputs)
-        .with_run(RunNumbers { id: 1, number: 1, attempt: 1 }))
+    let facts = Facts::new(&event, &commit, None, &release).with_vars(&vars);
+    let facts = match args.event {
+        EventName::WorkflowDispatch => facts.with_dispatched(inputs),
+        _ => facts.with_inputs(inputs),
+    };
+    Ok(facts.with_run(RunNumbers { id: 1, number: 1, attempt: 1 }))
 }
 
 /// What was said, read as the workflow declares it where it is asked by `workflow_dispatch`; as text

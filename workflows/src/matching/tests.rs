@@ -221,4 +221,7 @@ fn skip_markers_are_found_in_any_case() {
     assert_eq!(skip_marker("Fix é\n\n[Skip CI] please"), Some("[Skip CI]"));
     assert_eq!(skip_marker("[no ci] and [skip ci]"), Some("[no ci]"));
     assert_eq!(skip_marker("skip ci"), None);
+    assert_eq!(skip_marker("Fix\n\n\nskip-checks: true\n"), Some("skip-checks: true"));
+    assert_eq!(skip_marker("Fix\n\nskip-checks: false"), None);
+    assert_eq!(skip_marker("skip-checks:true\nis old"), None);
 }
