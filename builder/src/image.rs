@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use workflows::dockerfile::{HealthCheck, ImageConfig};
+use workflows::dockerfile::{DEFAULT_PATH, HealthCheck, ImageConfig};
 use workflows::image::Digest;
 
 /// What docker's own builders leave in a configuration about the machine of the build.
@@ -42,12 +42,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Inherited, String> {
     let diff_ids = serde_json::from_value(ids.unwrap_or(Value::Array(Vec::new())))
         .map_err(|e| format!("the configuration's layers: {e}"))?;
     let inner = raw.get("config").unwrap_or(&Value::Null);
+    let mut env: Vec<(String, String)> = strings(inner, "Env")
+        .iter()
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    // As docker does: later instructions add to it.
+    if !env.iter().any(|(name, _)| name == "PATH") {
+        env.push(("PATH".to_owned(), DEFAULT_PATH.to_owned()));
+    }
     let config = ImageConfig {
-        env: strings(inner, "Env")
-            .iter()
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        env,
         labels: labels(inner),
         cmd: list(inner, "Cmd"),
         entrypoint: list(inner, "Entrypoint"),
@@ -231,6 +236,10 @@ mod tests {
         let step = Step { text: "LABEL a=b".to_owned(), has_layer: false };
         let bytes = write(&inherited, &inherited.config, &[], &[step], "1970-01-01T00:00:00Z");
         assert_eq!(read(&bytes).unwrap().config, inherited.config);
+        let path = ("PATH".to_owned(), DEFAULT_PATH.to_owned());
+        assert_eq!(inherited.config.env, [("A".to_owned(), "b=c".to_owned()), path]);
+        let own = read(br#"{"config":{"Env":["PATH=/own"]}}"#).unwrap().config.env;
+        assert_eq!(own, [("PATH".to_owned(), "/own".to_owned())]);
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!((&value["x"], &value["container"]), (&json!(1), &Value::Null));
         assert_eq!(value["config"]["Domainname"], json!("kept"));
@@ -248,7 +257,9 @@ mod tests {
     #[test]
     fn sparse_configurations_are_read() {
         for sparse in ["{}", r#"{"config":null}"#, r#"{"config":{"Env":null,"Labels":null}}"#] {
-            assert_eq!(read(sparse.as_bytes()).unwrap().config, ImageConfig::default());
+            let mut config = read(sparse.as_bytes()).unwrap().config;
+            config.env.clear();
+            assert_eq!(config, ImageConfig::default());
         }
         assert!(read(b"[]").is_err());
         assert!(read(br#"{"rootfs":{"diff_ids":["x"]}}"#).is_err());

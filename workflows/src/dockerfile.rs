@@ -46,7 +46,7 @@ pub use instruction::{
 pub(crate) use labels::old_spelling;
 pub use labels::{Fallback, LabelError, LayeredLabels, final_labels};
 pub use pin::{pinned, with_stage_env};
-pub use run::{InlineScript, RunCommand, run_command};
+pub use run::{DEFAULT_PATH, InlineScript, RunCommand, run_command};
 pub(crate) use stage::SCRATCH;
 pub use stage::{Dockerfile, GlobalArg, Stage, StageBase, parse, parse_trigger};
 

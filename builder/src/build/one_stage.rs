@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use workflows::dockerfile::{ArgScope, Instruction, InstructionKind, StageBase};
+use workflows::dockerfile::{ArgScope, DEFAULT_PATH, Instruction, InstructionKind, StageBase};
 use workflows::image::Reference;
 
 use super::stages::Recipe;
@@ -11,9 +11,6 @@ use crate::error::BuildError;
 use crate::image::{self, Inherited};
 use crate::registry::{Descriptor, layer_type};
 use crate::stage::{Around, Built, Fault, Layer, Origin, Site, stage_named};
-
-/// The search path of an image that stands on no other.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Builds a stage on the `stages` that it needs.
 pub(super) fn build(

@@ -18,12 +18,11 @@ use crate::network::{Network, Space};
 use crate::owners::{first_owner, is_rootless, owners_count};
 
 /// What every command finds mounted.
-pub(crate) const PLACES: [(&str, Stub); 6] = [
+pub(crate) const PLACES: [(&str, Stub); 5] = [
     ("proc", Stub::Directory),
     ("sys", Stub::Directory),
     ("dev", Stub::Directory),
     ("etc/hosts", Stub::File),
-    ("etc/hostname", Stub::File),
     ("etc/resolv.conf", Stub::File),
 ];
 /// The rights of root inside: what package managers use, and nothing that reaches outside.
@@ -83,7 +82,6 @@ pub(super) fn write(
     let hosts = format!("127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost ip6-localhost\n");
     let Place { bundle, root, group } = place;
     fs::write(bundle.join("hosts"), hosts)?;
-    fs::write(bundle.join("hostname"), format!("{HOST_NAME}\n"))?;
     let resolver = match (command.network, space) {
         (Network::Host, _) => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
         (_, Some(space)) => space.resolver().to_owned(),
@@ -178,7 +176,7 @@ fn mounts(bundle: &Path, command: &Command, space: Option<&Space>, runtime: Kind
         let options = ["nosuid", "noexec", "nodev", "relatime", "ro"];
         mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
     }
-    for name in ["hosts", "hostname", "resolv.conf"] {
+    for name in ["hosts", "resolv.conf"] {
         mounts.push(bind(&format!("/etc/{name}"), bundle.join(name)));
     }
     mounts.extend(command.mounts.iter().map(Mounted::spec));

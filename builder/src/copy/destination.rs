@@ -26,6 +26,9 @@ pub(crate) struct Ownership {
     pub(crate) mode: Option<Chmod>,
 }
 
+/// Which source a file is copied with, and its device and inode there.
+type Inode = (u64, u64, u64);
+
 /// The entries of a layer by their paths: a directory comes before what is in it.
 pub(crate) type Planned = BTreeMap<PathBuf, Entry>;
 
@@ -38,8 +41,10 @@ pub(crate) struct Destination<'a> {
     latest: LatestTime,
     now: i64,
     planned: Planned,
-    /// By device and inode: files that have several names.
-    links: HashMap<(u64, u64), PathBuf>,
+    /// Files that have several names, by where they are planned.
+    inodes: HashMap<PathBuf, Inode>,
+    /// Counts what is copied: as docker does it, names of one source alone stay names of one file.
+    sources: u64,
     /// `--exclude`, read as `.dockerignore` is; of paths in the copied directory.
     exclude: Ignore,
 }
@@ -51,8 +56,8 @@ impl<'a> Destination<'a> {
         latest: LatestTime,
         now: i64,
     ) -> Self {
-        let (planned, links) = (Planned::new(), HashMap::new());
-        Self { tree, ownership, latest, now, planned, links, exclude: Ignore::default() }
+        let (planned, inodes, exclude) = (Planned::new(), HashMap::new(), Ignore::default());
+        Self { tree, ownership, latest, now, planned, inodes, sources: 0, exclude }
     }
 
     /// Leaves out what matches.
@@ -60,7 +65,17 @@ impl<'a> Destination<'a> {
         Self { exclude, ..self }
     }
 
-    pub(crate) fn finish(self) -> Planned {
+    /// All that is planned. The first name of a file in the order of the layer has its content, and
+    /// the others are links to it: who unpacks a link has unpacked what it names.
+    pub(crate) fn finish(mut self) -> Planned {
+        let mut firsts: HashMap<Inode, &Path> = HashMap::new();
+        for (path, entry) in &mut self.planned {
+            let Some(inode) = self.inodes.get(path) else { continue };
+            match firsts.get(inode) {
+                Some(first) => entry.content = Content::Hardlink(first.to_path_buf()),
+                None => drop(firsts.insert(*inode, path)),
+            }
+        }
         self.planned
     }
 
@@ -103,6 +118,7 @@ impl<'a> Destination<'a> {
         dest: &Path,
         is_dir: bool,
     ) -> io::Result<()> {
+        self.sources += 1;
         let Some(stat) = &from.stat else { return Ok(()) };
         if kind(stat) != FileType::Directory {
             if self.exclude.excludes(&name.to_string_lossy()) {
@@ -128,6 +144,7 @@ impl<'a> Destination<'a> {
         pivot: usize,
         dest: &Path,
     ) -> io::Result<()> {
+        self.sources += 1;
         let parts: Vec<_> = name.iter().collect();
         let mut from: PathBuf = parts.iter().take(pivot).collect();
         let mut to = self.find(dest)?.path;
@@ -191,7 +208,10 @@ impl<'a> Destination<'a> {
             FileType::Directory => Content::Directory,
             FileType::Symlink => Content::Symlink(source.root.link(from)?),
             FileType::Fifo => Content::Fifo,
-            FileType::RegularFile => self.file(source, from, stat, &to),
+            FileType::RegularFile => {
+                let source = FileSource::Tree(Arc::clone(&source.root), from.to_owned());
+                Content::File { size: u64::try_from(stat.st_size).unwrap_or(0), source }
+            }
             FileType::Socket => return Ok(()),
             _ => {
                 let why = format!("{} is a device, which is not copied", from.display());
@@ -207,19 +227,14 @@ impl<'a> Destination<'a> {
         };
         let mtime = self.time(stat.st_mtime);
         let mode = stat.st_mode & 0o7777;
+        let has_names = kind(stat) == FileType::RegularFile && stat.st_nlink > 1;
+        let inode = has_names.then(|| (to.clone(), (self.sources, stat.st_dev, stat.st_ino)));
         let entry = Entry { path: to, mode, uid, gid, mtime, xattrs, content };
-        self.put(if matches!(source.kind, SourceKind::Archive) { entry } else { self.owned(entry) })
-    }
-
-    fn file(&mut self, source: &Source, from: &Path, stat: &Stat, to: &Path) -> Content {
-        if stat.st_nlink > 1 {
-            let first = self.links.entry((stat.st_dev, stat.st_ino)).or_insert(to.to_owned());
-            if first != to && self.planned.contains_key(first) {
-                return Content::Hardlink(first.clone());
-            }
-        }
-        let source = FileSource::Tree(Arc::clone(&source.root), from.to_owned());
-        Content::File { size: u64::try_from(stat.st_size).unwrap_or(0), source }
+        let entry =
+            if matches!(source.kind, SourceKind::Archive) { entry } else { self.owned(entry) };
+        self.put(entry)?;
+        self.inodes.extend(inode);
+        Ok(())
     }
 
     /// The entry as `--chown` and `--chmod` want it.
@@ -251,6 +266,7 @@ impl<'a> Destination<'a> {
         if self.planned.len() as u64 >= MAX_LAYER_ENTRIES {
             return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
         }
+        self.inodes.remove(&entry.path);
         self.planned.insert(entry.path.clone(), entry);
         Ok(())
     }

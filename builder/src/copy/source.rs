@@ -44,7 +44,7 @@ impl Source {
     }
 
     /// What a source of COPY names: each match's name as written and where it is. Links are
-    /// followed, but never out of the tree.
+    /// followed, but never out of the tree. A pattern may match nothing, in a directory that is there.
     pub(crate) fn select(&self, written: &str) -> io::Result<Vec<(PathBuf, Found)>> {
         self.select_by(written, false)
     }
@@ -98,7 +98,11 @@ impl Source {
                 selected.push((path, found));
             }
         }
-        if selected.is_empty() { Err(self.absent(written)) } else { Ok(selected) }
+        let before = path.iter().take_while(|part| !glob::is_pattern(part));
+        if selected.is_empty() && !self.root.find(&before.collect::<PathBuf>())?.is_dir() {
+            return Err(self.absent(written));
+        }
+        Ok(selected)
     }
 
     /// A directory and all that are below it, links not followed.

@@ -288,7 +288,6 @@ const FIRST: &[Case] = &[
     case("failing command", Classic, "FROM BASE\nRUN false\n"),
     case("absent user", Classic, "FROM BASE\nUSER nobody-here\nRUN true\n"),
     case("absent owner", Classic, "FROM BASE\nCOPY --chown=nobody-here f /f\n"),
-    case("no wildcard matches", Classic, "FROM BASE\nCOPY *.none /x/\n"),
     case("climbing source", Classic, "FROM BASE\nCOPY ../../etc/passwd /x\n"),
     case("unknown instruction", Classic, "FROM BASE\nFETCH x\n"),
     case("bad port", Classic, "FROM BASE\nEXPOSE abc\n"),

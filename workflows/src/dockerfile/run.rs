@@ -8,7 +8,7 @@ use super::instruction::{CommandLine, Run};
 /// Where BuildKit puts a script of its own for the time of one RUN.
 const SCRIPT_DIRECTORY: &str = "/dev/pipes";
 /// Search path of programs where neither image nor Dockerfile sets one.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command to execute in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What commands leave in a layer.
 
-use super::Oracle::Classic;
+use super::Oracle::{BuildKit, Classic};
 use super::{Case, case};
 
 /// The rows.
@@ -98,6 +98,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     case("input is empty", Classic, "FROM BASE\nRUN cat > /i\n"),
     case("exit code", Classic, "FROM BASE\nRUN exit 3\n"),
+    case("name of the machine", BuildKit, "FROM BASE\nRUN echo h > /etc/hostname\n"),
     case("ends by a signal", Classic, "FROM BASE\nRUN kill -9 $$\n"),
     case("background is gone", Classic, "FROM BASE\nRUN (sleep 1000 &) ; echo started > /s\n"),
     case(

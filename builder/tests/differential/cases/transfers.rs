@@ -5,6 +5,26 @@ use super::{Case, case};
 
 /// The rows.
 pub(crate) const CASES: &[Case] = &[
+    case("names of one file, each copied", BuildKit, "FROM BASE\nCOPY d/one d/hard /names/\n"),
+    case(
+        "names of one file, the later one first",
+        BuildKit,
+        "FROM BASE AS s\nRUN mkdir /d && echo a > /d/zz && ln /d/zz /d/aa && ln /d/zz /d/mm\n\
+         FROM BASE\nCOPY --from=s /d/zz /x/\nCOPY --from=s /d /x/\nCOPY --from=s /d/* /y/\n",
+    ),
+    case(
+        "a name of a file that another one replaces",
+        BuildKit,
+        "FROM BASE AS s\nRUN mkdir /1 /2 /3 && echo a > /1/n && echo b > /2/n && ln /1/n /3/zz\n\
+         FROM BASE\nCOPY --from=s /1/ /2/ /3/ /x/\n",
+    ),
+    case("a pattern that matches nothing", BuildKit, "FROM BASE\nCOPY f nothing* /x/\n"),
+    case(
+        "nothing but such a pattern",
+        BuildKit,
+        "FROM BASE\nCOPY nothing* /x/\nRUN ls -d /x || true\n",
+    ),
+    case("a pattern in a directory that is not there", BuildKit, "FROM BASE\nCOPY none/* /x/\n"),
     case("rights of a program", Classic, "FROM BASE\nRUN mv /usr/bin/capable /moved\n"),
     case(
         "rights of a program that is changed",
