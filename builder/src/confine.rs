@@ -21,6 +21,7 @@ mod stubs;
 mod surroundings;
 mod usage;
 mod users;
+mod warden;
 mod watch;
 
 pub use limits::{Limits, Rlimit};

@@ -86,6 +86,7 @@ impl Store {
                 .recursive(true)
                 .mode(0o711)
                 .create(&path)
+                .and_then(|()| open_to_pass(&path))
                 .doing(|| format!("cannot make {}", path.display()))?;
         }
         store.sweep().doing(|| format!("cannot clean {}", root.join("work").display()))?;
@@ -207,10 +208,22 @@ impl Store {
                 continue;
             }
             tracing::info!(work = %path.display(), "taking away what a killed build left");
-            crate::confine::kill_leftovers(&path);
-            fs::remove_dir_all(&path)?;
+            if crate::confine::kill_leftovers(&path) {
+                fs::remove_dir_all(&path)?;
+            } else {
+                tracing::warn!(work = %path.display(), "a command of a killed build lives on");
+            }
         }
         Ok(())
+    }
+}
+
+/// Lets everybody pass through a directory, whatever the mask that it was made under.
+fn open_to_pass(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    match mode & 0o111 {
+        0o111 => Ok(()),
+        _ => fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777 | 0o111)),
     }
 }
 

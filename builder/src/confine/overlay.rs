@@ -25,6 +25,8 @@ pub(crate) fn private_mounts() -> io::Result<()> {
     unsafe {
         rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS)?;
     }
+    // The thread's own now, like its mounts. Directories of images must let users of images pass.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private)?;
     if is_rootless() {

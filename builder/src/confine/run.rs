@@ -117,6 +117,7 @@ impl Sandbox<'_> {
         let id = container_id(dir);
         shared.need_space(self.runtime, command.network, self.egress, dir, self.handle)?;
         shared.need_groups(self.runtime, &id, self.limits)?;
+        shared.need_warden(self.runtime, self.work)?;
         let (space, groups) = (shared.space(command.network), shared.groups());
         let kills_before = groups.map_or(0, Groups::kills);
         let group = groups.is_none().then_some(id.as_str());

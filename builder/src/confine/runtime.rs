@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::sealed::Sealed;
+use super::warden::Warden;
 use super::{groups, namesakes};
 use crate::build::TextFile;
 use crate::network::Network;
@@ -175,6 +176,13 @@ impl Runtime {
         command
     }
 
+    /// Watches over a build's containers, see [`Warden`].
+    pub(super) fn warden(&self, work: &Path) -> std::io::Result<Warden> {
+        // The copy in memory goes with the build.
+        let lasting = Self { sealed: None, program: self.program.clone() };
+        Warden::start(&lasting.command(work), &work.join(STATE))
+    }
+
     /// Whether the runtime keeps something of a container.
     pub(super) fn has(&self, work: &Path, id: &str) -> bool {
         containers(work).any(|known| known == id)
@@ -231,15 +239,16 @@ impl Runtime {
     }
 }
 
-/// Ends the containers of a build that lives no more.
-pub(crate) fn kill_leftovers(work: &Path) {
-    let Some(runtime) = Runtime::noted(work) else { return };
+/// Ends the containers of a build that lives no more; tells whether there is none any more.
+pub(crate) fn kill_leftovers(work: &Path) -> bool {
+    let Some(runtime) = Runtime::noted(work) else { return true };
     for container in containers(work) {
         runtime.delete(work, &container);
     }
     if let Some(build) = work.file_name().and_then(OsStr::to_str) {
         groups::remove_of(&build.replace('.', "_"));
     }
+    containers(work).next().is_none()
 }
 
 /// The containers that a runtime keeps for a build, by its directories or, of gVisor, by its files.

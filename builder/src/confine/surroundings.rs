@@ -11,6 +11,7 @@ use workflows::egress::Place;
 use super::Limits;
 use super::groups::Groups;
 use super::runtime::{Kind, Runtime};
+use super::warden::Warden;
 use crate::network::{Network, Space};
 
 /// Taken away with the value, when the stage is over.
@@ -19,6 +20,7 @@ pub(crate) struct Surroundings {
     /// Made with the first command; `None` where the runtime makes them for each.
     groups: Option<Option<Groups>>,
     spaces: Vec<(Network, Space)>,
+    warden: Option<Warden>,
 }
 
 impl Surroundings {
@@ -34,6 +36,15 @@ impl Surroundings {
                 true => Groups::make(id, limits)?,
                 false => None,
             });
+        }
+        Ok(())
+    }
+
+    /// Has somebody watch over the containers, unless somebody does. gVisor's are watched by their own
+    /// sandbox.
+    pub(super) fn need_warden(&mut self, runtime: &Runtime, work: &Path) -> io::Result<()> {
+        if self.warden.is_none() && runtime.kind() != Kind::Runsc {
+            self.warden = Some(runtime.warden(work)?);
         }
         Ok(())
     }

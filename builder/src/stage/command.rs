@@ -1,5 +1,8 @@
 //! RUN: a command on the layers below it.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use workflows::dockerfile::{ArgScope, Instruction, Run, run_command};
 
 use super::keys;
@@ -106,7 +109,17 @@ impl Built {
                 return Err(Fault::Command(format!("the command cannot be started: {why}")));
             }
             Ending::Refused(why) => return Err(Fault::User(why)),
-            Ending::NotStarted(why) => return Err(Fault::Told(BuildError::Sandbox(why))),
+            Ending::NotStarted(why) => {
+                let why = match closed_above(site.work.path()) {
+                    Some(dir) if why.contains("ermission denied") => format!(
+                        "{why}; users of images have to pass through {}, which lets nobody: chmod \
+                         o+x it, or take another directory for the store",
+                        dir.display()
+                    ),
+                    _ => why,
+                };
+                return Err(Fault::Told(BuildError::Sandbox(why)));
+            }
             Ending::Cancelled => return Err(Fault::Told(BuildError::Cancelled)),
             Ending::TimedOut => {
                 let limit = limits.step_timeout.as_secs();
@@ -129,4 +142,11 @@ impl Built {
         site.packing.push_back(packing.map_err(Fault::Machine)?);
         Ok(())
     }
+}
+
+/// The lowest directory on the way to this one through which only its owner may pass.
+fn closed_above(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|dir| {
+        std::fs::metadata(dir).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 == 0)
+    })
 }

@@ -1,10 +1,14 @@
 //! Kill -9 at any moment, then a restart: the same final statuses, one image a primary tag,
 //! nothing left behind.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use scenarios::dist_git::Repository;
 use scenarios::held::HOLD;
+use scenarios::parts::strata;
 use scenarios::wait::{LONG, SHORT, until};
 use scenarios::world::{World, dockerfile};
 
@@ -234,4 +238,49 @@ async fn a_runner_that_never_comes_back_loses_its_lease_to_another() {
     world.start_runner();
 
     all_ended_well(world, &httpd, &commit).await;
+}
+
+/// Processes of the machine whose command line has this.
+fn processes_with(words: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("processes").flatten();
+    let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(words) && !line.contains("build-image")).collect()
+}
+
+#[tokio::test]
+async fn a_builder_that_is_killed_takes_its_command_with_it() {
+    let passable = std::fs::Permissions::from_mode(0o711);
+    let dir = tempfile::Builder::new().permissions(passable).tempdir().expect("a directory");
+    let context = dir.path().join("context");
+    std::fs::create_dir(&context).expect("a directory");
+    let busybox =
+        ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).is_file());
+    std::fs::copy(busybox.expect("busybox-static is installed"), context.join("sleep"))
+        .expect("a copy");
+    let sleep = format!("sleep {}", 1_000_000 + std::process::id());
+    let words = sleep.replace(' ', "\", \"");
+    let dockerfile = format!("FROM scratch\nCOPY sleep /bin/\nRUN [\"{words}\"]\n");
+    std::fs::write(context.join("Dockerfile"), dockerfile).expect("a Dockerfile");
+    // A mask that keeps others out does not keep the users of images out.
+    let mut build = Command::new("sh");
+    build.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(strata()).arg("build-image");
+    build.arg("--store").arg(dir.path().join("store"));
+    build.arg("--output").arg(format!("oci:{}", dir.path().join("out").display())).arg(&context);
+    let mut build = build.spawn().expect("strata starts");
+    until("the command runs", LONG, async || {
+        let ended = build.try_wait().expect("a child");
+        assert_eq!(ended, None, "it must not end by itself");
+        if processes_with(&sleep).is_empty() { Err("no such process".to_owned()) } else { Ok(()) }
+    })
+    .await;
+
+    build.kill().expect("it is killed");
+    build.wait().expect("it has ended");
+
+    until("the command is gone", LONG, async || match processes_with(&sleep) {
+        left if left.is_empty() => Ok(()),
+        left => Err(left.join("\n")),
+    })
+    .await;
 }
