@@ -1,5 +1,7 @@
 //! One command as the only process of a container.
 
+use std::time::Duration;
+
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters::AttachContainerOptionsBuilder;
@@ -23,14 +25,25 @@ const USERS_MISTAKES: [&str; 5] = [
     "not a directory",
 ];
 
+/// How often a listener is told that time goes by.
+const PAUSE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is heard of a command.
+pub(crate) enum Heard<'a> {
+    /// It prints.
+    Output(&'a LogOutput),
+    /// Time went by.
+    Pause,
+}
+
 /// Runs the command of a container that was created and not started, to its end; `take` gets what
-/// it prints. The answer is why it failed, in words, where it did by its own fault. With the network
+/// is heard of it. The answer is why it failed, in words, where it did by its own fault. With the network
 /// `egress` the command is one that waits at [`egress::gated`].
 pub(crate) async fn run(
     execution: &Execution<'_>,
     container: &str,
     network: Network,
-    mut take: impl FnMut(&LogOutput),
+    mut take: impl FnMut(Heard<'_>),
 ) -> Result<Result<(), String>, Stop> {
     execution.may_go_on()?;
     let engine = execution.engine;
@@ -55,10 +68,15 @@ pub(crate) async fn run(
         let opened = attached.input.write_all(egress::OPEN).await;
         opened.map_err(|error| Stop::sandbox(format!("cannot let a command begin: {error}")))?;
     }
-    while let Some(piece) = attached.output.next().await {
-        match piece {
-            Ok(piece) => take(&piece),
-            Err(error) => return Err(sandbox_fault("follow a command")(error)),
+    let mut pauses = tokio::time::interval(PAUSE_INTERVAL);
+    loop {
+        tokio::select! {
+            piece = attached.output.next() => match piece {
+                Some(Ok(piece)) => take(Heard::Output(&piece)),
+                Some(Err(error)) => return Err(sandbox_fault("follow a command")(error)),
+                None => break,
+            },
+            _ = pauses.tick() => take(Heard::Pause),
         }
     }
     match status(execution, container).await? {

@@ -8,7 +8,6 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bollard::container::LogOutput;
 use bollard::models::ContainerCreateBody;
 use workflows::job::{Network, Shell};
 
@@ -16,8 +15,9 @@ use crate::delivery::Delivered;
 use crate::engine::sandbox_fault;
 use crate::environment;
 use crate::execute::Execution;
-use crate::foreground;
+use crate::foreground::{self, Heard};
 use crate::image_build::inside;
+use crate::log::Printed;
 use crate::sandbox::{WorkspaceMount, confinement};
 use crate::steps::{argv, no_healthcheck};
 use crate::stop::Stop;
@@ -69,7 +69,8 @@ pub(crate) async fn run(
     let name = execution.names.container(&format!("test{}", test.index));
     let container = execution.engine.create(&name, body).await;
     let container = container.map_err(sandbox_fault("create the container of an image test"))?;
-    let show = |piece: &LogOutput| execution.log.write(piece.as_ref());
+    let mut printed = Printed::new(execution.log);
+    let show = |heard: Heard<'_>| printed.hear(&heard);
     let ended = foreground::run(execution, &container, Network::None, show).await?;
     let removed = execution.engine.remove(&container).await;
     removed.map_err(sandbox_fault("remove the container of an image test"))?;

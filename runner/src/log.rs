@@ -5,6 +5,7 @@
 
 mod mask;
 mod ship;
+mod stream;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 pub(crate) use mask::Masker;
 pub(crate) use ship::{Shipped, ship};
+pub(crate) use stream::{LogStream, Printed, stream_of};
 
 /// Only the runner's own user reads a spool.
 const MODE: u32 = 0o600;
@@ -39,6 +41,10 @@ struct Writer {
     file: File,
     masker: Masker,
     bound: Bound,
+    /// How many streams there were.
+    streams: u64,
+    /// Whose line the log ends in, where its last line has no end yet.
+    open: Option<u64>,
 }
 
 /// How far a log goes.
@@ -63,16 +69,17 @@ impl AttemptLog {
         let path = directory.join(key);
         let file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&path)?;
-        let writer = Mutex::new(Writer { file, masker, bound: Bound::new(limit_bytes) });
+        let bound = Bound::new(limit_bytes);
+        let writer = Mutex::new(Writer { file, masker, bound, streams: 0, open: None });
         let extent = watch::Sender::new(Extent { bytes: 0, closed: false });
         Ok(Self { shared: Arc::new(Shared { path, writer, extent }) })
     }
 
-    /// Appends output of a command.
-    pub(crate) fn write(&self, bytes: &[u8]) {
+    /// Begins a stream of output, which is masked by itself.
+    pub(crate) fn stream(&self) -> LogStream {
         let mut writer = self.writer();
-        let masked = writer.masker.push(bytes);
-        self.append(&mut writer, &masked);
+        writer.streams += 1;
+        LogStream::new(self.clone(), writer.streams)
     }
 
     /// From here on this text is masked, and its other forms. The answer is false when the job
@@ -94,21 +101,12 @@ impl AttemptLog {
     /// Appends a line of ours.
     pub(crate) fn line(&self, text: &str) {
         let mut writer = self.writer();
-        let mut masked = writer.masker.push(text.as_bytes());
-        masked.extend(writer.masker.push(b"\n"));
-        self.append(&mut writer, &masked);
-    }
-
-    /// Lets out what was held back because a secret might have begun there; the end of a step.
-    pub(crate) fn flush(&self) {
-        let mut writer = self.writer();
-        let held = writer.masker.finish();
-        self.append(&mut writer, &held);
+        let line = writer.masker.masked(text) + "\n";
+        self.append(&mut writer, None, line.into_bytes());
     }
 
     /// Says that nothing more will come.
     pub(crate) fn close(&self) {
-        self.flush();
         self.shared.extent.send_modify(|extent| extent.closed = true);
     }
 
@@ -137,8 +135,16 @@ impl AttemptLog {
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append(&self, writer: &mut Writer, bytes: &[u8]) {
-        let kept = writer.bound.admit(bytes);
+    /// Appends what a stream says, or we ourselves; never to a line that another began.
+    fn append(&self, writer: &mut Writer, stream: Option<u64>, mut bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        if writer.open.is_some() && writer.open != stream {
+            bytes.insert(0, b'\n');
+        }
+        writer.open = stream.filter(|_| !bytes.ends_with(b"\n"));
+        let kept = writer.bound.admit(&bytes);
         if kept.is_empty() {
             return;
         }
@@ -255,8 +261,10 @@ mod tests {
     fn secrets_are_masked_across_writes() {
         let dir = tempfile::tempdir().unwrap();
         let log = log(dir.path(), 1_000);
-        log.write(b"password is hun");
-        log.write(b"ter2 and hun");
+        let mut stream = log.stream();
+        stream.push(b"password is hun");
+        stream.push(b"ter2 and hun");
+        stream.finish();
         log.close();
         assert_eq!(all(&log), "password is *** and hun");
     }

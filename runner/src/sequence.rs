@@ -234,7 +234,6 @@ impl<'a> Sequence<'a> {
                     Stop::Cancelled => StepOutcome::Cancelled,
                     Stop::Failure(_) | Stop::TimedOut(_) => StepOutcome::Failure,
                 };
-                log.flush();
                 log.line(&format!("Strata: {told}: {stop}"));
                 if !continues && outcome == StepOutcome::Failure {
                     // A step has a time of its own; that it is over is the job's failure.

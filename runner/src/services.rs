@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig,
     HostConfigLogConfig, NetworkCreateRequest, NetworkingConfig, ResourcesUlimits,
@@ -21,6 +20,7 @@ use workflows::template;
 use crate::engine::{pinned_name, sandbox_fault, status_of, words_of};
 use crate::environment;
 use crate::execute::Execution;
+use crate::log::Printed;
 use crate::sandbox::confinement;
 use crate::steps::no_healthcheck;
 use crate::stop::Stop;
@@ -99,13 +99,11 @@ pub(crate) async fn show_logs(execution: &Execution<'_>) {
             .build();
         let mut lines = execution.engine.logs(&name, Some(options));
         execution.log.line(&format!("##[group]Service {}", service.name));
+        let mut printed = Printed::new(execution.log);
         while let Some(Ok(piece)) = lines.next().await {
-            let (LogOutput::StdOut { message }
-            | LogOutput::StdErr { message }
-            | LogOutput::Console { message }
-            | LogOutput::StdIn { message }) = piece;
-            execution.log.line(String::from_utf8_lossy(&message).trim_end());
+            printed.push(&piece);
         }
+        drop(printed);
         execution.log.line("##[endgroup]");
     }
 }

@@ -215,6 +215,7 @@ impl JobContainer {
                 },
                 _ = poll.tick() => false,
             };
+            output.pause();
             let state = execution.engine.inspect_exec(exec).await.map_err(&fault)?;
             if state.running != Some(true)
                 && let Some(status) = state.exit_code

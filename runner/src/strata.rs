@@ -105,14 +105,22 @@ async fn built(
     let cancel = Cancel::default();
     let last_step = Arc::new(Mutex::new(String::new()));
     let last_words = LastWords::default();
+    let printed = Arc::new(Mutex::new(execution.log.stream()));
     let show = {
         let (log, last_step) = (execution.log.clone(), Arc::clone(&last_step));
-        let last_words = last_words.clone();
+        let (printed, last_words) = (Arc::clone(&printed), last_words.clone());
         // Held for as long as the build's thread lives.
         let alive = execution.builds.token();
         move |progress: Progress<'_>| {
             let _ = &alive;
-            tell(&log, &last_step, &last_words, &progress);
+            let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Progress::Output(bytes) = progress {
+                printed.push(bytes);
+                last_words.hear(bytes);
+            } else {
+                printed.finish();
+                tell(&log, &last_step, &last_words, &progress);
+            }
         }
     };
     let (store, registries) = (Arc::clone(&site.store), Arc::clone(&site.registries));
@@ -126,7 +134,7 @@ async fn built(
             build.await
         }
     };
-    execution.log.flush();
+    printed.lock().unwrap_or_else(PoisonError::into_inner).finish();
     ended
         .map_err(|error| match error {
             BuildError::Failed { file, line, why } => {
@@ -185,10 +193,6 @@ fn tell(
     progress: &Progress<'_>,
 ) {
     match progress {
-        Progress::Output(bytes) => {
-            log.write(bytes);
-            last_words.hear(bytes);
-        }
         Progress::Step { line, text } if *line > 0 => {
             let text = shown(text);
             if is_run(&text) {
@@ -202,7 +206,10 @@ fn tell(
             let made = made.format("%Y-%m-%d %H:%M:%S UTC");
             log.line(&format!("Strata: kept from {made}: {}", shown(text)));
         }
-        Progress::Step { .. } | Progress::Image(_) | Progress::Layer { .. } => {}
+        Progress::Step { .. }
+        | Progress::Output(_)
+        | Progress::Image(_)
+        | Progress::Layer { .. } => {}
     }
 }
 

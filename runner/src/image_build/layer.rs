@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bollard::container::LogOutput;
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
 use bollard::query_parameters::CommitContainerOptionsBuilder;
 use workflows::job::Network;
@@ -14,8 +13,9 @@ use super::repositories::Injected;
 use super::stage::Stages;
 use crate::egress::gated;
 use crate::engine::sandbox_fault;
-use crate::foreground;
+use crate::foreground::{self, Heard};
 use crate::last_words::LastWords;
+use crate::log::Printed;
 use crate::sandbox::confinement;
 use crate::steps::no_healthcheck;
 use crate::stop::Stop;
@@ -115,11 +115,14 @@ impl Build<'_> {
     /// Runs a command, its output in the log; a status other than 0 is the user's failure.
     async fn run(&self, container: &str, step: &RunStep) -> Result<(), Stop> {
         self.execution.log.line(&format!("Strata: {}", step.shown));
-        let (network, log) = (self.network(Some(step)), self.execution.log);
+        let network = self.network(Some(step));
         let words = LastWords::default();
-        let show = |piece: &LogOutput| {
-            log.write(piece.as_ref());
-            words.hear(piece.as_ref());
+        let mut printed = Printed::new(self.execution.log);
+        let show = |heard: Heard<'_>| {
+            printed.hear(&heard);
+            if let Heard::Output(piece) = heard {
+                words.hear(piece.as_ref());
+            }
         };
         let ended = foreground::run(self.execution, container, network, show).await?;
         ended.map_err(|why| {

@@ -1,7 +1,8 @@
 //! Keeps secrets out of logs: also one that comes in pieces, of several lines, or in other forms.
 //!
 //! The search itself is an automaton over all forms of all secrets at once. What is added here is
-//! the end of a piece: bytes with which a secret may begin wait for the next piece.
+//! the end of a piece: bytes with which a secret may begin wait for the next piece of the same
+//! stream, whatever other streams say meanwhile.
 
 mod forms;
 
@@ -20,7 +21,7 @@ const MAX_PATTERN_BYTES: usize = 1024 * 1024;
 /// Most texts that a job may add while it runs, each of which makes the automaton anew.
 const MAX_ADDED: usize = 256;
 
-/// Replaces known secrets in a stream of bytes.
+/// Replaces known secrets in streams of bytes.
 #[derive(Default)]
 pub(crate) struct Masker {
     /// All forms, in order, so that those with a given beginning stand together.
@@ -30,10 +31,26 @@ pub(crate) struct Masker {
     longest: usize,
     bytes: usize,
     added: usize,
-    /// The end of the stream so far that may be the beginning of a secret.
-    held: Vec<u8>,
-    /// How many of the held bytes belong to a secret already that was shown as masked.
+}
+
+/// The end of one stream so far, which is not shown yet.
+#[derive(Default)]
+pub(crate) struct Held {
+    bytes: Vec<u8>,
+    /// How many of them belong to a secret already that was shown as masked.
     covered: usize,
+}
+
+impl Held {
+    /// Takes the next bytes of the stream.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// The bounds on secrets do not allow another one.
@@ -51,7 +68,7 @@ impl Masker {
         masker
     }
 
-    /// Takes one more secret; what is held is masked by it too.
+    /// Takes one more secret; what a stream still holds is masked by it too.
     pub(crate) fn add(&mut self, secret: &str) -> Result<(), TooManySecrets> {
         let forms = forms(secret);
         if forms.iter().all(|form| self.patterns.contains(form)) {
@@ -88,38 +105,41 @@ impl Masker {
         self.automaton.as_ref().is_some_and(|automaton| automaton.is_match(text))
     }
 
-    /// A whole text with its secrets masked; nothing of the stream.
+    /// A whole text with its secrets masked; nothing of a stream.
     pub(crate) fn masked(&self, text: &str) -> String {
         let mut out = Vec::with_capacity(text.len());
         show(text.as_bytes(), 0, text.len(), &self.found(text.as_bytes(), 0), &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// Takes the next bytes and gives those that can be shown.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        if self.automaton.is_none() {
-            return bytes.to_vec();
-        }
-        self.held.extend_from_slice(bytes);
-        let end = self.begun();
-        self.let_out(end)
+    /// Lets out the lines that are whole. No form has a line's end in it, so that none of them ends
+    /// within a secret.
+    pub(crate) fn whole_lines(&self, held: &mut Held) -> Vec<u8> {
+        let end = held.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        self.let_out(held, end)
     }
 
-    /// Lets out what was held; the stream is at an end.
-    pub(crate) fn finish(&mut self) -> Vec<u8> {
-        self.let_out(self.held.len())
+    /// Lets out all that cannot be the beginning of a secret.
+    pub(crate) fn certain(&self, held: &mut Held) -> Vec<u8> {
+        let end = self.begun(&held.bytes);
+        self.let_out(held, end)
     }
 
-    fn let_out(&mut self, end: usize) -> Vec<u8> {
+    /// Lets out everything; the stream is at an end.
+    pub(crate) fn rest(&self, held: &mut Held) -> Vec<u8> {
+        self.let_out(held, held.bytes.len())
+    }
+
+    fn let_out(&self, held: &mut Held, end: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(end);
         if end == 0 {
             return out;
         }
-        let found = self.found(&self.held, self.covered);
-        show(&self.held, self.covered, end, &found, &mut out);
+        let found = self.found(&held.bytes, held.covered);
+        show(&held.bytes, held.covered, end, &found, &mut out);
         let across = found.iter().find(|range| range.start < end && range.end > end);
-        self.covered = across.map_or(0, |range| range.end - end);
-        self.held.drain(..end);
+        held.covered = across.map_or(0, |range| range.end - end);
+        held.bytes.drain(..end);
         out
     }
 
@@ -143,11 +163,11 @@ impl Masker {
 
     /// Where the first secret may have begun that is not whole yet. No form has a line's end in
     /// it, so that only the last line matters.
-    fn begun(&self) -> usize {
-        let length = self.held.len();
-        let line = self.held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    fn begun(&self, held: &[u8]) -> usize {
+        let length = held.len();
+        let line = held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let from = line.max((length + 1).saturating_sub(self.longest));
-        (from..length).find(|&at| self.begins_a_secret(&self.held[at..])).unwrap_or(length)
+        (from..length).find(|&at| self.begins_a_secret(&held[at..])).unwrap_or(length)
     }
 
     fn begins_a_secret(&self, begun: &[u8]) -> bool {

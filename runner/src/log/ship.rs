@@ -131,7 +131,7 @@ mod tests {
 
     fn closed_log(dir: &std::path::Path, text: &[u8]) -> SpoolReader {
         let log = AttemptLog::create(dir, "3.7", 1 << 20, Masker::default()).unwrap();
-        log.write(text);
+        log.stream().push(text);
         log.close();
         log.reader().unwrap()
     }

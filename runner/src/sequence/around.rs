@@ -174,7 +174,6 @@ impl Sequence<'_> {
             Err(stop @ (Stop::Fault { .. } | Stop::LeaseLost(_))) => return Err(stop),
             Err(stop) => {
                 let (outcome, stop) = (stop.outcome(), super::about(stop, name));
-                log.flush();
                 log.line(&format!("Strata: {outcome}: {stop}"));
                 if outcome != Outcome::Cancelled {
                     scope.results.ended(None, StepOutcome::Failure, false, &BTreeMap::new());

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use chrono::Utc;
 use serde_json::json;
@@ -22,7 +21,7 @@ use crate::actions::Place;
 use crate::egress;
 use crate::engine::{pinned_name, sandbox_fault};
 use crate::environment;
-use crate::foreground;
+use crate::foreground::{self, Heard};
 use crate::image_build;
 use crate::sandbox::bind;
 use crate::services;
@@ -290,7 +289,10 @@ impl Sequence<'_> {
         let made = made.map_err(sandbox_fault("create the container of an action"))?;
         let mut output = StepOutput::new(execution.log, execution.gathered, self.shows_debug);
         let ended = {
-            let take = |piece: &LogOutput| output.push(piece);
+            let take = |heard: Heard<'_>| match heard {
+                Heard::Output(piece) => output.push(piece),
+                Heard::Pause => output.pause(),
+            };
             let work = std::pin::pin!(foreground::run(&execution, &made, network, take));
             watch.over_containers(&execution, &self.kept(), work).await
         };

@@ -7,13 +7,14 @@ use workflows::file_commands::MAX_ENTRIES;
 use workflows::log_commands::{Annotation, LogCommand, MAX_ANNOTATIONS, Piece, Scanner, Stream};
 
 use crate::gathered::Gathered;
-use crate::log::AttemptLog;
+use crate::log::{AttemptLog, Printed, stream_of};
 
 /// The output of one step.
 pub(crate) struct StepOutput<'a> {
     log: &'a AttemptLog,
     gathered: &'a Gathered,
     scanner: Scanner,
+    printed: Printed,
     /// Whether lines of `::debug::` are shown.
     shows_debug: bool,
     annotations: usize,
@@ -30,6 +31,7 @@ impl<'a> StepOutput<'a> {
             log,
             gathered,
             scanner: Scanner::default(),
+            printed: Printed::new(log),
             shows_debug,
             annotations: 0,
             outputs: BTreeMap::new(),
@@ -39,24 +41,29 @@ impl<'a> StepOutput<'a> {
 
     /// Takes a piece of output.
     pub(crate) fn push(&mut self, piece: &LogOutput) {
-        let stream = match piece {
-            LogOutput::StdErr { .. } => Stream::Err,
-            _ => Stream::Out,
-        };
+        let stream = stream_of(piece);
         let pieces = self.scanner.push(stream, piece.as_ref());
-        self.take(pieces);
+        self.take(stream, pieces);
+    }
+
+    /// To be called now and then: lines that stay without their end are shown as far as they may be.
+    pub(crate) fn pause(&mut self) {
+        self.printed.pause();
     }
 
     /// The step ended; what was held back comes out.
     pub(crate) fn finish(&mut self) {
-        let pieces = self.scanner.finish();
-        self.take(pieces);
+        for stream in [Stream::Out, Stream::Err] {
+            let piece = self.scanner.finish(stream);
+            self.take(stream, piece);
+            self.printed.of(stream).finish();
+        }
     }
 
-    fn take(&mut self, pieces: Vec<Piece>) {
+    fn take(&mut self, stream: Stream, pieces: impl IntoIterator<Item = Piece>) {
         for piece in pieces {
             match piece {
-                Piece::Text(text) => self.log.write(&text),
+                Piece::Text(text) => self.printed.of(stream).push(&text),
                 Piece::Command(command) => self.obey(command),
             }
         }

@@ -65,7 +65,6 @@ impl Progress {
     pub(crate) fn ended(&self, outcome: Outcome) {
         let mut state = self.state();
         if let Some(open) = state.open.take() {
-            self.log.flush();
             state.send(StepReport { finished: Some(StepEnd { at: Utc::now(), outcome }), ..open });
         }
     }

@@ -38,6 +38,11 @@ jobs:
           echo "plain $PASSWORD end"
           printf 'split corr&ct "h0'; sleep 1; printf 'rse"/batt'; sleep 1; echo 'ery+staple end'
           printf '%s\n' "$KEY"
+          for at in $(yes x | head -n ${#PASSWORD} | grep -n x); do
+            printf '%s' "$PASSWORD" | dd bs=1 count=1 skip=$((${at%:x} - 1)) 2>/dev/null; printf E >&2
+          done
+          echo; echo ' stderr' >&2
+          for n in 1 2 3 4 5 6 7 8 9; do echo "out $n"; echo "err $n" >&2; printf 'torn '; echo "err-$n" >&2; echo no; done
           echo "json $JSON"
           echo 'url corr%26ct%20%22h0rse%22%2Fbattery%2Bstaple'
           for before in '' a ab; do printf "$before%s" "$PASSWORD" | base64; done
@@ -103,6 +108,15 @@ async fn a_job_has_the_secrets_that_it_names_and_shows_none_of_them() {
     }
     let counted: Vec<&str> = log.lines().map(str::trim).filter(|l| l.len() < 3).collect();
     assert_eq!(counted, ["30", "4"], "the values are whole: {log}");
+    // One stream takes nothing of the other apart, be it a secret or a line.
+    let whole = |line: &str| log.lines().any(|known| known == line);
+    assert!(whole("***"), "{log}");
+    for n in 1..=9 {
+        for line in [format!("out {n}"), format!("err {n}"), format!("err-{n}")] {
+            assert!(whole(&line), "no line `{line}` in {log}");
+        }
+    }
+    assert_eq!(log.lines().filter(|line| *line == "torn no").count(), 9, "{log}");
     for part in ["h0rse", "staple", "AAAAB3", "c29tZSBt", "BEGIN KEY", "Y29yciZj", "never to be"] {
         assert!(!log.contains(part), "`{part}` in {log}");
     }

@@ -79,19 +79,20 @@ impl Scanner {
         pieces
     }
 
-    /// What was held back; the step has ended.
-    pub fn finish(&mut self) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        for line in [&mut self.out, &mut self.err] {
-            let held = std::mem::take(&mut line.held);
-            if !held.is_empty() {
-                pieces.push(match command(&held, &mut self.stopped) {
-                    Some(command) => Piece::Command(command),
-                    None => Piece::Text(held),
-                });
-            }
+    /// What was held back of a stream; the step has ended.
+    pub fn finish(&mut self, stream: Stream) -> Option<Piece> {
+        let line = match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        };
+        let held = std::mem::take(&mut line.held);
+        if held.is_empty() {
+            return None;
         }
-        pieces
+        Some(match command(&held, &mut self.stopped) {
+            Some(command) => Piece::Command(command),
+            None => Piece::Text(held),
+        })
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
         for (stream, text) in pieces {
             found.extend(scanner.push(*stream, text.as_bytes()));
         }
-        found.extend(scanner.finish());
+        found.extend([Stream::Out, Stream::Err].into_iter().filter_map(|of| scanner.finish(of)));
         let shown = |piece: Piece| match piece {
             Piece::Text(text) => String::from_utf8(text).unwrap(),
             Piece::Command(command) => format!("[{command:?}]"),
