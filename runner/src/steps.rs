@@ -5,17 +5,18 @@
 
 pub(crate) mod command_files;
 pub(crate) mod output;
+mod program;
 pub(crate) mod progress;
+mod signal;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::exec::StartExecResults;
 use bollard::models::{ContainerCreateBody, ExecConfig, HealthConfig, HostConfig};
 use builder::Passage;
 use futures_util::{Stream, StreamExt as _};
-use workflows::job::Shell;
 use workflows::working_directory;
 
 use crate::egress;
@@ -27,6 +28,9 @@ use crate::services;
 use crate::steps::output::StepOutput;
 use crate::stop::Stop;
 
+pub(crate) use program::{Program, argv};
+pub(crate) use signal::{Processes, Signal};
+
 /// Where containers see the checkout.
 pub(crate) const WORKSPACE: &str = "/workspace";
 /// Where containers see the scripts of the steps, the event and the actions, to read only.
@@ -35,15 +39,14 @@ pub(crate) const SCRIPTS: &str = "/strata";
 pub(crate) const TEMPORARY: &str = "/strata-temp";
 /// Where programs are in an image that does not say it, as Docker has it.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Notes which process leads the step, goes to its directory and becomes the command. The engine
-/// is not asked to go there: it would do so before it is wholly within the container, and a link
-/// that a step has made leads to where it leads in the container only once it is.
-const LEADER: &str = "echo $$ >\"$0\"; cd \"$1\" || exit; shift; exec \"$@\"";
 /// Waits for input that never comes: a way to sleep that every image with a shell knows. It
 /// ignores TERM, which is meant for the commands beside it.
 const IDLE: &str = "trap '' TERM; read -r _";
 /// Exit status of a process that was killed, as a shell reports it.
 pub(crate) const KILLED: i64 = 137;
+/// Exit status of a program that is not there, as a shell reports it. Engines differ in what they
+/// say of one that they could not start.
+pub(crate) const NOT_FOUND: i64 = 127;
 /// How often it is asked whether a command ended whose output is still held open by another.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long output is awaited once the command itself has ended.
@@ -62,23 +65,14 @@ pub(crate) struct JobContainer {
 
 /// What one step runs.
 pub(crate) struct Command<'a> {
-    /// The program and its arguments.
-    pub(crate) argv: Vec<String>,
+    /// What does it.
+    pub(crate) program: Program,
     /// All variables.
     pub(crate) env: &'a BTreeMap<String, String>,
     /// As the container sees it.
     pub(crate) directory: &'a str,
     /// Where the first process leaves its number, as the container sees it.
     pub(crate) process_file: String,
-}
-
-/// How processes are asked to end, or are ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
-    /// They may still tidy up.
-    Terminate,
-    /// They end.
-    Kill,
 }
 
 impl JobContainer {
@@ -167,34 +161,6 @@ impl JobContainer {
         status
     }
 
-    /// Signals the process group of a command. From inside, since processes have other numbers
-    /// outside and the engine signals a container's first process alone.
-    pub(crate) async fn signal(
-        &self,
-        execution: &Execution<'_>,
-        process_file: &str,
-        signal: Signal,
-    ) {
-        let name = match signal {
-            Signal::Terminate => "TERM",
-            Signal::Kill => "KILL",
-        };
-        let script = format!("read -r leader <\"$0\" && kill -{name} -- -\"$leader\"");
-        let config = ExecConfig {
-            cmd: Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), script, process_file.to_owned()]),
-            user: Some(USER.to_owned()),
-            ..ExecConfig::default()
-        };
-        let sent = async {
-            let exec = execution.engine.create_exec(&self.id, config).await?;
-            let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
-            execution.engine.start_exec(&exec.id, Some(detached)).await.map(drop)
-        };
-        if let Err(error) = sent.await {
-            tracing::debug!(%error, container.id = self.id, "a step does not take its signal");
-        }
-    }
-
     /// Copies output to the log until the command ended, and gives its status. A process that
     /// the command left behind may hold the output open; it is not waited for.
     async fn follow(
@@ -223,7 +189,8 @@ impl JobContainer {
                 if !ended {
                     drain(&mut stream, output).await;
                 }
-                return Ok(status);
+                let never_began = state.pid == Some(0);
+                return Ok(if never_began { NOT_FOUND } else { status });
             }
             if ended {
                 // The output ended and the command goes on: nothing to do but ask again.
@@ -273,32 +240,16 @@ pub(crate) fn mounts(execution: &Execution<'_>) -> Vec<WorkspaceMount> {
 
 fn exec_config(command: Command<'_>) -> Result<ExecConfig, Stop> {
     // The engine makes the first process the leader of a session, and so of a process group.
-    let leader = ["/bin/sh", "-c", LEADER, &command.process_file, command.directory];
-    let leader = leader.map(str::to_owned);
+    let led = command.program.led(&command.process_file, command.directory);
     Ok(ExecConfig {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         env: Some(environment::listed(command.env)?),
-        cmd: Some(leader.into_iter().chain(command.argv).collect()),
+        cmd: Some(led.argv),
         user: Some(USER.to_owned()),
-        working_dir: Some("/".to_owned()),
+        working_dir: Some(led.directory.to_owned()),
         ..ExecConfig::default()
     })
-}
-
-/// Becomes bash where the image has it; the script's file is its first argument.
-const BASH_OR_SH: &str =
-    r#"if command -v bash >/dev/null; then exec bash -e "$0"; fi; exec /bin/sh -e "$0""#;
-
-/// The program that reads a script file; the script itself is never part of a command line.
-pub(crate) fn argv(shell: Shell, script: &str) -> Vec<String> {
-    let program: &[&str] = match shell {
-        Shell::Sh => &["/bin/sh", "-e"],
-        Shell::Bash => &["bash", "--noprofile", "--norc", "-eo", "pipefail"],
-        Shell::Python => &["python3"],
-        Shell::BashOrSh => &["/bin/sh", "-c", BASH_OR_SH],
-    };
-    program.iter().copied().chain([script]).map(str::to_owned).collect()
 }
 
 /// A `working-directory` as the container sees it.
@@ -332,31 +283,5 @@ mod tests {
         for bad in ["..", "a/../../etc", "/proc/self/fd/8"] {
             assert!(matches!(directory_in_container(bad), Err(Stop::Failure(_))), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_script_is_named_and_never_quoted() {
-        assert_eq!(argv(Shell::Sh, "/strata/step-0"), ["/bin/sh", "-e", "/strata/step-0"]);
-        assert_eq!(argv(Shell::Bash, "f").last().map(String::as_str), Some("f"));
-        assert_eq!(argv(Shell::Python, "f"), ["python3", "f"]);
-        assert_eq!(argv(Shell::BashOrSh, "f"), ["/bin/sh", "-c", BASH_OR_SH, "f"]);
-    }
-
-    #[test]
-    fn bash_reads_what_names_no_shell_where_there_is_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let script = dir.path().join("a script");
-        std::fs::write(&script, "echo \"${BASH_VERSION:+bash}\"; false; echo on").unwrap();
-        let argv = argv(Shell::BashOrSh, script.to_str().unwrap());
-        let said = |path: &str| {
-            let command =
-                std::process::Command::new(&argv[0]).args(&argv[1..]).env("PATH", path).output();
-            let output = command.unwrap();
-            assert_eq!(output.status.code(), Some(1), "it ends at what fails");
-            String::from_utf8(output.stdout).unwrap()
-        };
-        assert_eq!(said("/usr/bin:/bin"), "bash\n");
-        let bare = dir.path().to_str().unwrap();
-        assert_eq!(said(bare), "\n");
     }
 }

@@ -67,6 +67,19 @@ pub async fn push_redis(registry: &str, repository: &str, tag: &str) {
     push_image(registry, (repository, tag), layer, config).await;
 }
 
+/// Puts an image like Debian's into a registry: its `/bin/sh` is dash, and it has this machine's
+/// Node and Python over busybox.
+///
+/// # Panics
+/// When the registry does not take it, or one of the programs is not installed.
+pub async fn push_debian(registry: &str, repository: &str, tag: &str) -> String {
+    static LAYER: OnceLock<Layer> = OnceLock::new();
+    let programs =
+        [("/bin/dash", "sh"), ("/usr/bin/node", "node"), ("/usr/bin/python3", "python3")];
+    let layer = LAYER.get_or_init(|| make_layer(&programs));
+    push_layer(registry, repository, tag, "debian", layer).await
+}
+
 async fn push_layer(
     registry: &str,
     repository: &str,
@@ -142,6 +155,22 @@ async fn put_blob(base: &str, blob: Vec<u8>) {
     assert!(answer.status().is_success(), "blob: {}", answer.status());
 }
 
+/// The modules that Python begins with, where it looks for them.
+fn copy_modules(python: &str, root: &Path) {
+    let script = "import os; print(os.path.dirname(os.__file__))";
+    let modules = succeed(Command::new(python).args(["-S", "-c", script]));
+    let modules = Path::new(modules.trim());
+    for directory in ["", "collections", "encodings", "importlib", "re"] {
+        let from = modules.join(directory);
+        let Ok(files) = std::fs::read_dir(&from) else { continue };
+        let to = root.join(from.strip_prefix("/").expect("absolute"));
+        std::fs::create_dir_all(&to).expect("a directory");
+        for file in files.flatten().filter(|file| file.path().extension() == Some("py".as_ref())) {
+            std::fs::copy(file.path(), to.join(file.file_name())).expect("a module");
+        }
+    }
+}
+
 /// Busybox, and programs of this machine under other names, with the libraries that they need.
 fn make_layer(programs: &[(&str, &str)]) -> Layer {
     let dir = tempfile::tempdir().expect("a directory");
@@ -157,7 +186,13 @@ fn make_layer(programs: &[(&str, &str)]) -> Layer {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
     }
     for (program, name) in programs {
-        std::fs::copy(program, root.join("bin").join(name)).expect("the program is installed");
+        let place = root.join("bin").join(name);
+        // What is a link would lead the copy to busybox.
+        let _ = std::fs::remove_file(&place);
+        std::fs::copy(program, place).expect("the program is installed");
+        if *name == "python3" {
+            copy_modules(program, &root);
+        }
         let needed = succeed(Command::new("ldd").arg(program));
         for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
             let place = root.join(library.trim_start_matches('/'));

@@ -13,11 +13,8 @@ use super::prepare::Prepared;
 use super::watch::Watch;
 use super::{Frame, Left, Scope, Sequence};
 use crate::actions::{self, Loaded};
-use crate::steps::WORKSPACE;
+use crate::steps::{self, NOT_FOUND, WORKSPACE};
 use crate::stop::Stop;
-
-/// Exit status of a shell that does not find a program.
-const NOT_FOUND: i64 = 127;
 
 /// A use of an action, with everything known.
 pub(super) struct Use<'a> {
@@ -198,8 +195,8 @@ impl Sequence<'_> {
         env.extend(told.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
         match program {
             Program::Node { path, using } => {
-                let argv = vec!["node".to_owned(), path.clone()];
-                match self.command((id, &env), argv, WORKSPACE, watch, left).await? {
+                let program = steps::Program::Node(path.clone());
+                match self.command((id, &env), program, WORKSPACE, watch, left).await? {
                     NOT_FOUND => Err(Stop::failure(format!(
                         "the job's image has no `node`, and this is an action for {using}; name an \
                          image with Node under `container`"

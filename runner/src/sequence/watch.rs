@@ -4,11 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::future::{MaybeDone, maybe_done};
 use tokio::time::Instant;
 
 use crate::execute::Execution;
 use crate::steps::output::StepOutput;
-use crate::steps::{Command, JobContainer, Signal};
+use crate::steps::{Command, JobContainer, Processes, Signal};
 use crate::stop::Stop;
 
 /// How long processes have between the request to end and their end.
@@ -66,26 +67,36 @@ impl Watch {
         }
     }
 
-    /// Runs a command of the job's container. Asked to end, its process group has some time.
+    /// Runs a command of the job's container. Asked to end, its processes have some time; nothing
+    /// of them is there any more when this returns.
     pub(super) async fn run(
         &self,
         execution: &Execution<'_>,
-        container: &JobContainer,
+        container: &mut JobContainer,
         command: Command<'_>,
         output: &mut StepOutput<'_>,
     ) -> Result<i64, Stop> {
-        let process_file = command.process_file.clone();
-        let mut work = std::pin::pin!(container.run(execution, command, output));
-        let stop = tokio::select! {
-            ended = &mut work => return ended,
-            stop = self.must_end(execution) => stop,
+        let processes = Processes::of(command.process_file.clone());
+        let (stop, are_gone) = {
+            let mut work = std::pin::pin!(maybe_done(container.run(execution, command, output)));
+            let stop = tokio::select! {
+                () = &mut work => None,
+                stop = self.must_end(execution) => Some(stop),
+            };
+            let Some(stop) = stop else {
+                let ended = work.as_mut().take_output();
+                return ended.unwrap_or_else(|| Err(Stop::bug("a step has ended twice")));
+            };
+            execution.log.line(&format!("Strata: ending the step: {stop}"));
+            (stop, ended(execution, container, processes, work).await)
         };
-        execution.log.line(&format!("Strata: ending the step: {stop}"));
-        container.signal(execution, &process_file, Signal::Terminate).await;
-        if tokio::time::timeout(GRACE, &mut work).await.is_err() {
-            container.signal(execution, &process_file, Signal::Kill).await;
-            // Whatever still runs then goes with the container.
-            let _ = tokio::time::timeout(KILL_TIMEOUT, &mut work).await;
+        output.finish();
+        if !are_gone {
+            execution.log.line(
+                "##[warning]the step's processes do not end; the container of the job is started \
+                 anew, which ends all that runs in it",
+            );
+            container.restart(execution).await?;
         }
         Err(stop)
     }
@@ -111,4 +122,28 @@ impl Watch {
         execution.engine.end_containers(execution.names, keep).await;
         Err(stop)
     }
+}
+
+/// Asks what runs of a step to end, and ends it after a while; the answer is whether it is all gone.
+async fn ended(
+    execution: &Execution<'_>,
+    container: &JobContainer,
+    mut processes: Processes,
+    mut work: Pin<&mut MaybeDone<impl Future>>,
+) -> bool {
+    for (signal, time) in [(Signal::Terminate, GRACE), (Signal::Kill, KILL_TIMEOUT)] {
+        if let Err(why) = container.signal(execution, &mut processes, signal).await {
+            let name = signal.name();
+            let line = format!("##[warning]the step's processes cannot be sent {name}: {why}");
+            execution.log.line(&line);
+        }
+        let gone = async {
+            work.as_mut().await;
+            container.none_left(execution, &mut processes, signal).await;
+        };
+        if tokio::time::timeout(time, gone).await.is_ok() {
+            return true;
+        }
+    }
+    false
 }

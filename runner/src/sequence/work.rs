@@ -12,7 +12,7 @@ use crate::execute::Execution;
 use crate::image_test::{self, Test};
 use crate::steps::command_files::{CommandFiles, FileKind};
 use crate::steps::output::StepOutput;
-use crate::steps::{Command, JobContainer, KILLED, SCRIPTS, argv, directory_in_container};
+use crate::steps::{Command, JobContainer, KILLED, Program, SCRIPTS, directory_in_container};
 use crate::stop::Stop;
 use crate::{image_build, lookaside, strata};
 
@@ -56,9 +56,9 @@ impl<'a> Sequence<'a> {
     ) -> Result<(), Stop> {
         let directory = directory_in_container(script.directory)?;
         let place = self.written(script.text)?;
-        let argv = argv(script.shell, &place);
+        let program = Program::Script(script.shell, place);
         let of = (step.id.as_deref(), &step.env);
-        let status = self.command(of, argv, &directory, watch, left).await?;
+        let status = self.command(of, program, &directory, watch, left).await?;
         self.judged(status)
     }
 
@@ -79,23 +79,28 @@ impl<'a> Sequence<'a> {
     pub(super) async fn command(
         &mut self,
         (id, env): (Option<&str>, &BTreeMap<String, String>),
-        argv: Vec<String>,
+        mut program: Program,
         directory: &str,
         watch: &Watch,
         left: &mut Left,
     ) -> Result<i64, Stop> {
         let execution = self.execution;
         self.need_container().await?;
-        let Some(container) = &self.container else {
-            return Err(Stop::bug("a job's container was made and is not there"));
-        };
         let files = self.files.files()?;
         let path = self.search_path(env).map(|path| ("PATH".to_owned(), path));
         let mut env = self.variables(env, id, &files);
         env.extend(path);
+        let Some(container) = &mut self.container else {
+            return Err(Stop::bug("a job's container was made and is not there"));
+        };
+        if let Some(file) = program.needs_to_know_its_shell(env.keys())
+            && container.has_bash(execution, env.get("PATH")).await
+        {
+            program = Program::Bash(file.to_owned());
+        }
         let mut output = StepOutput::new(execution.log, execution.gathered, self.shows_debug);
         let process_file = files.process_file();
-        let command = Command { argv, env: &env, directory, process_file };
+        let command = Command { program, env: &env, directory, process_file };
         let ended = watch.run(execution, container, command, &mut output).await;
         left.take(&mut output);
         let said = said(&files);

@@ -147,21 +147,24 @@ fn action_repository(world: &World, name: &str, files: &[(&str, &str)]) -> (Repo
 async fn programs_of_node_come_from_elsewhere_and_run_before_and_after() {
     let world = World::start().await;
     base_image::push_node(&world.registry.host(), "rawhide/node", "latest").await;
-    let action = "name: Noted\ninputs: {word: {default: none}}\nruns:\n  using: node20\n  \
+    let action = "name: Noted\ninputs: {word: {default: none}, odd-name: {default: odd}}\nruns:\n  using: node20\n  \
                   pre: pre.js\n  main: main.js\n  post: post.js\n";
     let main = "const fs = require('fs');\n\
-                console.log(`main ${process.env.INPUT_WORD} ${process.env.STATE_early}`);\n\
+                console.log(`main ${process.env.INPUT_WORD} ${process.env.STATE_early} ${process.env['INPUT_ODD-NAME']}`);\n\
                 fs.appendFileSync(process.env.GITHUB_STATE, `word=${process.env.INPUT_WORD}\\n`);\n\
                 fs.appendFileSync(process.env.GITHUB_OUTPUT, 'node=yes\\n');\n\
                 console.log('::save-state name=old::way');\n\
                 if (process.env.INPUT_WORD === 'bad') process.exit(4);\n";
     let files = [
         ("noted/action.yml", action),
-        ("noted/pre.js", "console.log('pre');\nconsole.log('::save-state name=early::seen');\n"),
+        (
+            "noted/pre.js",
+            "console.log('pre');\nconsole.log(process.env['INPUT_ODD-NAME']);\nconsole.log('::save-state name=early::seen');\n",
+        ),
         ("noted/main.js", main),
         (
             "noted/post.js",
-            "console.log(`post ${process.env.STATE_word} ${process.env.STATE_old}`);\n",
+            "console.log(`post ${process.env.STATE_word} ${process.env.STATE_old} ${process.env['INPUT_ODD-NAME']}`);\n",
         ),
         (
             "action.yml",
@@ -190,7 +193,18 @@ async fn programs_of_node_come_from_elsewhere_and_run_before_and_after() {
     )
     .await;
 
-    has(&log, &["main one seen", "says yes", "main nested", "main bad", "exit status 4"]);
+    has(
+        &log,
+        &[
+            "\nodd\n",
+            "main one seen odd",
+            "post one way odd",
+            "says yes",
+            "main nested",
+            "main bad",
+            "exit status 4",
+        ],
+    );
     has(&log, &[&format!("action tools/noted@v1 at {commit}")]);
     let place = |words: &str| log.find(words).unwrap_or_else(|| panic!("no `{words}` in {log}"));
     assert!(place("\npre\n") < place("\nfirst\n"), "{log}");

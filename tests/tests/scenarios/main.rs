@@ -39,6 +39,7 @@ mod sandbox;
 mod schedule;
 mod secrets;
 mod services;
+mod shells;
 mod steps;
 mod tidy;
 mod verbs;
