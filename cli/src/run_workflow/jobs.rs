@@ -166,13 +166,14 @@ impl<'a> Run<'a> {
             // is here although the run stops asks for it.
             let asked = if stop.is_cancelled() { now } else { stop };
             let spec = tokio::select! {
-                spec = self.spec(here, place) => spec,
+                biased;
                 () = asked.cancelled() => {
                     if now.is_cancelled() {
                         self.jobs[place].end(Outcome::Cancelled, CANCELLED);
                     }
                     continue;
                 }
+                spec = self.spec(here, place) => spec,
             };
             let spec = match spec {
                 Ok(spec) => spec,
@@ -183,8 +184,10 @@ impl<'a> Run<'a> {
                 }
                 Err(other) => return Err(other),
             };
+            self.jobs[place].member.stage = Stage::Running { is_told_to_stop: false };
+            // What goes on although the run stops ends when all must.
+            let stop = if self.goes_on(place) { now } else { stop };
             let job = &mut self.jobs[place];
-            job.member.stage = Stage::Running { is_told_to_stop: false };
             let secrets = given(&job.draft, here.secrets);
             let number = i64::try_from(place).unwrap_or(i64::MAX).saturating_add(1);
             let wish = Wish { spec, number, tree: here.tree, secrets, stop, now };
@@ -197,20 +200,35 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether a job that runs goes on when the run is cancelled, as the bridge would have it.
+    fn goes_on(&self, place: usize) -> bool {
+        let members = self.jobs.iter().enumerate().map(|(at, job)| {
+            let mut member = job.member.clone();
+            // What has not ended is nothing that the job needs.
+            if at != place && !matches!(member.stage, Stage::Ended(_)) {
+                member.stage = Stage::Ended(Outcome::Cancelled);
+            }
+            member
+        });
+        self.next(&members.collect::<Vec<_>>(), Some(CANCELLED)).is_none()
+    }
+
+    /// What is to be done next about jobs that stand so.
+    fn next(&self, members: &[Member], cancelled: Option<&str>) -> Option<(usize, Decision)> {
+        let title = self.workflow.title();
+        progress::next(members, cancelled, |member| {
+            let job = self.jobs.iter().find(|job| job.draft.name == member.name);
+            let facts = self.facts_of(job.map(|job| &job.draft));
+            facts.context_of_condition(title, &member.key)
+        })
+    }
+
     /// Does whatever follows from how jobs ended, as the bridge would.
     fn settle(&mut self, is_cancelled: bool) {
         loop {
             let members: Vec<Member> = self.jobs.iter().map(|job| job.member.clone()).collect();
             let cancelled = is_cancelled.then_some(CANCELLED);
-            let title = self.workflow.title();
-            let contexts = |member: &Member| {
-                let job = self.jobs.iter().find(|job| job.draft.name == member.name);
-                let facts = self.facts_of(job.map(|job| &job.draft));
-                facts.context_of_condition(title, &member.key)
-            };
-            let Some((place, decision)) = progress::next(&members, cancelled, contexts) else {
-                return;
-            };
+            let Some((place, decision)) = self.next(&members, cancelled) else { return };
             match decision {
                 Decision::Free(needs) => self.free(place, needs),
                 Decision::Skip { why, .. } => self.jobs[place].end(Outcome::Skipped, why),

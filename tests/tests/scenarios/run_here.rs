@@ -150,6 +150,45 @@ async fn an_interrupted_run_ends_its_steps_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn jobs_that_ask_for_it_run_after_the_run_was_stopped_and_a_second_wish_ends_them_too() {
+    let world = World::prepare().await;
+    let last = "  last:\n    runs-on: x\n    container: IMAGE\n    needs: only\n    if: always()\n    \
+                steps:\n      - run: echo the last begins\n      - run: sleep 20; echo the last ends\n";
+    let other = "  other:\n    runs-on: x\n    container: IMAGE\n    needs: only\n    if: cancelled()\n    \
+                 steps: [{run: echo other runs}]\n  never:\n    runs-on: x\n    container: IMAGE\n    \
+                 needs: only\n    steps: [{run: echo never runs}]\n";
+    for hurried in [false, true] {
+        let jobs =
+            if hurried { format!("{SLEEPER}{last}") } else { format!("{SLEEPER}{other}{last}") };
+        let jobs = if hurried { jobs } else { jobs.replace("sleep 20; ", "") };
+        let clone = clone_with(&world, &jobs);
+        let log = world.dir().join("run.log");
+        let mut child = sleeping(&world, &clone, &log).await;
+        let interrupt = || succeed(Command::new("kill").args(["-INT", &child.id().to_string()]));
+        interrupt();
+        until("the last job runs", LONG, async || {
+            let said = said(&log);
+            if said.contains("[last] the last begins") { Ok(()) } else { Err(said) }
+        })
+        .await;
+        if hurried {
+            interrupt();
+        }
+        let ended = async || child.try_wait().expect("a child").ok_or_else(|| said(&log));
+        let status = until("the end", LONG, ended).await;
+        let said = said(&log);
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(said.contains("[only] tidied up"), "{said}");
+        assert_eq!(said.contains("[last] the last ends"), !hurried, "{said}");
+        assert_eq!(said.contains("[other] other runs"), !hurried, "{said}");
+        assert!(!said.contains("] never runs"), "{said}");
+        std::fs::remove_dir_all(clone.clone_dir()).expect("a clone");
+        nothing_left(&world);
+    }
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn what_a_killed_run_left_goes_with_the_next_one() {
     let world = World::prepare().await;
     let clone = clone_with(&world, SLEEPER);
