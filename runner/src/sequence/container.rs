@@ -304,7 +304,8 @@ impl Sequence<'_> {
         let ended = ended?;
         let removed = execution.engine.remove(&made).await;
         removed.map_err(sandbox_fault("remove the container of an action"))?;
-        ended.map_err(Stop::Failure)
+        ended.map_err(Stop::Failure)?;
+        output.judged()
     }
 }
 

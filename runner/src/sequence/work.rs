@@ -106,7 +106,12 @@ impl<'a> Sequence<'a> {
         let said = said(&files);
         drop(files);
         self.heed(said, left)?;
-        ended
+        let status = ended?;
+        // A status of its own says more.
+        if status == 0 {
+            output.judged()?;
+        }
+        Ok(status)
     }
 
     async fn need_container(&mut self) -> Result<(), Stop> {

@@ -8,6 +8,7 @@ use workflows::log_commands::{Annotation, LogCommand, MAX_ANNOTATIONS, Piece, Sc
 
 use crate::gathered::Gathered;
 use crate::log::{AttemptLog, Printed, stream_of};
+use crate::stop::Stop;
 
 /// The output of one step.
 pub(crate) struct StepOutput<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct StepOutput<'a> {
     /// Whether lines of `::debug::` are shown.
     shows_debug: bool,
     annotations: usize,
+    /// The first command that is off and was asked for all the same.
+    refused: Option<&'static str>,
     /// What was said through `::set-output::`.
     pub(crate) outputs: BTreeMap<String, String>,
     /// What was said through `::save-state::`.
@@ -34,6 +37,7 @@ impl<'a> StepOutput<'a> {
             printed: Printed::new(log),
             shows_debug,
             annotations: 0,
+            refused: None,
             outputs: BTreeMap::new(),
             state: BTreeMap::new(),
         }
@@ -60,6 +64,11 @@ impl<'a> StepOutput<'a> {
         }
     }
 
+    /// A step that asks for what is off has failed, however its command ended; as on GitHub.
+    pub(crate) fn judged(&self) -> Result<(), Stop> {
+        self.refused.map_or(Ok(()), |name| Err(Stop::Failure(is_off(name))))
+    }
+
     fn take(&mut self, stream: Stream, pieces: impl IntoIterator<Item = Piece>) {
         for piece in pieces {
             match piece {
@@ -84,11 +93,8 @@ impl<'a> StepOutput<'a> {
             }
             LogCommand::SetOutput { name, value } => keep(&mut self.outputs, name, value),
             LogCommand::Off(name) => {
-                let instead = if name == "set-env" { "GITHUB_ENV" } else { "GITHUB_PATH" };
-                self.log.line(&format!(
-                    "##[error]`{name}` is off, since any output could hold it; write to the file \
-                     that ${instead} names"
-                ));
+                self.log.line(&format!("##[error]{}", is_off(name)));
+                self.refused.get_or_insert(name);
             }
             LogCommand::SaveState { name, value } => keep(&mut self.state, name, value),
             LogCommand::Debug(_) | LogCommand::StopCommands(_) | LogCommand::Nothing => {}
@@ -111,6 +117,14 @@ impl<'a> StepOutput<'a> {
         let file = file.as_ref().map(|file| self.log.masked(file));
         self.gathered.annotation(Annotation { message, file, ..annotation });
     }
+}
+
+fn is_off(name: &str) -> String {
+    let instead = if name == "set-env" { "GITHUB_ENV" } else { "GITHUB_PATH" };
+    format!(
+        "the command `{name}` is off, since any output could hold it; write to the file that \
+         ${instead} names"
+    )
 }
 
 /// More than this many are not kept: they come from a program that goes on for ever.
@@ -148,7 +162,7 @@ mod tests {
         assert_eq!(
             shown,
             "a\n##[group]Build\n##[warning]a.c:3: *** bad\n##[endgroup]\nsay ***\n\
-             ##[error]`set-env` is off, since any output could hold it; write to the file that \
+             ##[error]the command `set-env` is off, since any output could hold it; write to the file that \
              $GITHUB_ENV names\n"
         );
         let [annotation] = report.annotations.as_slice() else { panic!("{report:?}") };

@@ -129,7 +129,10 @@ async fn commands_in_the_output_and_hostile_files_do_no_harm() {
     let (run, log) = ran(
         &world,
         r#"steps:
-  - run: |
+  - id: says
+    name: says all
+    continue-on-error: true
+    run: |
       echo "::group::Build"
       echo "::warning file=a.c,line=3::look here"
       echo "::endgroup::"
@@ -142,7 +145,7 @@ async fn commands_in_the_output_and_hostile_files_do_no_harm() {
       echo "::error::only text"
       echo "::let-me-be::"
       echo "GITHUB_SHA=evil" >>"$GITHUB_ENV"
-  - run: echo "evil=[$EVIL] sha=$GITHUB_SHA"
+  - run: echo "evil=[$EVIL] sha=$GITHUB_SHA says=${{ steps.says.outcome }}"
   - id: link
     continue-on-error: true
     run: rm "$GITHUB_ENV" && ln -s /etc/passwd "$GITHUB_ENV"
@@ -160,8 +163,10 @@ async fn commands_in_the_output_and_hostile_files_do_no_harm() {
             "##[group]Build",
             "##[warning]a.c:3: look here",
             "##[endgroup]",
-            "`set-env` is off",
-            "`add-path` is off",
+            "##[error]the command `set-env` is off",
+            "##[error]the command `add-path` is off",
+            "failure: step `says all`: the command `set-env` is off",
+            "says=failure",
             "split *** end",
             "::error::only text",
             "a step cannot set `GITHUB_SHA` for later ones",
