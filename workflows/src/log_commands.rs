@@ -14,6 +14,9 @@ pub const MAX_ANNOTATIONS: usize = 50;
 /// Longest message of an annotation, in bytes; a longer one is cut.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
 
+/// Longest title of an annotation, in bytes; a longer one is cut. As GitHub's check runs have it.
+pub const MAX_TITLE_BYTES: usize = 255;
+
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogCommand {
@@ -56,12 +59,18 @@ pub struct Annotation {
     pub level: AnnotationLevel,
     /// What is remarked, at most [`MAX_MESSAGE_BYTES`].
     pub message: String,
+    /// What stands above it, at most [`MAX_TITLE_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// The file that it is about.
     #[serde(default)]
     pub file: Option<String>,
     /// The line in it, from 1.
     #[serde(default)]
     pub line: Option<u32>,
+    /// The last line that it is about, where it is not the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_line: Option<u32>,
     /// The column in it, from 1.
     #[serde(default)]
     pub column: Option<u32>,
@@ -100,12 +109,16 @@ impl LogCommand {
         let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
         let properties = Properties::parse(properties);
         let data = unescaped(data, false);
+        let text = |name| properties.get(name).filter(|text| !text.is_empty());
+        let line = properties.number("line");
         let annotation = |level| {
             Self::Annotation(Annotation {
                 level,
-                message: cut(&data),
-                file: properties.get("file").filter(|file| !file.is_empty()),
-                line: properties.number("line"),
+                message: cut(&data, MAX_MESSAGE_BYTES),
+                title: text("title").map(|title| cut(&title, MAX_TITLE_BYTES)),
+                file: text("file"),
+                line,
+                end_line: properties.number("endLine").filter(|end| line.is_some_and(|l| l < *end)),
                 column: properties.number("col"),
             })
         };
@@ -161,12 +174,8 @@ fn unescaped(text: &str, is_property: bool) -> String {
     text.replace("%25", "%")
 }
 
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(MAX_MESSAGE_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+fn cut(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].to_owned()
 }
 
 #[cfg(test)]
@@ -182,13 +191,18 @@ mod tests {
 
     #[test]
     fn commands_are_read_with_their_properties() {
-        let found = annotation("  ::warning file=a%2Cb.c,line=3,col=7,title=x::50%25 of%0Ait");
+        let found = annotation(
+            "  ::warning file=a%2Cb.c,line=3,col=7,endLine=5,title=x%3A y::50%25 of%0Ait",
+        );
         assert_eq!(found.level, AnnotationLevel::Warning);
         assert_eq!(
             (found.file.as_deref(), found.line, found.column),
             (Some("a,b.c"), Some(3), Some(7))
         );
         assert_eq!(found.message, "50% of\nit");
+        assert_eq!((found.title.as_deref(), found.end_line), (Some("x: y"), Some(5)));
+        let backwards = annotation("::notice line=3,endLine=3,title=::x");
+        assert_eq!((backwards.title, backwards.end_line), (None, None));
         assert_eq!(annotation("::ERROR::x::y").message, "x::y");
         assert_eq!(annotation("::notice line=0::x").line, None);
         assert_eq!(LogCommand::parse("::group::a b"), Some(LogCommand::Group("a b".to_owned())));
@@ -216,5 +230,7 @@ mod tests {
     fn a_long_message_is_cut_at_a_letter() {
         let line = format!("::error::x{}", "é".repeat(MAX_MESSAGE_BYTES));
         assert_eq!(annotation(&line).message.len(), MAX_MESSAGE_BYTES - 1);
+        let line = format!("::error title={}::x", "é".repeat(MAX_TITLE_BYTES));
+        assert_eq!(annotation(&line).title.map(|title| title.len()), Some(MAX_TITLE_BYTES - 1));
     }
 }

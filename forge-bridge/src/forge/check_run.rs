@@ -50,6 +50,8 @@ struct Annotation<'a> {
     end_line: u32,
     annotation_level: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -117,13 +119,14 @@ fn of_step(said: &log_commands::Annotation) -> Option<Annotation<'_>> {
     Some(Annotation {
         path: said.file.as_deref().filter(is_said)?,
         start_line: line,
-        end_line: line,
+        end_line: said.end_line.filter(|end| (line..=MAX_LINE).contains(end)).unwrap_or(line),
         annotation_level: match said.level {
             AnnotationLevel::Notice => "notice",
             AnnotationLevel::Warning => "warning",
             AnnotationLevel::Error => "failure",
         },
         message: Some(said.message.as_str()).filter(is_said)?,
+        title: said.title.as_deref().filter(is_said),
     })
 }
 
@@ -169,7 +172,14 @@ fn annotation(description: &str) -> Option<Annotation<'_>> {
         return None;
     }
     let level = "failure";
-    Some(Annotation { path, start_line: line, end_line: line, annotation_level: level, message })
+    Some(Annotation {
+        path,
+        start_line: line,
+        end_line: line,
+        annotation_level: level,
+        message,
+        title: None,
+    })
 }
 
 #[cfg(test)]

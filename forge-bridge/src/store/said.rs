@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 use workflows::ids::JobId;
+use workflows::log_commands::MAX_TITLE_BYTES;
 use workflows::protocol::{
     JobReport, MAX_ANNOTATION_BYTES, MAX_ANNOTATIONS, MAX_OUTPUTS_BYTES, MAX_SUMMARY_BYTES,
 };
@@ -33,6 +34,9 @@ pub(super) fn bounded(report: &JobReport) -> JobReport {
         cut(&mut annotation.message, MAX_ANNOTATION_BYTES);
         if let Some(file) = &mut annotation.file {
             cut(file, MAX_ANNOTATION_BYTES);
+        }
+        if let Some(title) = &mut annotation.title {
+            cut(title, MAX_TITLE_BYTES);
         }
     }
     report

@@ -102,20 +102,22 @@ impl<'a> StepOutput<'a> {
     }
 
     fn annotate(&mut self, annotation: Annotation) {
-        let Annotation { level, message, file, line, .. } = &annotation;
+        let Annotation { level, message, title, file, line, .. } = &annotation;
         let place = match (file, line) {
             (Some(file), Some(line)) => format!("{file}:{line}: "),
             (Some(file), None) => format!("{file}: "),
             (None, _) => String::new(),
         };
-        self.log.line(&format!("##[{}]{place}{message}", level.as_str()));
+        let above = title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
+        self.log.line(&format!("##[{}]{place}{above}{message}", level.as_str()));
         if self.annotations == MAX_ANNOTATIONS {
             return;
         }
         self.annotations += 1;
         let message = self.log.masked(message);
-        let file = file.as_ref().map(|file| self.log.masked(file));
-        self.gathered.annotation(Annotation { message, file, ..annotation });
+        let masked = |text: &Option<String>| text.as_ref().map(|text| self.log.masked(text));
+        let (title, file) = (masked(title), masked(file));
+        self.gathered.annotation(Annotation { message, title, file, ..annotation });
     }
 }
 
@@ -156,17 +158,18 @@ mod tests {
 
     #[test]
     fn commands_become_lines_that_people_read() {
-        let text = "a\n::group::Build\n::warning file=a.c,line=3::hunter2 bad\n::endgroup::\n\
+        let text = "a\n::group::Build\n::warning file=a.c,line=3,endLine=4,title=of hunter2::hunter2 bad\n::endgroup::\n\
                     ::debug::quiet\n::add-mask::geheim\nsay geheim\n::set-env name=A::b\n";
         let (shown, report) = printed(text);
         assert_eq!(
             shown,
-            "a\n##[group]Build\n##[warning]a.c:3: *** bad\n##[endgroup]\nsay ***\n\
+            "a\n##[group]Build\n##[warning]a.c:3: of ***: *** bad\n##[endgroup]\nsay ***\n\
              ##[error]the command `set-env` is off, since any output could hold it; write to the file that \
              $GITHUB_ENV names\n"
         );
         let [annotation] = report.annotations.as_slice() else { panic!("{report:?}") };
         assert_eq!((annotation.message.as_str(), annotation.line), ("*** bad", Some(3)));
+        assert_eq!((annotation.title.as_deref(), annotation.end_line), (Some("of ***"), Some(4)));
     }
 
     #[test]

@@ -134,7 +134,7 @@ async fn commands_in_the_output_and_hostile_files_do_no_harm() {
     continue-on-error: true
     run: |
       echo "::group::Build"
-      echo "::warning file=a.c,line=3::look here"
+      echo "::warning file=a.c,line=3,endLine=4,title=Style::look here"
       echo "::endgroup::"
       echo "::set-env name=EVIL::yes"
       echo "::add-path::/evil"
@@ -161,7 +161,7 @@ async fn commands_in_the_output_and_hostile_files_do_no_harm() {
         &log,
         &[
             "##[group]Build",
-            "##[warning]a.c:3: look here",
+            "##[warning]a.c:3: Style: look here",
             "##[endgroup]",
             "##[error]the command `set-env` is off",
             "##[error]the command `add-path` is off",
@@ -183,7 +183,7 @@ async fn commands_in_the_output_and_hostile_files_do_no_harm() {
         (&json!("a.c"), &json!(3), &json!("warning"))
     );
     let page = world.page(&format!("/runs/{}", run["id"])).await;
-    has(&page, &["<code>a.c:3</code>", "look here", "<summary>Build</summary>"]);
+    has(&page, &["<code>a.c:3-4</code> <b>Style</b> look here", "<summary>Build</summary>"]);
     assert_eq!(run["outcome"], "success", "{run:#}");
     world.nothing_left().await;
 }

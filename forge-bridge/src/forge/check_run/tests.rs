@@ -166,7 +166,7 @@ async fn an_app_keeps_one_check_run_for_each_context_and_renews_its_token_in_tim
     let second = forge(&url, directory.path());
     let mut failed = post_of(StatusState::Failure, "Dockerfile:3:1: unknown instruction");
     failed.annotations = [
-        "::warning file=a.c,line=7::look",
+        "::warning file=a.c,line=7,endLine=9,title=Style::look",
         "::error::nowhere",
         "::error file=a.c,line=7::",
         "::error file= ,line=7::blank",
@@ -188,6 +188,8 @@ async fn an_app_keeps_one_check_run_for_each_context_and_renews_its_token_in_tim
     assert_eq!(run["output"]["annotations"][0]["start_line"], 3);
     let said = &run["output"]["annotations"][1];
     assert_eq!((&said["path"], &said["annotation_level"]), (&json!("a.c"), &json!("warning")));
+    assert_eq!((&said["start_line"], &said["end_line"]), (&json!(7), &json!(9)));
+    assert_eq!(said["title"], "Style");
     assert_eq!(run["output"]["annotations"].as_array().map(Vec::len), Some(2));
     assert_eq!(run["details_url"], "https://strata.example/runs/7");
     // The token with four minutes left is used by nobody; each client keeps the next one.
