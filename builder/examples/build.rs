@@ -70,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
     let request = BuildRequest {
         file: file.display().to_string(),
         dockerfile: std::fs::read_to_string(&file).with_context(|| file.display().to_string())?,
-        ignore: builder::read_ignore(&options.context, &file)?,
+        ignore: builder::read_ignore(&options.context, Some(&file))?,
         context: options.context.clone(),
         build_args: pairs(&options.build_arg)?,
         target: options.target.clone(),
@@ -104,7 +104,7 @@ async fn main() -> anyhow::Result<()> {
     let image = build(request, Arc::clone(&store), Arc::clone(&registries), show).await?;
     for output in &options.output {
         let output = Output::parse(output).map_err(|why| anyhow!(why))?;
-        image.write(&output, tag.as_ref(), &store, &registries).await?;
+        image.write(&output, tag.as_slice(), &store, &registries).await?;
     }
     writeln!(std::io::stdout(), "{}", image.digest)?;
     Ok(())

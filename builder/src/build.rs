@@ -153,6 +153,19 @@ impl Unpushed {
         }
         Ok(())
     }
+
+    /// Sends the image under one more name, in whatever repository or registry.
+    ///
+    /// # Errors
+    /// As of [`Self::push`].
+    pub async fn push_also(
+        &self,
+        target: &Reference,
+        store: &Store,
+        registries: &Registries,
+    ) -> Result<(), BuildError> {
+        Pushing::new(registries, target).finish(target, &self.image, registries, store).await
+    }
 }
 
 /// Builds an image, and pushes it where the request says so. `show` is told what happens; it is

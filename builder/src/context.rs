@@ -12,15 +12,24 @@ use crate::layer::{MAX_LAYER_BYTES, unpack_archive};
 /// Largest archive that is taken as a context, in bytes, compressed as it comes.
 const MAX_CONTEXT_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
-/// The text of the ignore file that belongs to a Dockerfile: `<Dockerfile>.dockerignore` beside
-/// it, else `.dockerignore` in the context, else none.
+/// Where the ignore file of a Dockerfile may be: `<Dockerfile>.dockerignore` beside it, when it is
+/// a file, else `.dockerignore` in the context.
+pub fn ignore_files(context: &Path, dockerfile: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    let own = dockerfile.map(|dockerfile| {
+        let mut own = dockerfile.as_os_str().to_owned();
+        own.push(".dockerignore");
+        PathBuf::from(own)
+    });
+    own.into_iter().chain([context.join(".dockerignore")])
+}
+
+/// The text of the ignore file that belongs to a Dockerfile, the first of [`ignore_files`] that is
+/// there; nothing where none is.
 ///
 /// # Errors
 /// [`BuildError::Io`] when it is there and cannot be read.
-pub fn read_ignore(context: &Path, dockerfile: &Path) -> Result<String, BuildError> {
-    let mut own = dockerfile.as_os_str().to_owned();
-    own.push(".dockerignore");
-    for path in [PathBuf::from(own), context.join(".dockerignore")] {
+pub fn read_ignore(context: &Path, dockerfile: Option<&Path>) -> Result<String, BuildError> {
+    for path in ignore_files(context, dockerfile) {
         let what = || format!("cannot read {}", path.display());
         let file = match File::open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

@@ -1,12 +1,13 @@
 //! Images as files: an OCI directory, or an archive that `docker load` reads.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use workflows::image::{Digest, Reference};
+use workflows::image::{Digest, Reference, Tag};
 
 use crate::build::BuiltImage;
 use crate::error::{BuildError, Doing};
@@ -48,7 +49,7 @@ impl BuiltImage {
     pub async fn write(
         &self,
         output: &Output,
-        tag: Option<&Reference>,
+        tags: &[Reference],
         store: &Store,
         registries: &Registries,
     ) -> Result<(), BuildError> {
@@ -56,15 +57,15 @@ impl BuiltImage {
         futures_util::future::try_join_all(fetches).await?;
         match output {
             Output::OciDirectory(dir) => {
-                self.write_oci(dir, tag, store).doing(|| format!("cannot write {}", dir.display()))
+                self.write_oci(dir, tags, store).doing(|| format!("cannot write {}", dir.display()))
             }
             Output::DockerArchive(file) => self
-                .write_docker(file, tag, store)
+                .write_docker(file, tags, store)
                 .doing(|| format!("cannot write {}", file.display())),
         }
     }
 
-    fn write_oci(&self, dir: &Path, tag: Option<&Reference>, store: &Store) -> io::Result<()> {
+    fn write_oci(&self, dir: &Path, tags: &[Reference], store: &Store) -> io::Result<()> {
         let blobs = dir.join("blobs/sha256");
         fs::create_dir_all(&blobs)?;
         for layer in &self.layers {
@@ -74,20 +75,31 @@ impl BuiltImage {
         }
         fs::write(blobs.join(hex(&self.id)), &self.config)?;
         fs::write(blobs.join(hex(&self.digest)), &self.manifest)?;
-        let mut entry = json!({
-            "mediaType": MANIFEST_TYPE,
-            "digest": self.digest,
-            "size": self.manifest.len(),
-        });
-        if let Some(tag) = tag.and_then(|reference| reference.tag.as_ref()) {
-            entry["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
-        }
-        let index = json!({"schemaVersion": 2, "manifests": [entry]});
+        let index = json!({"schemaVersion": 2, "manifests": self.entries(tags)});
         fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
         fs::write(dir.join("index.json"), serde_json::to_vec(&index)?)
     }
 
-    fn write_docker(&self, file: &Path, tag: Option<&Reference>, store: &Store) -> io::Result<()> {
+    /// The index of a layout: the manifest once for each name that it has there.
+    fn entries(&self, tags: &[Reference]) -> Vec<serde_json::Value> {
+        let entry = json!({
+            "mediaType": MANIFEST_TYPE,
+            "digest": self.digest,
+            "size": self.manifest.len(),
+        });
+        let names: BTreeSet<&Tag> = tags.iter().filter_map(|name| name.tag.as_ref()).collect();
+        if names.is_empty() {
+            return vec![entry];
+        }
+        let named = names.into_iter().map(|name| {
+            let mut entry = entry.clone();
+            entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+            entry
+        });
+        named.collect()
+    }
+
+    fn write_docker(&self, file: &Path, tags: &[Reference], store: &Store) -> io::Result<()> {
         let mut tar = TarWriter::new(BufWriter::new(File::create(file)?));
         let config_name = format!("{}.json", hex(&self.id));
         tar.append(&inline(&config_name, &self.config))?;
@@ -104,7 +116,7 @@ impl BuiltImage {
             }
             names.push(name);
         }
-        let tags: Vec<String> = tag.iter().map(ToString::to_string).collect();
+        let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
         let manifest = json!([{"Config": config_name, "RepoTags": tags, "Layers": names}]);
         tar.append(&inline("manifest.json", &serde_json::to_vec(&manifest)?))?;
         io::Write::flush(&mut tar.finish()?)

@@ -96,7 +96,9 @@ impl Registries {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a registry's name is one of this machine's loopback, where it needs no TLS.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     name == "localhost"
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())

@@ -7,6 +7,7 @@ mod parts;
 
 mod reuse {
     pub(crate) mod machine;
+    pub(crate) mod names;
     pub(crate) mod steps;
     pub(crate) mod transport;
     pub(crate) mod wire;

@@ -2,8 +2,10 @@
 
 mod cached;
 mod context;
+mod credentials;
 mod interrupt;
 mod lent;
+mod limits;
 mod rootless;
 mod values;
 
@@ -12,32 +14,28 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use builder::{
-    BuildError, BuildRequest, BuiltImage, Given, Limits, Network, Output as Files, Progress, Reach,
-    Registries, RegistryAccess, Remotes, Rlimit, Store, StoreBounds,
+    BuildError, BuildRequest, BuiltImage, Given, Network, Output as Files, Progress, Reach,
+    Registries, RegistryError, Remotes, Store, StoreBounds,
 };
 use clap::{Args, ValueEnum};
 use forge_bridge::logs::clean;
-use secrecy::SecretString;
 use serde_json::json;
-use workflows::dockerfile::MAX_DOCKERFILE_BYTES;
 use workflows::image::{DOCKER_HUB, Reference};
 
 use self::cached::CacheArgs;
-use self::context::Context;
+use self::context::{Context, Recipe};
+use self::credentials::{CredentialArgs, Known};
 use self::interrupt::Interrupt;
 use self::lent::SecretFrom;
+use self::limits::LimitArgs;
 pub(crate) use self::rootless::{default_store, enter};
+use self::values::{argument, pair, platform};
 pub(crate) use self::values::{bytes, duration};
-use self::values::{pair, platform, processors};
 use crate::args::Shown;
 use crate::failure::Failure;
 use crate::output::{self, Output};
-
-/// Longest password file that is read, in bytes.
-const MAX_PASSWORD_BYTES: u64 = 4096;
 
 /// Whose caches and steps the builds by hand share.
 const CACHES: &str = "by hand";
@@ -48,16 +46,18 @@ pub(crate) struct BuildImageArgs {
     /// What COPY and ADD take from: a directory, a repository as URL#COMMIT:DIRECTORY (https, ssh
     /// or file), or `-` for a tar archive on standard input.
     context: String,
-    /// The Dockerfile; the one in the context when it is not given. In a repository or archive
-    /// its path there.
+    /// The Dockerfile, or `-` for standard input; the one in the context when it is not given. In
+    /// a repository or archive its path there.
     #[arg(short, long)]
     file: Option<PathBuf>,
-    /// The image's name, as registry/repository:tag.
-    #[arg(short, long)]
-    tag: Option<String>,
-    /// A build argument.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    build_arg: Vec<(String, String)>,
+    /// The image's name, as registry/repository:tag. May be given several times: the image is
+    /// pushed and written under all of them.
+    #[arg(short, long, value_parser = reference)]
+    tag: Vec<Reference>,
+    /// A build argument. NAME alone takes its value from the environment, and is not given where
+    /// it is not set there.
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = argument)]
+    build_arg: Vec<(String, Option<String>)>,
     /// A label besides those of the Dockerfile.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
@@ -82,12 +82,8 @@ pub(crate) struct BuildImageArgs {
     /// Push the image under its name, while it is built.
     #[arg(long, requires = "tag")]
     push: bool,
-    /// User of the registry that is pushed to.
-    #[arg(long, value_name = "NAME", requires = "password_file", requires = "tag")]
-    username: Option<String>,
-    /// File with the user's password.
-    #[arg(long, value_name = "FILE", requires = "username")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    credentials: CredentialArgs,
     /// Write the image to oci:DIR or docker-archive:FILE; `registry` is --push.
     #[arg(short, long, value_name = "WHERE", value_parser = Where::parse)]
     output: Vec<Where>,
@@ -103,21 +99,8 @@ pub(crate) struct BuildImageArgs {
     /// A place that the network `egress` reaches, such as mirror.example:80.
     #[arg(long, value_name = "HOST:PORT")]
     allow: Vec<workflows::egress::Place>,
-    /// Memory of each command, swap included.
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    memory: Option<u64>,
-    /// Processors of each command, such as 1.5.
-    #[arg(long, value_name = "NUMBER", value_parser = processors)]
-    cpus: Option<f64>,
-    /// What one command may write, such as 2g; also the most that one file may have.
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    disk: Option<u64>,
-    /// A limit of each process, such as nofile=1024:2048.
-    #[arg(long, value_name = "LIMIT", value_parser = Rlimit::parse)]
-    ulimit: Vec<Rlimit>,
-    /// How long one command may run, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    step_timeout: Option<u64>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// No file of a new layer is later than this, in seconds since 1970, and the image is from
     /// then: the same inputs give the same digest.
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
@@ -186,35 +169,37 @@ impl Where {
 
 pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
     rootless::enter(args.store.as_deref())?;
-    let written = args.context.clone();
-    let opened = tokio::task::spawn_blocking(move || Context::open(&written)).await;
-    let context = opened.map_err(|error| Failure::Broken(error.into()))??;
-    let file = context.dockerfile(args.file.as_deref())?;
-    let tag = args.tag.as_deref().map(|tag| Reference::parse(tag, DOCKER_HUB)).transpose();
-    let tag = tag.map_err(|error| Failure::Usage(error.to_string()))?;
+    let (written, named) = (args.context.clone(), args.file.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let context = Context::open(&written, named.as_deref())?;
+        let recipe = context.recipe(named.as_deref())?;
+        Ok::<_, Failure>((context, recipe))
+    });
+    let (context, recipe) = opened.await.map_err(|error| Failure::Broken(error.into()))??;
     let place = args.store.clone().unwrap_or_else(rootless::default_store);
     let store = Arc::new(Store::open(&place).map_err(failure)?);
-    let access = access(&args, tag.as_ref())?;
-    let registries = Registries::new(access).map_err(|error| failure(error.into()))?;
-    let registries = Arc::new(registries);
+    let known = args.credentials.read(&args.tag)?;
+    let registries = Registries::new(known.access.clone());
+    let registries = Arc::new(registries.map_err(|error| failure(error.into()))?);
     let is_pushed = args.push || args.output.iter().any(|to| matches!(to, Where::Registry));
-    if is_pushed && tag.is_none() {
+    if is_pushed && args.tag.is_empty() {
         return Err(Failure::Usage("an image that is pushed needs a name: --tag".to_owned()));
     }
-    let push = tag.as_ref().filter(|_| is_pushed);
+    let pushed: &[Reference] = if is_pushed { &args.tag } else { &[] };
     args.cached.check_outputs(&args.output).map_err(Failure::Usage)?;
-    let request = request(&args, &file, context.directory(), push)?;
+    let request = request(&args, recipe, context.directory(), pushed.first())?;
     let quiet = args.quiet || args.shown.json;
     let show = move |progress: Progress<'_>| tell(quiet, &progress);
+    let told = |error| explained(error, &known);
     let interrupt = Interrupt::listen()?;
     let (cancel, parts) = (interrupt.cancel.clone(), (Arc::clone(&store), Arc::clone(&registries)));
     let built = builder::build_unpushed(request, parts.0, parts.1, cancel, show);
-    let built = built.await.map_err(failure)?;
-    interrupt.push(&built, &store, &registries).await.map_err(failure)?;
+    let built = built.await.map_err(told)?;
+    interrupt.push(&built, pushed, &store, &registries).await.map_err(told)?;
     let image = built.image;
     for to in &args.output {
         let Where::Files(files) = to else { continue };
-        image.write(files, tag.as_ref(), &store, &registries).await.map_err(failure)?;
+        image.write(files, &args.tag, &store, &registries).await.map_err(told)?;
     }
     report(&args, &image)?;
     drop(image);
@@ -226,23 +211,19 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
 
 fn request(
     args: &BuildImageArgs,
-    file: &Path,
+    recipe: Recipe,
     context: &Path,
     push: Option<&Reference>,
 ) -> Result<BuildRequest, Failure> {
-    let rlimits = args.ulimit.clone();
-    let mut limits =
-        Limits { memory_bytes: args.memory, cpus: args.cpus, rlimits, ..Limits::default() };
-    limits.disk_bytes = args.disk.or(limits.disk_bytes);
-    if let Some(seconds) = args.step_timeout {
-        limits.step_timeout = Duration::from_secs(seconds);
-    }
+    let arguments = args.build_arg.iter();
     Ok(BuildRequest {
-        file: file.display().to_string(),
-        dockerfile: read(file, MAX_DOCKERFILE_BYTES as u64)?,
+        file: recipe.name,
+        dockerfile: recipe.text,
         context: context.to_owned(),
-        ignore: builder::read_ignore(context, file).map_err(failure)?,
-        build_args: args.build_arg.iter().cloned().collect(),
+        ignore: recipe.ignore,
+        build_args: arguments
+            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+            .collect(),
         target: args.target.clone(),
         labels: args.label.iter().cloned().collect::<BTreeMap<_, _>>(),
         push: push.cloned(),
@@ -254,7 +235,7 @@ fn request(
             NetworkName::Bridge => Network::Bridge,
             NetworkName::Host => Network::Host,
         },
-        limits,
+        limits: args.limits.limits(),
         latest_time: args.timestamp,
         given: given(args)?,
         runtime: args.runtime.clone(),
@@ -262,6 +243,11 @@ fn request(
         cache: args.cached.policy(CACHES, args.timestamp.is_some()),
         compression: args.cached.compression().map_err(Failure::Usage)?,
     })
+}
+
+/// An image's name.
+fn reference(text: &str) -> Result<Reference, String> {
+    Reference::parse(text, DOCKER_HUB).map_err(|error| error.to_string())
 }
 
 fn given(args: &BuildImageArgs) -> Result<Given, Failure> {
@@ -282,26 +268,21 @@ fn given(args: &BuildImageArgs) -> Result<Given, Failure> {
     })
 }
 
-/// Credentials are for the one registry that the image goes to.
-fn access(args: &BuildImageArgs, tag: Option<&Reference>) -> Result<Vec<RegistryAccess>, Failure> {
-    let (Some(name), Some(file), Some(tag)) = (&args.username, &args.password_file, tag) else {
-        return Ok(Vec::new());
-    };
-    let password = read(file, MAX_PASSWORD_BYTES)?;
-    let password = SecretString::from(password.trim_end_matches(['\r', '\n']).to_owned());
-    let credentials = Some((name.clone(), password));
-    Ok(vec![RegistryAccess { host: tag.registry.clone(), plain_http: false, credentials }])
-}
-
 /// Reads a text file of at most `max` bytes.
 fn read(path: &Path, max: u64) -> Result<String, Failure> {
-    let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    let name = path.display().to_string();
+    let file = File::open(path);
+    let file = file.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
+    read_from(file, &name, max)
+}
+
+fn read_from(file: impl Read, name: &str, max: u64) -> Result<String, Failure> {
+    let unreadable = |error| Failure::Usage(format!("cannot read {name}: {error}"));
     let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
     // One byte more than is allowed, so that a longer file is told from a whole one.
     file.take(max + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > max {
-        return Err(Failure::Usage(format!("{} has more than {max} bytes", path.display())));
+        return Err(Failure::Usage(format!("{name} has more than {max} bytes")));
     }
     Ok(text)
 }
@@ -329,7 +310,7 @@ fn report(args: &BuildImageArgs, image: &BuiltImage) -> Result<(), Failure> {
     let metadata = json!({
         "containerimage.digest": image.digest,
         "containerimage.config.digest": image.id,
-        "image.name": args.tag,
+        "image.name": names(&args.tag),
         "kept": image.kept.iter().map(|step| json!({
             "line": step.line, "instruction": step.text, "layer": step.layer, "made": step.made,
         })).collect::<Vec<_>>(),
@@ -351,6 +332,12 @@ fn report(args: &BuildImageArgs, image: &BuiltImage) -> Result<(), Failure> {
     Ok(output.line(image.digest.as_str())?)
 }
 
+/// All names, as `docker buildx` writes them; none for an image without a name.
+fn names(tags: &[Reference]) -> Option<String> {
+    let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then(|| names.join(","))
+}
+
 /// The author's faults are a no; the machine's are told with what it said.
 fn failure(error: BuildError) -> Failure {
     match error {
@@ -358,5 +345,17 @@ fn failure(error: BuildError) -> Failure {
             Failure::Negative(error.to_string())
         }
         other => Failure::Broken(other.into()),
+    }
+}
+
+/// The same, with where the credentials of a registry that refuses are.
+fn explained(error: BuildError, known: &Known) -> Failure {
+    let hint = match &error {
+        BuildError::Registry(RegistryError::Unauthorised { host, .. }) => known.hint(host),
+        _ => None,
+    };
+    match hint {
+        Some(hint) => Failure::Negative(format!("{error}; {hint}")),
+        None => failure(error),
     }
 }

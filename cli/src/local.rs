@@ -240,7 +240,7 @@ impl LocalBuild<'_> {
         let request = BuildRequest {
             file: self.asked.dockerfile.clone(),
             dockerfile: inspected.dockerfile,
-            ignore: builder::read_ignore(&context, &file).map_err(broken)?,
+            ignore: builder::read_ignore(&context, Some(&file)).map_err(broken)?,
             context,
             build_args: inspected.build_args,
             target: None,
@@ -282,7 +282,7 @@ impl LocalBuild<'_> {
             other => broken(other),
         })?;
         for files in &args.output {
-            image.write(files, tag.as_ref(), &store, &registries).await.map_err(broken)?;
+            image.write(files, tag.as_slice(), &store, &registries).await.map_err(broken)?;
         }
         if shown.is_json() {
             return Ok(shown.json_line(&serde_json::json!({ "digest": image.digest }))?);

@@ -106,7 +106,12 @@ impl Bench {
         let tag = Reference::parse("localhost/strata-differential:ours", "x").expect("a name");
         let output = Output::DockerArchive(archive.clone());
         self.runtime
-            .block_on(image.write(&output, Some(&tag), &self.store, &self.registries))
+            .block_on(image.write(
+                &output,
+                std::slice::from_ref(&tag),
+                &self.store,
+                &self.registries,
+            ))
             .expect("an archive");
         succeed(Command::new("docker").arg("load").arg("-i").arg(&archive));
         self.take(&tag.to_string())

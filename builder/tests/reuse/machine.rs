@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use builder::{
-    BuildError, BuildRequest, BuiltImage, CachePolicy, Compression, Given, Limits, Network,
-    Progress, Registries, Store,
+    BuildError, BuildRequest, BuiltImage, CachePolicy, Cancel, Compression, Given, Limits, Network,
+    Progress, Registries, Store, Unpushed,
 };
 use workflows::image::Reference;
 
@@ -37,6 +37,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) build_args: &'a [(&'a str, &'a str)],
     pub(crate) given: Given,
     pub(crate) compression: Compression,
+    pub(crate) limits: Limits,
+    pub(crate) target: Option<&'a str>,
+    /// What the network `egress` reaches; no network where there is nothing.
+    pub(crate) egress: Vec<workflows::egress::Place>,
 }
 
 impl Asked<'_> {
@@ -49,6 +53,9 @@ impl Asked<'_> {
             build_args: &[],
             given: Given::default(),
             compression: Compression::default(),
+            limits: Limits::default(),
+            target: None,
+            egress: Vec::new(),
         }
     }
 }
@@ -104,30 +111,44 @@ impl Place {
 impl Machine<'_> {
     /// Builds; the lines of the steps that were kept are in the image.
     pub(crate) fn try_build(&self, asked: Asked<'_>) -> Result<BuiltImage, BuildError> {
+        self.try_unpushed(asked, |_| {}).and_then(|built| {
+            let pushed = built.push(&self.store, &self.registries);
+            self.place.runtime.block_on(pushed).map(|()| built.image)
+        })
+    }
+
+    /// Builds, tells `show` how it goes, and pushes nothing but layers.
+    pub(crate) fn try_unpushed(
+        &self,
+        asked: Asked<'_>,
+        show: impl FnMut(Progress<'_>) + Send + 'static,
+    ) -> Result<Unpushed, BuildError> {
         let pairs = asked.build_args.iter();
+        let network = if asked.egress.is_empty() { Network::None } else { Network::Egress };
         let request = BuildRequest {
             file: "Dockerfile".to_owned(),
             dockerfile: asked.dockerfile.to_owned(),
             context: self.place.context(),
             ignore: String::new(),
             build_args: pairs.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            target: None,
+            target: asked.target.map(str::to_owned),
             labels: Default::default(),
             push: asked.push,
             default_registry: "docker.io".to_owned(),
-            egress: Vec::new(),
+            egress: asked.egress,
             additions: builder::Additions::default(),
             cache: asked.cache,
             compression: asked.compression,
-            network: Network::None,
-            limits: Limits::default(),
+            network,
+            limits: asked.limits,
             latest_time: asked.latest_time,
             given: asked.given,
             runtime: None,
         };
         let (store, registries) = (Arc::clone(&self.store), Arc::clone(&self.registries));
-        let show = |_: Progress<'_>| {};
-        self.place.runtime.block_on(builder::build(request, store, registries, show))
+        let cancel = Cancel::default();
+        let build = builder::build_unpushed(request, store, registries, cancel, show);
+        self.place.runtime.block_on(build)
     }
 
     pub(crate) fn build(&self, asked: Asked<'_>) -> BuiltImage {

@@ -1,15 +1,19 @@
-//! What COPY and ADD take from: a directory, a commit, or an archive on standard input.
+//! What COPY and ADD take from, a directory, a commit, or an archive on standard input, and the
+//! Dockerfile.
 
 use std::path::{Path, PathBuf};
 
 use builder::GitSource;
 use tempfile::TempDir;
+use workflows::dockerfile::MAX_DOCKERFILE_BYTES;
 
-use super::failure;
+use super::{failure, read, read_from};
 use crate::failure::Failure;
 
 /// The name of standard input.
 const STANDARD_INPUT: &str = "-";
+/// What a Dockerfile from there is called in messages.
+const FROM_STANDARD_INPUT: &str = "standard input";
 /// The Dockerfile of a context when none is named.
 const DOCKERFILE: &str = "Dockerfile";
 
@@ -20,10 +24,24 @@ pub(super) struct Context {
     fetched: Option<TempDir>,
 }
 
+/// A Dockerfile that was read.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    /// In messages.
+    pub(super) name: String,
+    pub(super) text: String,
+    /// The text of the ignore file that belongs to it.
+    pub(super) ignore: String,
+}
+
 impl Context {
-    /// Fetches or unpacks it where it is not a directory. It blocks.
-    pub(super) fn open(written: &str) -> Result<Self, Failure> {
+    /// Fetches or unpacks it where it is not a directory. It blocks. `named` is the Dockerfile.
+    pub(super) fn open(written: &str, named: Option<&Path>) -> Result<Self, Failure> {
         if written == STANDARD_INPUT {
+            if named.is_some_and(is_standard_input) {
+                let why = "standard input is the context or the Dockerfile, not both";
+                return Err(Failure::Usage(why.to_owned()));
+            }
             let held = temporary()?;
             let directory = held.path().join("context");
             builder::unpack_context(std::io::stdin().lock(), &directory).map_err(failure)?;
@@ -44,9 +62,33 @@ impl Context {
         &self.directory
     }
 
+    /// Reads the Dockerfile with its ignore file. It blocks.
+    pub(super) fn recipe(&self, named: Option<&Path>) -> Result<Recipe, Failure> {
+        let max = MAX_DOCKERFILE_BYTES as u64;
+        let (path, name, text) = match named.filter(|named| is_standard_input(named)) {
+            Some(_) => {
+                let name = FROM_STANDARD_INPUT.to_owned();
+                let text = read_from(std::io::stdin().lock(), &name, max)?;
+                (None, name, text)
+            }
+            None => {
+                let path = self.dockerfile(named)?;
+                let (name, text) = (path.display().to_string(), read(&path, max)?);
+                (Some(path), name, text)
+            }
+        };
+        for ignore in builder::ignore_files(&self.directory, path.as_deref()) {
+            if self.fetched.is_some() && ignore.symlink_metadata().is_ok() {
+                self.stays_inside(&ignore)?;
+            }
+        }
+        let ignore = builder::read_ignore(&self.directory, path.as_deref()).map_err(failure)?;
+        Ok(Recipe { name, text, ignore })
+    }
+
     /// The Dockerfile: beside the caller for a directory, as with `docker build`, else in what was
     /// fetched, where no link of a stranger's leads out.
-    pub(super) fn dockerfile(&self, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    fn dockerfile(&self, named: Option<&Path>) -> Result<PathBuf, Failure> {
         let path = match (named, &self.fetched) {
             (Some(named), None) => return Ok(named.to_owned()),
             (Some(named), Some(_)) => self.directory.join(named),
@@ -54,10 +96,6 @@ impl Context {
         };
         if self.fetched.is_some() {
             self.stays_inside(&path)?;
-            let ignore = self.directory.join(".dockerignore");
-            if ignore.symlink_metadata().is_ok() {
-                self.stays_inside(&ignore)?;
-            }
         }
         Ok(path)
     }
@@ -73,10 +111,42 @@ impl Context {
     }
 }
 
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new(STANDARD_INPUT)
+}
+
 fn temporary() -> Result<TempDir, Failure> {
     tempfile::tempdir().map_err(|error| {
         Failure::Broken(
             anyhow::Error::new(error).context("cannot make a directory for the context"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standard_input_is_one_thing() {
+        let both = Context::open("-", Some(Path::new("-")));
+        assert!(matches!(both.err(), Some(Failure::Usage(why)) if why.contains("not both")));
+    }
+
+    #[test]
+    fn no_ignore_file_of_a_fetched_context_leads_out() {
+        let held = temporary().unwrap();
+        let directory = held.path().join("context");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join(DOCKERFILE), "FROM scratch\n").unwrap();
+        let context = Context { directory, fetched: Some(held) };
+        assert_eq!(context.recipe(None).unwrap().ignore, "");
+        for name in ["Dockerfile.dockerignore", ".dockerignore"] {
+            let link = context.directory.join(name);
+            std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+            let why = context.recipe(None).unwrap_err();
+            assert!(matches!(why, Failure::Negative(why) if why.contains("leads out")), "{name}");
+            std::fs::remove_file(link).unwrap();
+        }
+    }
 }

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use builder::{BuildError, Cancel, Unpushed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use workflows::image::Reference;
 
 use crate::failure::Failure;
 use crate::output;
@@ -43,15 +44,23 @@ impl Interrupt {
     }
 
     /// Pushes unless somebody wishes otherwise; what is sent already is not sent again by the next
-    /// push.
+    /// push. `names` are all that the image has there; the first one is the request's own.
     pub(super) async fn push(
         &self,
         built: &Unpushed,
+        names: &[Reference],
         store: &builder::Store,
         registries: &builder::Registries,
     ) -> Result<(), BuildError> {
+        let pushing = async {
+            built.push(store, registries).await?;
+            for name in names.iter().skip(1) {
+                built.push_also(name, store, registries).await?;
+            }
+            Ok(())
+        };
         tokio::select! {
-            pushed = built.push(store, registries) => pushed,
+            pushed = pushing => pushed,
             () = self.asked.cancelled() => Err(BuildError::Cancelled),
         }
     }

@@ -10,6 +10,21 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `NAME=VALUE`, or `NAME` for what the environment says, which may be nothing.
+pub(super) fn argument(text: &str) -> Result<(String, Option<String>), String> {
+    if text.is_empty() || text.contains('=') {
+        let wrong = |_| "write NAME=VALUE, or NAME for its value in the environment".to_owned();
+        return pair(text).map(|(name, value)| (name, Some(value))).map_err(wrong);
+    }
+    match std::env::var(text) {
+        Ok(value) => Ok((text.to_owned(), Some(value))),
+        Err(std::env::VarError::NotPresent) => Ok((text.to_owned(), None)),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(format!("the value of {text} in the environment is no text"))
+        }
+    }
+}
+
 /// The platform of this machine, in the names of images.
 pub(super) fn platform(text: &str) -> Result<String, String> {
     let architecture = match std::env::consts::ARCH {
@@ -82,6 +97,17 @@ mod tests {
         assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
         assert!(pair("=b").is_err());
         assert!(pair("A").is_err());
+    }
+
+    #[test]
+    fn an_argument_without_a_value_has_that_of_the_environment() {
+        let own = |value: Option<String>| Ok(("CARGO_PKG_NAME".to_owned(), value));
+        // Cargo and nextest set it for tests; a test that is started by hand has none.
+        assert_eq!(argument("CARGO_PKG_NAME"), own(std::env::var("CARGO_PKG_NAME").ok()));
+        assert_eq!(argument("STRATA_UNSET_9"), Ok(("STRATA_UNSET_9".to_owned(), None)));
+        assert_eq!(argument("A="), Ok(("A".to_owned(), Some(String::new()))));
+        assert!(argument("").is_err());
+        assert!(argument("=b").is_err());
     }
 
     #[test]

@@ -50,7 +50,10 @@ async fn load(
     let path = execution.workspace.layers()?.join(ARCHIVE);
     let tag = Reference::parse(reference, "").map_err(Stop::bug)?;
     let output = Output::DockerArchive(path.clone());
-    built.write(&output, Some(&tag), &site.store, &site.registries).await.map_err(stop_of)?;
+    built
+        .write(&output, std::slice::from_ref(&tag), &site.store, &site.registries)
+        .await
+        .map_err(stop_of)?;
     let failed = |why: String| Stop::sandbox(format!("cannot load {reference}: {why}"));
     let file = tokio::fs::File::open(&path).await.map_err(|error| failed(error.to_string()))?;
     let options = ImportImageOptionsBuilder::default().quiet(true).build();

@@ -1,0 +1,52 @@
+//! An image with several names.
+
+use std::collections::BTreeSet;
+
+use builder::{CachePolicy, Output};
+use workflows::image::Reference;
+
+use super::machine::{Asked, Place};
+use crate::parts::Registry;
+
+#[test]
+fn an_image_is_pushed_and_written_under_each_of_its_names() {
+    let Some(place) = Place::prepare() else { return };
+    let Some(registry) = Registry::start(place.path()) else { return };
+    let machine = place.machine("store");
+    let name = |text: &str| {
+        Reference::parse(&format!("{}/{text}", registry.host()), "docker.io").expect("a name")
+    };
+    let names = [name("a/one:1"), name("a/one:latest"), name("b/two:1")];
+    let mut asked = Asked::of("FROM scratch\nCOPY one /\n", CachePolicy::default());
+    asked.push = names.first().cloned();
+    let built = machine.try_unpushed(asked, |_| {}).expect("the build goes well");
+    let digest = built.image.digest.to_string();
+    let dir = place.path().join("layout");
+    place.runtime.block_on(async {
+        let (store, registries) = (&machine.store, &machine.registries);
+        built.push(store, registries).await.expect("pushed");
+        for also in &names[1..] {
+            built.push_also(also, store, registries).await.expect("pushed again");
+        }
+        let to = Output::parse(&format!("oci:{}", dir.display())).expect("an output");
+        built.image.write(&to, &names, store, registries).await.expect("written");
+        for (repository, tag) in [("a/one", "1"), ("a/one", "latest"), ("b/two", "1")] {
+            let url = format!("http://{}/v2/{repository}/manifests/{tag}", registry.host());
+            let accept = "application/vnd.oci.image.manifest.v1+json";
+            let request = reqwest::Client::new().head(url).header("accept", accept);
+            let answer = request.send().await.expect("an answer");
+            let found = &answer.headers()["docker-content-digest"];
+            assert_eq!(found, digest.as_str(), "{repository}:{tag}");
+        }
+    });
+    let index = std::fs::read(dir.join("index.json")).expect("the index");
+    let index: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
+    let entries = index["manifests"].as_array().expect("manifests").iter();
+    let names: BTreeSet<(&str, &str)> = entries
+        .map(|entry| {
+            let name = &entry["annotations"]["org.opencontainers.image.ref.name"];
+            (name.as_str().expect("a name"), entry["digest"].as_str().expect("a digest"))
+        })
+        .collect();
+    assert_eq!(names, BTreeSet::from([("1", digest.as_str()), ("latest", digest.as_str())]));
+}
