@@ -6,6 +6,7 @@ mod one_stage;
 mod pushing;
 mod squash;
 mod stages;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -26,6 +26,8 @@ pub enum BuildError {
         line: usize,
         /// How it ended.
         why: String,
+        /// The last of what it printed, at most 64 KiB and 100 lines.
+        output: Vec<u8>,
     },
     /// The one who asked for it wanted it no more.
     #[error("cancelled")]

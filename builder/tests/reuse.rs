@@ -1,4 +1,5 @@
-//! What a build takes from earlier ones, from other machines and over broken connections.
+//! What a build takes from earlier ones, from other machines and over broken connections, and what
+//! it says of itself.
 //!
 //! Needs root, an OCI runtime, `docker-registry` and a static busybox; without them the tests say
 //! so and end.
@@ -11,4 +12,5 @@ mod reuse {
     pub(crate) mod steps;
     pub(crate) mod transport;
     pub(crate) mod wire;
+    pub(crate) mod words;
 }

@@ -7,6 +7,7 @@ mod interrupt;
 mod lent;
 mod limits;
 mod rootless;
+mod told;
 mod values;
 
 use std::collections::BTreeMap;
@@ -16,26 +17,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use builder::{
-    BuildError, BuildRequest, BuiltImage, Given, Network, Output as Files, Progress, Reach,
-    Registries, RegistryError, Remotes, Store, StoreBounds,
+    BuildRequest, Given, Network, Output as Files, Progress, Reach, Registries, Remotes, Store,
+    StoreBounds,
 };
 use clap::{Args, ValueEnum};
-use forge_bridge::logs::clean;
-use serde_json::json;
 use workflows::image::{DOCKER_HUB, Reference};
 
 use self::cached::CacheArgs;
 use self::context::{Context, Recipe};
-use self::credentials::{CredentialArgs, Known};
+use self::credentials::CredentialArgs;
 use self::interrupt::Interrupt;
 use self::lent::SecretFrom;
 use self::limits::LimitArgs;
 pub(crate) use self::rootless::{default_store, enter};
+use self::told::{ended, explained, failure, report, tell};
 use self::values::{argument, pair, platform};
 pub(crate) use self::values::{bytes, duration};
 use crate::args::Shown;
 use crate::failure::Failure;
-use crate::output::{self, Output};
 
 /// Whose caches and steps the builds by hand share.
 const CACHES: &str = "by hand";
@@ -118,7 +117,7 @@ pub(crate) struct BuildImageArgs {
     /// /var/lib/strata/builder, or below your own data when you are not root.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Tell nothing but the digest.
+    /// Tell nothing but the digest, and what a command that fails has printed at last.
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
@@ -194,7 +193,7 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let (cancel, parts) = (interrupt.cancel.clone(), (Arc::clone(&store), Arc::clone(&registries)));
     let built = builder::build_unpushed(request, parts.0, parts.1, cancel, show);
-    let built = built.await.map_err(told)?;
+    let built = built.await.map_err(|error| ended(&args, error, &known))?;
     interrupt.push(&built, pushed, &store, &registries).await.map_err(told)?;
     let image = built.image;
     for to in &args.output {
@@ -285,77 +284,4 @@ fn read_from(file: impl Read, name: &str, max: u64) -> Result<String, Failure> {
         return Err(Failure::Usage(format!("{name} has more than {max} bytes")));
     }
     Ok(text)
-}
-
-fn tell(quiet: bool, progress: &Progress<'_>) {
-    if quiet {
-        return;
-    }
-    match progress {
-        Progress::Step { line, text } => {
-            output::tell(&format!("{line}: {}\n", clean(text.as_bytes())))
-        }
-        Progress::Output(bytes) => output::tell(&clean(bytes)),
-        Progress::Image(_) => {}
-        Progress::Kept { made, .. } => {
-            output::tell(&format!("   kept from an earlier build, {} old\n", cached::age(*made)));
-        }
-        Progress::Layer { digest, size, plain_size } => {
-            output::tell(&format!("   {digest}: {plain_size} bytes, {size} compressed\n"));
-        }
-    }
-}
-
-fn report(args: &BuildImageArgs, image: &BuiltImage) -> Result<(), Failure> {
-    let metadata = json!({
-        "containerimage.digest": image.digest,
-        "containerimage.config.digest": image.id,
-        "image.name": names(&args.tag),
-        "kept": image.kept.iter().map(|step| json!({
-            "line": step.line, "instruction": step.text, "layer": step.layer, "made": step.made,
-        })).collect::<Vec<_>>(),
-    });
-    let write = |path: &Path, text: String| {
-        std::fs::write(path, text)
-            .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))
-    };
-    if let Some(path) = &args.iidfile {
-        write(path, image.id.to_string())?;
-    }
-    if let Some(path) = &args.metadata_file {
-        write(path, format!("{metadata:#}\n"))?;
-    }
-    let output = Output::new(args.shown);
-    if output.is_json() {
-        return Ok(output.json(&metadata)?);
-    }
-    Ok(output.line(image.digest.as_str())?)
-}
-
-/// All names, as `docker buildx` writes them; none for an image without a name.
-fn names(tags: &[Reference]) -> Option<String> {
-    let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
-    (!names.is_empty()).then(|| names.join(","))
-}
-
-/// The author's faults are a no; the machine's are told with what it said.
-fn failure(error: BuildError) -> Failure {
-    match error {
-        BuildError::Refused { .. } | BuildError::Failed { .. } => {
-            Failure::Negative(error.to_string())
-        }
-        other => Failure::Broken(other.into()),
-    }
-}
-
-/// The same, with where the credentials of a registry that refuses are.
-fn explained(error: BuildError, known: &Known) -> Failure {
-    let hint = match &error {
-        BuildError::Registry(RegistryError::Unauthorised { host, .. }) => known.hint(host),
-        _ => None,
-    };
-    match hint {
-        Some(hint) => Failure::Negative(format!("{error}; {hint}")),
-        None => failure(error),
-    }
 }

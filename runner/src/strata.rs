@@ -137,7 +137,7 @@ async fn built(
     printed.lock().unwrap_or_else(PoisonError::into_inner).finish();
     ended
         .map_err(|error| match error {
-            BuildError::Failed { file, line, why } => {
+            BuildError::Failed { file, line, why, .. } => {
                 let step = last_step.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let why = if why == KILLED { killed(execution) } else { why };
                 let why = last_words.after(&why);

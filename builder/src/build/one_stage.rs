@@ -1,11 +1,13 @@
 //! One stage from its FROM to its last instruction.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use workflows::dockerfile::{ArgScope, DEFAULT_PATH, Instruction, InstructionKind, StageBase};
 use workflows::image::Reference;
 
 use super::stages::Recipe;
+use super::tail::Tail;
 use super::{Additions, Progress};
 use crate::error::BuildError;
 use crate::image::{self, Inherited};
@@ -22,11 +24,18 @@ pub(super) fn build(
 ) -> Result<Built, BuildError> {
     let stage = &recipe.file.stages[index];
     let name = site.request.file.clone();
+    let tail = RefCell::new(Tail::default());
+    let show: &mut dyn FnMut(Progress<'_>) = &mut |progress| {
+        tail.borrow_mut().hear(&progress);
+        show(progress);
+    };
     let at = |line: usize| {
-        let file = name.clone();
+        let (file, tail) = (name.clone(), &tail);
         move |fault: Fault| match fault {
             Fault::User(message) => BuildError::Refused { file, line, message },
-            Fault::Command(why) => BuildError::Failed { file, line, why },
+            Fault::Command(why) => {
+                BuildError::Failed { file, line, why, output: tail.borrow_mut().take() }
+            }
             Fault::Machine(source) => BuildError::Io { doing: format!("{file}:{line}"), source },
             Fault::Told(error) => error,
         }
