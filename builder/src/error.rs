@@ -39,12 +39,13 @@ pub enum BuildError {
     #[error("the sandbox: {0}")]
     Sandbox(String),
     /// This machine failed at something.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {error}")]
     Io {
         /// What was tried.
         doing: String,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said. It is part of the text, and therefore no source: whoever tells an
+        /// error with its causes would tell it twice.
+        error: io::Error,
     },
 }
 
@@ -56,6 +57,26 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, BuildError> {
-        self.map_err(|error| BuildError::Io { doing: what(), source: error.into() })
+        self.map_err(|error| BuildError::Io { doing: what(), error: error.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_told_once() {
+        let failed: Result<(), io::Error> = Err(io::ErrorKind::NotFound.into());
+        let error = failed.doing(|| "cannot open x".to_owned()).unwrap_err();
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            told = format!("{told}: {error}");
+            cause = error.source();
+        }
+        assert_eq!(told, "cannot open x: entity not found");
     }
 }

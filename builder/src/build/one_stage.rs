@@ -36,7 +36,7 @@ pub(super) fn build(
             Fault::Command(why) => {
                 BuildError::Failed { file, line, why, output: tail.borrow_mut().take() }
             }
-            Fault::Machine(source) => BuildError::Io { doing: format!("{file}:{line}"), source },
+            Fault::Machine(error) => BuildError::Io { doing: format!("{file}:{line}"), error },
             Fault::Told(error) => error,
         }
     };

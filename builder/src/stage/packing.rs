@@ -116,9 +116,9 @@ impl Built {
     ) -> Result<(), Fault> {
         let line = packing.place.line;
         let (packed, stream) = packing.end().map_err(|error| match error {
-            BuildError::Io { doing, source } => {
+            BuildError::Io { doing, error } => {
                 let doing = format!("{}:{line}: {doing}", site.request.file);
-                Fault::Told(BuildError::Io { doing, source })
+                Fault::Told(BuildError::Io { doing, error })
             }
             other => Fault::Told(other),
         })?;
