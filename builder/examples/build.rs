@@ -96,6 +96,7 @@ async fn main() -> anyhow::Result<()> {
             Progress::Image(_) | Progress::Kept { .. } => Ok(()),
             Progress::Step { line, text } => writeln!(err, "{line}: {text}"),
             Progress::Output(bytes) => err.write_all(bytes),
+            Progress::Warning(warning) => writeln!(err, "warning: {warning}"),
             Progress::Layer { digest, size, plain_size } => {
                 writeln!(err, "  {digest}: {plain_size} bytes, {size} compressed")
             }

@@ -2,6 +2,7 @@
 
 mod additions;
 mod assemble;
+mod at;
 mod one_stage;
 mod pushing;
 mod squash;
@@ -26,7 +27,7 @@ use crate::given::Given;
 use crate::layer::{Compression, LatestTime};
 use crate::network::Network;
 use crate::registry::Registries;
-use crate::stage::{Layer, context_source, stage_named};
+use crate::stage::{Layer, context_source, stage_named, stages_told};
 use crate::store::{Hold, Store};
 
 pub use additions::{Additions, LastFile, TextFile};
@@ -81,11 +82,13 @@ pub struct BuildRequest {
 pub enum Progress<'a> {
     /// An instruction begins.
     Step {
-        /// Its line; 0 for one that the parent image kept.
+        /// Its line; that of FROM for one that the parent image kept, 0 for one of [`Additions`].
         line: usize,
-        /// As written.
+        /// As written; behind `ONBUILD` for one that the parent image kept.
         text: &'a str,
     },
+    /// Something that the author should know, and that ends nothing.
+    Warning(&'a Warning),
     /// An image's manifest is asked for; its layers come when somebody looks into them.
     Image(&'a Reference),
     /// The step before was not carried out: an earlier build did the same.
@@ -107,6 +110,19 @@ pub enum Progress<'a> {
         size: u64,
         /// The length of its tar in bytes.
         plain_size: u64,
+    },
+}
+
+/// What an author should know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// A command tried to reach a place of the network `egress`, in vain.
+    #[error("the network `egress` does not reach {place}: {why}")]
+    Unreached {
+        /// The place as it is on the list.
+        place: Place,
+        /// Why, in words.
+        why: String,
     },
 }
 
@@ -283,8 +299,10 @@ fn recipe(request: &BuildRequest) -> Result<Recipe, BuildError> {
     images_named(&file, &build_args).map_err(wrong)?;
     let last = match &request.target {
         None => file.stages.len() - 1,
-        Some(name) => stage_named(&file, name)
-            .ok_or_else(|| refused(request, 0, format!("there is no stage `{name}`")))?,
+        Some(name) => stage_named(&file, name).ok_or_else(|| {
+            let known = stages_told(&file, file.stages.len());
+            refused(request, 0, format!("--target: there is no stage `{name}`: {known}"))
+        })?,
     };
     Ok(Recipe { file, bases, build_args, last })
 }

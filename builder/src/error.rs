@@ -8,7 +8,7 @@ use crate::registry::RegistryError;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The Dockerfile or the context asks for what cannot be built: the author's fault.
-    #[error("{file}:{line}: {message}")]
+    #[error("{}: {message}", place(file, *line))]
     Refused {
         /// The Dockerfile as it was named.
         file: String,
@@ -35,6 +35,18 @@ pub enum BuildError {
     /// A registry did not give or take what it should.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The same of an image that a line of the Dockerfile needs.
+    #[error("{}: {error}{hint}", place(file, *line))]
+    Image {
+        /// The Dockerfile as it was named.
+        file: String,
+        /// The line, from 1; 0 for what stands on none.
+        line: usize,
+        /// What the registry said.
+        error: Box<RegistryError>,
+        /// What the author may have meant, behind a semicolon; mostly empty.
+        hint: String,
+    },
     /// This machine cannot carry out the build.
     #[error("the sandbox: {0}")]
     Sandbox(String),
@@ -47,6 +59,11 @@ pub enum BuildError {
         /// error with its causes would tell it twice.
         error: io::Error,
     },
+}
+
+/// What stands on no line is about the whole file.
+fn place(file: &str, line: usize) -> String {
+    if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
 }
 
 /// Says what was tried when the system refuses it.

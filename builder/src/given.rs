@@ -29,6 +29,17 @@ pub struct Given {
     pub squash: bool,
 }
 
+impl Given {
+    /// Why something is refused, with the flag that allows it where whoever owns the machine
+    /// builds: a stranger has none.
+    pub(crate) fn refusal(&self, why: &str, flag: &str) -> String {
+        match self.reach {
+            Reach::Anywhere => format!("{why}; {flag} allows it"),
+            Reach::Public => why.to_owned(),
+        }
+    }
+}
+
 /// Which machines ADD may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reach {

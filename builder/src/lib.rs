@@ -24,7 +24,7 @@ mod stage;
 mod store;
 
 pub use build::{
-    Additions, BuildRequest, BuiltImage, LastFile, Progress, TextFile, Unpushed, build,
+    Additions, BuildRequest, BuiltImage, LastFile, Progress, TextFile, Unpushed, Warning, build,
     build_unpushed,
 };
 pub use cache::{CachePolicy, KeptStep};

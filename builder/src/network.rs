@@ -42,7 +42,7 @@ pub enum Network {
 pub(crate) struct Space {
     namespace: Namespace,
     resolver: String,
-    _way_out: Option<WayOut>,
+    way_out: Option<WayOut>,
 }
 
 #[derive(Debug)]
@@ -64,20 +64,20 @@ impl Space {
             Network::Host => Ok(None),
             Network::None => {
                 let (namespace, ()) = Namespace::make(dir, |_| Ok(()))?;
-                Ok(Some(Self { namespace, resolver: String::new(), _way_out: None }))
+                Ok(Some(Self { namespace, resolver: String::new(), way_out: None }))
             }
             Network::Bridge => {
                 let (namespace, ()) = Namespace::make(dir, |_| Ok(()))?;
                 let router = Router::start(&namespace)?;
                 let (resolver, way_out) = (Router::resolver(), WayOut::Router(router));
-                Ok(Some(Self { namespace, resolver, _way_out: Some(way_out) }))
+                Ok(Some(Self { namespace, resolver, way_out: Some(way_out) }))
             }
             Network::Egress => {
                 let (namespace, listeners) =
                     Namespace::make(dir, |link| egress::listen(listed, link))?;
                 let way_out = WayOut::Egress(Egress::start(listeners, listed, handle)?);
                 let (resolver, way_out) = (egress::resolver(), Some(way_out));
-                Ok(Some(Self { namespace, resolver, _way_out: way_out }))
+                Ok(Some(Self { namespace, resolver, way_out }))
             }
         }
     }
@@ -85,6 +85,14 @@ impl Space {
     /// Where an OCI runtime finds the namespace.
     pub(crate) fn path(&self) -> PathBuf {
         self.namespace.path()
+    }
+
+    /// The places that connections could not be passed on to since the last call, with why.
+    pub(crate) fn unreached(&self) -> Vec<(Place, String)> {
+        match &self.way_out {
+            Some(WayOut::Egress(egress)) => egress.unreached(),
+            _ => Vec::new(),
+        }
     }
 
     /// A directory that tells about this network's devices, to be mounted at `/sys`.

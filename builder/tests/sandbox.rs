@@ -80,6 +80,33 @@ fn probes_are_contained_without_root() {
     assert!(out.status.success() && told.contains("probes, rootless: "), "{out:?}");
 }
 
+/// runc without root does with control groups what root alone may; where it may not, somebody has
+/// to say what to do.
+#[test]
+fn a_runtime_that_cannot_start_commands_is_explained_without_root() {
+    if std::env::var_os(INSIDE).is_some() {
+        let bench = Bench::inside().on("runc");
+        let (built, _) = bench.build("RUN true", Default::default(), Default::default());
+        let is_explained =
+            |error: &builder::BuildError| error.to_string().contains("--runtime crun");
+        report(
+            "runc, rootless",
+            vec![Verdict {
+                name: "explained".to_owned(),
+                wrong: built.err().filter(|e| !is_explained(e)).map(|e| e.to_string()),
+            }],
+        );
+        return;
+    }
+    if Bench::prepare().is_none() || !parts::works("runc", &["--version"]) {
+        return;
+    }
+    let test = "a_runtime_that_cannot_start_commands_is_explained_without_root";
+    let out = sandbox::bench::as_nobody(test, INSIDE).output().expect("unshare starts");
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && told.contains("runc, rootless: "), "{out:?}");
+}
+
 #[expect(clippy::print_stderr, reason = "the counts belong to the tests' output")]
 fn report(what: &str, verdicts: Vec<Verdict>) {
     let failed: Vec<String> = verdicts.iter().filter_map(|verdict| verdict.failure()).collect();

@@ -297,6 +297,7 @@ fn tell(progress: Progress<'_>) {
             output::tell(&format!("{line}: {}\n", clean(text.as_bytes())));
         }
         Progress::Output(bytes) => output::tell(&clean(bytes)),
+        Progress::Warning(warning) => output::complain(&format!("warning: {warning}")),
         Progress::Image(_) | Progress::Layer { .. } | Progress::Kept { .. } => {}
     }
 }

@@ -34,9 +34,6 @@ use crate::terms;
 
 pub(crate) use test_image::bring_to_engine;
 
-/// Exit status of a command that was killed.
-const KILLED: &str = "exit status 137";
-
 /// The builder of this machine.
 #[derive(Debug)]
 pub(crate) struct Strata {
@@ -139,7 +136,6 @@ async fn built(
         .map_err(|error| match error {
             BuildError::Failed { file, line, why, .. } => {
                 let step = last_step.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let why = if why == KILLED { killed(execution) } else { why };
                 let why = last_words.after(&why);
                 Stop::failure(format!("{}: {step}: {why}", place(&file, line)))
             }
@@ -171,17 +167,12 @@ fn place(file: &str, line: usize) -> String {
     if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
 }
 
-fn killed(execution: &Execution<'_>) -> String {
-    let bytes = execution.lease.spec.limits.memory_bytes;
-    format!("killed ({KILLED}); the job may use {bytes} bytes of memory")
-}
-
 /// Whose fault an error of the builder is.
 pub(crate) fn stop_of(error: BuildError) -> Stop {
     match error {
         BuildError::Refused { .. } | BuildError::Failed { .. } => Stop::failure(error.to_string()),
         BuildError::Cancelled => Stop::Cancelled,
-        BuildError::Registry(error) => Stop::registry(error),
+        BuildError::Registry(_) | BuildError::Image { .. } => Stop::registry(error),
         BuildError::Sandbox(_) | BuildError::Io { .. } => Stop::sandbox(error),
     }
 }
@@ -206,6 +197,7 @@ fn tell(
             let made = made.format("%Y-%m-%d %H:%M:%S UTC");
             log.line(&format!("Strata: kept from {made}: {}", shown(text)));
         }
+        Progress::Warning(warning) => log.line(&format!("Strata: warning: {warning}")),
         Progress::Step { .. }
         | Progress::Output(_)
         | Progress::Image(_)

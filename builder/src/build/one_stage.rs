@@ -3,16 +3,19 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use workflows::dockerfile::{ArgScope, DEFAULT_PATH, Instruction, InstructionKind, StageBase};
+use workflows::dockerfile::{
+    ArgScope, DEFAULT_PATH, DockerfileError, Instruction, InstructionKind, StageBase,
+};
 use workflows::image::Reference;
 
+use super::at::At;
 use super::stages::Recipe;
 use super::tail::Tail;
 use super::{Additions, Progress};
 use crate::error::BuildError;
 use crate::image::{self, Inherited};
 use crate::registry::{Descriptor, layer_type};
-use crate::stage::{Around, Built, Fault, Layer, Origin, Site, stage_named};
+use crate::stage::{Around, Built, Fault, Layer, Origin, Site, meant_as_stage, stage_named};
 
 /// Builds a stage on the `stages` that it needs.
 pub(super) fn build(
@@ -29,27 +32,17 @@ pub(super) fn build(
         tail.borrow_mut().hear(&progress);
         show(progress);
     };
-    let at = |line: usize| {
-        let (file, tail) = (name.clone(), &tail);
-        move |fault: Fault| match fault {
-            Fault::User(message) => BuildError::Refused { file, line, message },
-            Fault::Command(why) => {
-                BuildError::Failed { file, line, why, output: tail.borrow_mut().take() }
-            }
-            Fault::Machine(error) => BuildError::Io { doing: format!("{file}:{line}"), error },
-            Fault::Told(error) => error,
-        }
-    };
-    let start = ArgScope::new(&recipe.file, &recipe.build_args)
-        .map_err(|error| at(error.line)(Fault::User(error.message)))?;
-    let platform = start.check_platform(stage, crate::registry::architecture());
-    platform.map_err(|error| at(error.line)(Fault::User(error.message)))?;
+    let at = |line: usize| At { file: &name, line, tail: &tail, hint: None };
+    let wrong = |error: DockerfileError| at(error.line).told(Fault::User(error.message));
+    let here = |fault: Fault| at(stage.line).told(fault);
+    let start = ArgScope::new(&recipe.file, &recipe.build_args).map_err(wrong)?;
+    start.check_platform(stage, crate::registry::architecture()).map_err(wrong)?;
     show(Progress::Step { line: stage.line, text: &format!("FROM {}", stage.from) });
     let base = &recipe.bases[index];
     let mut built = match base {
         StageBase::Scratch => from_nothing(),
         StageBase::Stage(earlier) => stages.get(earlier).cloned().unwrap_or_default(),
-        StageBase::Image(image) => parent(site, image, show).map_err(at(stage.line))?,
+        StageBase::Image(image) => parent(site, image, show).map_err(here)?,
     };
     // What an earlier stage declared goes on counting in a stage that stands on it.
     let mut scope = built.args.take().unwrap_or(start);
@@ -66,19 +59,21 @@ pub(super) fn build(
     let mut around = Around { from: &from, files, show };
     for (name, value) in stage_env {
         let instruction = variable(name, value);
-        built.carry_out(site, &instruction, &mut scope, &mut around).map_err(at(0))?;
+        let done = built.carry_out(site, &instruction, &mut scope, &mut around);
+        done.map_err(|fault| at(0).told(fault))?;
     }
-    built.begin(site, &mut scope, &mut around).map_err(at(stage.line))?;
+    built.begin(site, stage.line, &mut scope, &mut around).map_err(here)?;
     for instruction in &stage.instructions {
-        built
-            .carry_out(site, instruction, &mut scope, &mut around)
-            .map_err(at(instruction.line))?;
+        let done = built.carry_out(site, instruction, &mut scope, &mut around);
+        let hint = || meant_as_stage(&recipe.file, index, instruction);
+        done.map_err(|fault| At { hint: hint(), ..at(instruction.line) }.told(fault))?;
     }
-    built.settle(site, &mut around).map_err(at(stage.line))?;
+    built.settle(site, &mut around).map_err(here)?;
     if let Some(last_file) = last_file.as_ref().filter(|_| index == recipe.last)
         && let Some((file, told)) = last_file(&built.config)
     {
-        built.add_text(site, &file, &told, &mut around).map_err(at(0))?;
+        let added = built.add_text(site, &file, &told, &mut around);
+        added.map_err(|fault| at(0).told(fault))?;
     }
     built.args = Some(scope);
     Ok(built)

@@ -20,6 +20,7 @@ impl Tail {
         match progress {
             Progress::Step { .. } => self.0.clear(),
             Progress::Output(bytes) => self.keep(bytes),
+            Progress::Warning(warning) => self.keep(format!("warning: {warning}\n").as_bytes()),
             Progress::Image(_) | Progress::Kept { .. } | Progress::Layer { .. } => {}
         }
     }

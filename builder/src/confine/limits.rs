@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::run::KILLED;
+
 /// Processes and threads of one command; compilers on many processors stay far below.
 const DEFAULT_PROCESSES: u32 = 8192;
 /// How long a command may run by default.
@@ -145,11 +147,49 @@ impl Limits {
     pub(super) fn need_control_groups(&self) -> bool {
         self.memory_bytes.is_some() || self.cpus.is_some()
     }
+
+    /// How a command ended that failed. Where its control group is the runtime's, it is gone by
+    /// now, and with it whether the kernel killed for memory.
+    pub(crate) fn exit_told(&self, code: i32) -> String {
+        match self.memory_bytes {
+            Some(bytes) if code == KILLED => format!(
+                "exit status {code}: it was killed, most likely because it wanted more than the \
+                 {bytes} bytes of memory that a command may have"
+            ),
+            _ => format!("exit status {code}"),
+        }
+    }
+
+    /// How a command ended whose processes the kernel killed for memory.
+    pub(crate) fn memory_told(&self, code: i32) -> String {
+        match self.memory_bytes {
+            Some(bytes) => format!(
+                "exit status {code}: the kernel killed a process, because the command wanted more \
+                 than the {bytes} bytes of memory that it may have"
+            ),
+            None => format!("exit status {code}: the kernel killed a process for want of memory"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_was_killed_is_told_the_memory_that_it_may_have() {
+        let unbounded = Limits::default();
+        let bounded = Limits { memory_bytes: Some(1 << 20), ..Limits::default() };
+        assert_eq!(unbounded.exit_told(KILLED), "exit status 137");
+        assert_eq!(bounded.exit_told(1), "exit status 1");
+        assert!(
+            bounded
+                .exit_told(KILLED)
+                .contains("most likely because it wanted more than the 1048576")
+        );
+        assert!(bounded.memory_told(2).starts_with("exit status 2: the kernel killed"));
+        assert!(unbounded.memory_told(2).contains("for want of memory"));
+    }
 
     #[test]
     fn limits_are_read_and_never_loosen_a_bound() {

@@ -29,7 +29,7 @@ use crate::root::Root;
 /// Permissions of what the runtime reads.
 const SPEC_MODE: u32 = 0o600;
 /// The exit status of a command that was killed.
-const KILLED: i32 = 137;
+pub(super) const KILLED: i32 = 137;
 /// Most bytes of what the runtime reads, and of files that the image lacks.
 const MAX_BUNDLE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -51,6 +51,8 @@ pub(crate) struct Command {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Exit(i32),
+    /// It failed, with that status, after the kernel had killed processes of its for memory.
+    OutOfMemory(i32),
     /// What it asks for is not given.
     Refused(String),
     /// The runtime could not start it.
@@ -133,9 +135,13 @@ impl Sandbox<'_> {
         let usage = self.limits.disk_bytes.map(|most| Usage::new(written, most));
         let bounds = Bounds { limits: self.limits, cancel: self.cancel, usage };
         let mut ending = container.watch(&mut child, bounds, show);
-        if ending.is_err() && groups.is_some_and(|groups| groups.kills() > kills_before) {
-            // The runtime itself was taken.
-            ending = Ok(Ending::Exit(KILLED));
+        if groups.is_some_and(|groups| groups.kills() > kills_before) {
+            ending = match ending {
+                // The runtime itself was taken.
+                Err(_) => Ok(Ending::OutOfMemory(KILLED)),
+                Ok(Ending::Exit(code)) if code != 0 => Ok(Ending::OutOfMemory(code)),
+                other => other,
+            };
         }
         drop((container, overlay));
         placed.take_out(&Root::open(&dir.join("upper"))?)?;

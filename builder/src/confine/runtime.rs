@@ -133,6 +133,18 @@ impl Runtime {
         is_unfit.then_some("gVisor (runsc) needs root: build as root, or take another --runtime")
     }
 
+    /// What the runtime said when it could not start a command, with what to do about it where
+    /// that is known.
+    pub(crate) fn explained(&self, why: String) -> String {
+        if self.kind() == Kind::Runc && is_rootless() && why.contains("cgroup") {
+            return format!(
+                "{why}; runc needs control groups, which root alone has here: install crun and \
+                 take --runtime crun, or build as root"
+            );
+        }
+        why
+    }
+
     /// A file that this runtime must find: gVisor mounts memory of its own over a `/tmp` that is
     /// empty, and what a command leaves there would be in no layer.
     pub(super) fn own_file(&self) -> Option<TextFile> {

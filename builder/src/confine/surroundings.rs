@@ -12,6 +12,7 @@ use super::Limits;
 use super::groups::Groups;
 use super::runtime::{Kind, Runtime};
 use super::warden::Warden;
+use crate::build::Warning;
 use crate::network::{Network, Space};
 
 /// Taken away with the value, when the stage is over.
@@ -70,6 +71,13 @@ impl Surroundings {
     /// Control groups to start in; `None` where the runtime makes them, or there are none.
     pub(super) fn groups(&self) -> Option<&Groups> {
         self.groups.as_ref().and_then(Option::as_ref)
+    }
+
+    /// What the command that ran last did not reach, each place once.
+    pub(crate) fn warnings(&self, network: Network) -> Vec<Warning> {
+        let unreached = self.space(network).map(Space::unreached).unwrap_or_default();
+        let warnings = unreached.into_iter();
+        warnings.map(|(place, why)| Warning::Unreached { place, why }).collect()
     }
 
     /// The network of that kind; `None` of the machine's own, and of what the runtime makes.

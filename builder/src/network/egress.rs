@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -41,7 +41,11 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 pub(super) struct Egress {
     _tasks: JoinSet<()>,
+    unreached: Unreached,
 }
+
+/// The places that could not be reached, each with why; never more than the list has.
+type Unreached = Arc<Mutex<Vec<(Place, String)>>>;
 
 /// The content of `resolv.conf`.
 pub(super) fn resolver() -> String {
@@ -106,16 +110,39 @@ impl Egress {
         tasks.spawn_on(async move { answer_names(&names, &addresses).await }, handle);
         let listed: Arc<[Place]> = listed.into();
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let unreached = Unreached::default();
         for (listener, place) in listeners.places {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let (listed, connections) = (Arc::clone(&listed), Arc::clone(&connections));
-            tasks.spawn_on(
-                async move { serve(&listener, &place, &listed, &connections).await },
-                handle,
-            );
+            let way = Way { place, listed, unreached: Arc::clone(&unreached) };
+            tasks.spawn_on(async move { serve(&listener, &way, &connections).await }, handle);
         }
-        Ok(Self { _tasks: tasks })
+        Ok(Self { _tasks: tasks, unreached })
+    }
+
+    /// What could not be reached since the last call.
+    pub(super) fn unreached(&self) -> Vec<(Place, String)> {
+        std::mem::take(&mut self.unreached.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// To one place.
+#[derive(Clone)]
+struct Way {
+    place: Place,
+    listed: Arc<[Place]>,
+    unreached: Unreached,
+}
+
+impl Way {
+    /// The command sees a connection that ends, so that somebody else has to say why.
+    fn note(&self, error: &io::Error) {
+        tracing::debug!(place = %self.place, %error, "a place cannot be reached");
+        let mut unreached = self.unreached.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unreached.iter().any(|(place, _)| *place == self.place) {
+            unreached.push((self.place.clone(), error.to_string()));
+        }
     }
 }
 
@@ -132,26 +159,21 @@ async fn answer_names(socket: &tokio::net::UdpSocket, addresses: &BTreeMap<Strin
     }
 }
 
-async fn serve(
-    listener: &tokio::net::TcpListener,
-    place: &Place,
-    listed: &Arc<[Place]>,
-    connections: &Arc<Semaphore>,
-) {
+async fn serve(listener: &tokio::net::TcpListener, way: &Way, connections: &Arc<Semaphore>) {
     // They end with this task.
     let mut open = JoinSet::new();
     loop {
         let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
         while open.try_join_next().is_some() {}
         let Ok((mut inner, _)) = listener.accept().await else { continue };
-        let (place, listed) = (place.clone(), Arc::clone(listed));
+        let way = way.clone();
         open.spawn(async move {
-            match connect(&place, &listed).await {
+            match connect(&way.place, &way.listed).await {
                 // How a connection ends is a matter between its two ends.
                 Ok(mut outer) => {
                     drop(tokio::io::copy_bidirectional(&mut inner, &mut outer).await);
                 }
-                Err(error) => tracing::debug!(?place, %error, "a place cannot be reached"),
+                Err(error) => way.note(&error),
             }
             drop(permit);
         });
@@ -172,7 +194,9 @@ async fn connect(place: &Place, listed: &[Place]) -> io::Result<TcpStream> {
                 .collect(),
         };
         if addresses.is_empty() {
-            return Err(io::Error::other("its name leads to no address that may be reached"));
+            let why = "its name leads to private addresses or to this machine alone; put the \
+                       address itself on the list";
+            return Err(io::Error::other(why));
         }
         TcpStream::connect(&addresses[..]).await
     };

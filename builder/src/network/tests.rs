@@ -105,6 +105,10 @@ fn a_list_leads_to_what_is_on_it_and_nothing_else() {
             assert!(knows("localhost") && !knows("metadata.internal"));
             let by_name = heard(&format!("127.77.0.1:{other}"));
             assert_ne!(by_name, Ok("of nobody".to_owned()), "a name must not lead to the machine");
+            let [(place, why)] = &space.unreached()[..] else { panic!("one place is told") };
+            assert_eq!(place.to_string(), format!("localhost:{other}"));
+            assert!(why.contains("this machine"), "{why}");
+            assert_eq!(space.unreached(), [], "and told once");
         });
         probing.join().unwrap();
     });

@@ -33,7 +33,8 @@ impl Built {
             }
             (Some("none"), _) => Network::None,
             (Some("host"), _) if site.request.network != Network::Host => {
-                return Err(Fault::User("--network=host is not allowed for this build".to_owned()));
+                let why = "--network=host is not allowed for this build";
+                return Err(Fault::User(site.request.given.refusal(why, "--network host")));
             }
             _ => site.request.network,
         };
@@ -99,11 +100,13 @@ impl Built {
         let ending = ending.map_err(|error| {
             Fault::Told(BuildError::Sandbox(format!("cannot run the command: {error}")))
         })?;
+        for warning in site.surroundings.warnings(network) {
+            (around.show)(Progress::Warning(&warning));
+        }
         match ending {
             Ending::Exit(0) => {}
-            Ending::Exit(code) => {
-                return Err(Fault::Command(format!("exit status {code}")));
-            }
+            Ending::Exit(code) => return Err(Fault::Command(limits.exit_told(code))),
+            Ending::OutOfMemory(code) => return Err(Fault::Command(limits.memory_told(code))),
             // A program that the image does not have is the author's fault, all else ours.
             Ending::NotStarted(why) if why.contains("exec") => {
                 return Err(Fault::Command(format!("the command cannot be started: {why}")));
@@ -116,7 +119,7 @@ impl Built {
                          o+x it, or take another directory for the store",
                         dir.display()
                     ),
-                    _ => why,
+                    _ => runtime.explained(why),
                 };
                 return Err(Fault::Told(BuildError::Sandbox(why)));
             }

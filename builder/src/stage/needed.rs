@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use workflows::dockerfile::{Dockerfile, InstructionKind, Stage, StageBase};
+use workflows::dockerfile::{Dockerfile, Instruction, InstructionKind, Stage, StageBase};
 
 /// The stage that `--target` or `COPY --from` means: by its name, else by its number.
 pub(crate) fn stage_named(file: &Dockerfile, name: &str) -> Option<usize> {
@@ -39,14 +39,45 @@ pub(crate) fn depends_on(file: &Dockerfile, bases: &[StageBase], index: usize) -
 }
 
 fn sources<'a>(file: &'a Dockerfile, stage: &'a Stage) -> impl Iterator<Item = usize> + 'a {
-    let names = stage.instructions.iter().flat_map(|instruction| match &instruction.kind {
-        InstructionKind::Copy(copy) => copy.from.iter().cloned().collect(),
+    let names = stage.instructions.iter().flat_map(from);
+    names.filter_map(|name| stage_named(file, name))
+}
+
+/// What `--from` and `from=` of an instruction name.
+fn from(instruction: &Instruction) -> Vec<&str> {
+    match &instruction.kind {
+        InstructionKind::Copy(copy) => copy.from.iter().map(String::as_str).collect(),
         InstructionKind::Run(run) => {
-            run.mounts.iter().filter_map(|mount| mount.from.clone()).collect()
+            run.mounts.iter().filter_map(|mount| mount.from.as_deref()).collect()
         }
         _ => Vec::new(),
-    });
-    names.filter_map(|name| stage_named(file, &name))
+    }
+}
+
+/// The stages before a number, as a hint to who named another one.
+pub(crate) fn stages_told(file: &Dockerfile, before: usize) -> String {
+    let stages = file.stages.iter().take(before);
+    let names: Vec<String> =
+        stages.filter_map(|stage| stage.name.as_ref()).map(|name| format!("`{name}`")).collect();
+    match (before, names.as_slice()) {
+        (0, _) => "there is none before it".to_owned(),
+        (_, []) => format!("none has a name, their numbers are 0 to {}", before - 1),
+        (_, [one]) => format!("there is {one}"),
+        (_, names) => format!("there are {}", names.join(", ")),
+    }
+}
+
+/// What to say of an instruction of stage `index` when an image that it names cannot be had, and
+/// the name is one that stages have rather than images.
+pub(crate) fn meant_as_stage(
+    file: &Dockerfile,
+    index: usize,
+    instruction: &Instruction,
+) -> Option<String> {
+    let is_word = |name: &&str| !name.contains(['/', ':', '@', '.']);
+    let is_no_stage = |name: &&str| *name != "scratch" && stage_named(file, name).is_none();
+    let name = from(instruction).into_iter().filter(is_word).find(is_no_stage)?;
+    Some(format!("no earlier stage is called `{name}`: {}", stages_told(file, index)))
 }
 
 #[cfg(test)]
@@ -66,5 +97,23 @@ mod tests {
         assert_eq!(depends_on(&file, &bases, 3), BTreeSet::new());
         assert_eq!(stage_named(&file, "TOOLS"), Some(3));
         assert_eq!(stage_named(&file, "9"), None);
+    }
+
+    #[test]
+    fn who_misspells_a_stage_is_told_which_there_are() {
+        let text = "FROM a AS one\nFROM b AS two\nFROM c\nCOPY --from=tow /x /x\n\
+                    COPY --from=one /x /x\nRUN --mount=from=tools,target=/t true\n\
+                    COPY --from=registry.example/x /x /x\n";
+        let file = parse(text).unwrap();
+        let hint = |number: usize| meant_as_stage(&file, 2, &file.stages[2].instructions[number]);
+        assert_eq!(
+            hint(0).as_deref(),
+            Some("no earlier stage is called `tow`: there are `one`, `two`")
+        );
+        assert!(hint(2).is_some_and(|hint| hint.contains("`tools`")));
+        assert_eq!((hint(1), hint(3)), (None, None));
+        let unnamed = parse("FROM a\nFROM b\n").unwrap();
+        assert_eq!(stages_told(&unnamed, 2), "none has a name, their numbers are 0 to 1");
+        assert_eq!(stages_told(&unnamed, 0), "there is none before it");
     }
 }

@@ -99,7 +99,7 @@ fn repository(
     if !allowed {
         let why = "this build fetches no repository by a name that moves; write #COMMIT, or keep \
                    its files beside the Dockerfile";
-        return Err(refused(git.url(), why));
+        return Err(refused(git.url(), &site.request.given.refusal(why, "--remote any")));
     }
     git.checkout(checksum, to).map_err(|why| refused(git.url(), &why))?;
     let root = git.directory_in(to).and_then(|dir| Root::open(&dir)).map_err(Fault::of)?;
@@ -119,9 +119,18 @@ fn file(
         Remotes::Any => true,
     };
     if !allowed {
-        let why = "this build fetches nothing from the network without --checksum, or nothing at \
-                   all; list the file in `sources` and copy it";
-        return Err(refused(written, why));
+        let given = &site.request.given;
+        let why = match (given.reach, given.remotes) {
+            (Reach::Anywhere, Remotes::Checked) => {
+                "this build fetches nothing from the network without --checksum=sha256:..."
+            }
+            (Reach::Anywhere, _) => "this build fetches nothing from the network",
+            (Reach::Public, _) => {
+                "this build fetches nothing from the network without --checksum, or nothing at \
+                 all; list the file in `sources` and copy it"
+            }
+        };
+        return Err(refused(written, &given.refusal(why, "--remote any")));
     }
     let wanted = checksum.map(|text| {
         Digest::parse(text).map_err(|error| refused(written, &format!("--checksum: {error}")))

@@ -114,17 +114,27 @@ impl Site<'_> {
 }
 
 impl Built {
-    /// Carries out the instructions that the parent kept (ONBUILD).
+    /// Carries out the instructions that the parent kept (ONBUILD), as if they stood on the line
+    /// of FROM.
     pub(crate) fn begin(
         &mut self,
         site: &mut Site<'_>,
+        line: usize,
         scope: &mut ArgScope,
         around: &mut Around<'_>,
     ) -> Result<(), Fault> {
+        let mut show = |progress: Progress<'_>| match progress {
+            Progress::Step { line, text } => {
+                (around.show)(Progress::Step { line, text: &format!("ONBUILD {text}") });
+            }
+            other => (around.show)(other),
+        };
+        let mut around = Around { from: around.from, files: around.files, show: &mut show };
         for text in self.config.begin_stage() {
             let instruction = parse_trigger(&text)
                 .map_err(|error| Fault::User(format!("ONBUILD {text}: {}", error.message)))?;
-            self.carry_out(site, &instruction, scope, around)?;
+            let instruction = Instruction { line, end_line: line, ..instruction };
+            self.carry_out(site, &instruction, scope, &mut around)?;
         }
         Ok(())
     }

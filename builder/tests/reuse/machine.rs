@@ -39,6 +39,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) compression: Compression,
     pub(crate) limits: Limits,
     pub(crate) target: Option<&'a str>,
+    /// Of names without a host.
+    pub(crate) default_registry: &'a str,
     /// What the network `egress` reaches; no network where there is nothing.
     pub(crate) egress: Vec<workflows::egress::Place>,
 }
@@ -55,6 +57,7 @@ impl Asked<'_> {
             compression: Compression::default(),
             limits: Limits::default(),
             target: None,
+            default_registry: "docker.io",
             egress: Vec::new(),
         }
     }
@@ -134,7 +137,7 @@ impl Machine<'_> {
             target: asked.target.map(str::to_owned),
             labels: Default::default(),
             push: asked.push,
-            default_registry: "docker.io".to_owned(),
+            default_registry: asked.default_registry.to_owned(),
             egress: asked.egress,
             additions: builder::Additions::default(),
             cache: asked.cache,

@@ -21,6 +21,9 @@ pub(super) fn tell(quiet: bool, progress: &Progress<'_>) {
             output::tell(&format!("{line}: {}\n", clean(text.as_bytes())))
         }
         Progress::Output(bytes) => output::tell(&clean(bytes)),
+        Progress::Warning(warning) => {
+            output::tell(&clean(format!("warning: {warning}\n").as_bytes()))
+        }
         Progress::Image(_) => {}
         Progress::Kept { made, .. } => {
             output::tell(&format!("   kept from an earlier build, {} old\n", cached::age(*made)));
@@ -81,7 +84,10 @@ pub(super) fn ended(args: &BuildImageArgs, error: BuildError, known: &Known) -> 
 /// Why there is no image, for programs.
 fn as_json(error: &BuildError) -> serde_json::Value {
     let mut value = json!({ "error": error.to_string() });
-    if let BuildError::Failed { line, .. } | BuildError::Refused { line, .. } = error {
+    if let BuildError::Failed { line, .. }
+    | BuildError::Refused { line, .. }
+    | BuildError::Image { line, .. } = error
+    {
         value["line"] = json!(line);
     }
     if let BuildError::Failed { output, .. } = error {
@@ -102,7 +108,7 @@ fn whole_lines(bytes: &[u8]) -> String {
 /// The author's faults are a no; the machine's are told with what it said.
 pub(super) fn failure(error: BuildError) -> Failure {
     match error {
-        BuildError::Refused { .. } | BuildError::Failed { .. } => {
+        BuildError::Refused { .. } | BuildError::Failed { .. } | BuildError::Image { .. } => {
             Failure::Negative(error.to_string())
         }
         other => Failure::Broken(other.into()),
@@ -111,8 +117,13 @@ pub(super) fn failure(error: BuildError) -> Failure {
 
 /// The same, with where the credentials of a registry that refuses are.
 pub(super) fn explained(error: BuildError, known: &Known) -> Failure {
-    let hint = match &error {
-        BuildError::Registry(RegistryError::Unauthorised { host, .. }) => known.hint(host),
+    let refused = match &error {
+        BuildError::Registry(error) => Some(error),
+        BuildError::Image { error, .. } => Some(&**error),
+        _ => None,
+    };
+    let hint = match refused {
+        Some(RegistryError::Unauthorised { host, .. }) => known.hint(host),
         _ => None,
     };
     match hint {
