@@ -146,6 +146,12 @@ impl Drafting<'_> {
             "sh" => Some(Shell::Sh),
             "bash" => Some(Shell::Bash),
             "python" => Some(Shell::Python),
+            template if template.contains("{0}") => {
+                let message = "`shell` with a command line of its own: write `sh`, `bash` or \
+                               `python`, and what else it needs in the script";
+                self.report.refusal(text.at, message);
+                None
+            }
             other => {
                 let message = format!("`shell` must be sh, bash or python, not {}", quoted(other));
                 self.report.error(text.at, message);

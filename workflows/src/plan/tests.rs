@@ -216,6 +216,10 @@ const REFUSED: &[(&str, &str)] = &[
         "6:29: `shell` must be sh, bash or python, not `pwsh`",
     ),
     (
+        "container: x\nsteps: [{run: x, shell: 'bash -l {0}'}]",
+        "6:29: `shell` with a command line of its own: write `sh`, `bash` or `python`, and what else it needs in the script",
+    ),
+    (
         "container: {image: x, options: --user 1}\nsteps: [{run: x}]",
         "5:36: in `options`: a user or a health check is for services; the steps of a job run as root",
     ),

@@ -30,7 +30,12 @@ impl Reader {
         if scalar.kind == Kind::Number && scalar.text != value {
             let message = format!("{} is the number {value}, as YAML reads it", named(path));
             let hint = format!("write '{}' to keep it as it is", scalar.text);
-            self.report.warning_with_hint(at, message, hint);
+            // Of an image's release nobody may find out later: its tag never moves.
+            if path.ends_with(".with.release") {
+                self.report.error_with_hint(at, message, hint);
+            } else {
+                self.report.warning_with_hint(at, message, hint);
+            }
         }
     }
 

@@ -126,6 +126,21 @@ fn a_merge_key_adds_what_is_not_there() {
 }
 
 #[test]
+fn a_release_that_would_be_another_one_is_refused() {
+    let text = |release: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      \
+             - {{uses: strata/layered-build, with: {{release: {release}}}}}\n"
+        )
+    };
+    let said = messages(&text("2.10"));
+    assert!(said.len() == 1 && said[0].contains("with.release` is the number 2.1,"), "{said:?}");
+    for fine in ["2.1", "'2.10'", "3.fc43"] {
+        assert!(parse("x", &text(fine)).is_ok(), "{fine}");
+    }
+}
+
+#[test]
 fn numbers_and_booleans_are_those_of_github() {
     for (written, value) in [
         ("017", "17"),
