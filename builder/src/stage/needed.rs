@@ -61,6 +61,7 @@ pub(crate) fn stages_told(file: &Dockerfile, before: usize) -> String {
         stages.filter_map(|stage| stage.name.as_ref()).map(|name| format!("`{name}`")).collect();
     match (before, names.as_slice()) {
         (0, _) => "there is none before it".to_owned(),
+        (1, []) => "there is one without a name, which is 0".to_owned(),
         (_, []) => format!("none has a name, their numbers are 0 to {}", before - 1),
         (_, [one]) => format!("there is {one}"),
         (_, names) => format!("there are {}", names.join(", ")),
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!((hint(1), hint(3)), (None, None));
         let unnamed = parse("FROM a\nFROM b\n").unwrap();
         assert_eq!(stages_told(&unnamed, 2), "none has a name, their numbers are 0 to 1");
+        assert_eq!(stages_told(&unnamed, 1), "there is one without a name, which is 0");
         assert_eq!(stages_told(&unnamed, 0), "there is none before it");
     }
 }
