@@ -225,7 +225,9 @@ async fn a_cancelled_run_still_does_what_it_does_always() {
     assert_eq!(story.jobs().await, states);
     story.end(&a, Outcome::Cancelled, &[]).await;
     story.pin_plain().await;
-    story.take("tidy").await;
+    let tidy = story.take("tidy").await;
+    let (_, cancel) = story.store.heartbeat(RUNNER, tidy.job, tidy.fence, story.now).await.unwrap();
+    assert!(!cancel, "a job that begins after the wish is not told to stop");
     story.store.force_cancel(run, "Cancelled by rose", story.now).await.unwrap();
     assert_eq!(story.text("SELECT name FROM jobs WHERE cancel = 1").await, ["a", "tidy"]);
 }
