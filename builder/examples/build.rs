@@ -93,7 +93,7 @@ async fn main() -> anyhow::Result<()> {
         // Whoever closed our standard error does not want to know.
         let _ = match progress {
             _ if quiet => Ok(()),
-            Progress::Image(_) | Progress::Kept { .. } => Ok(()),
+            Progress::Stage(_) | Progress::Image(_) | Progress::Kept { .. } => Ok(()),
             Progress::Step { line, text } => writeln!(err, "{line}: {text}"),
             Progress::Output(bytes) => err.write_all(bytes),
             Progress::Warning(warning) => writeln!(err, "warning: {warning}"),

@@ -1,6 +1,7 @@
 //! A whole build: from a Dockerfile to an image in the store and, where asked for, in a registry.
 
 mod additions;
+mod arguments;
 mod assemble;
 mod at;
 mod one_stage;
@@ -87,6 +88,9 @@ pub enum Progress<'a> {
         /// As written; behind `ONBUILD` for one that the parent image kept.
         text: &'a str,
     },
+    /// What comes next is of this stage. It is told where stages are built at once, whenever
+    /// another one speaks.
+    Stage(&'a str),
     /// Something that the author should know, and that ends nothing.
     Warning(&'a Warning),
     /// An image's manifest is asked for; its layers come when somebody looks into them.
@@ -116,6 +120,9 @@ pub enum Progress<'a> {
 /// What an author should know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
+    /// Build arguments were given that no instruction declares.
+    #[error("no ARG declares the build arguments {}", .0.join(", "))]
+    UnusedArguments(Vec<String>),
     /// A command tried to reach a place of the network `egress`, in vain.
     #[error("the network `egress` does not reach {place}: {why}")]
     Unreached {

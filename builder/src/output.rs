@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use workflows::image::{Digest, Reference, Tag};
+use workflows::image::{Digest, Reference};
 
 use crate::build::BuiltImage;
 use crate::error::{BuildError, Doing};
@@ -19,26 +19,43 @@ use crate::store::Store;
 /// Where an image goes as files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// A directory in OCI's layout, made anew.
-    OciDirectory(PathBuf),
+    /// A directory in OCI's layout, made anew, and the name of the image in it; the tags of its
+    /// names where none is given.
+    OciDirectory(PathBuf, Option<String>),
     /// A tar archive for `docker load`.
     DockerArchive(PathBuf),
 }
 
 impl Output {
-    /// Reads `oci:DIR` or `docker-archive:FILE`.
+    /// Reads `oci:DIR`, `oci:DIR:NAME` or `docker-archive:FILE`. As with other programs that read
+    /// it, DIR has no colon.
     ///
     /// # Errors
     /// A sentence that tells the known forms.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some(("oci", dir)) if !dir.is_empty() => Ok(Self::OciDirectory(dir.into())),
+            Some(("oci", place)) if !place.is_empty() => oci(place),
             Some(("docker-archive", file)) if !file.is_empty() => {
                 Ok(Self::DockerArchive(file.into()))
             }
-            _ => Err(format!("`{text}` is no output: write oci:DIR or docker-archive:FILE")),
+            _ => {
+                let known = "oci:DIR, oci:DIR:NAME or docker-archive:FILE";
+                Err(format!("`{text}` is no output: write {known}"))
+            }
         }
     }
+}
+
+fn oci(place: &str) -> Result<Output, String> {
+    let (dir, name) = match place.split_once(':') {
+        Some((dir, name)) => (dir, Some(name)),
+        None => (place, None),
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:@/+".contains(c);
+    if dir.is_empty() || name.is_some_and(|name| name.is_empty() || !name.chars().all(is_plain)) {
+        return Err(format!("`oci:{place}`: write oci:DIR or oci:DIR:NAME"));
+    }
+    Ok(Output::OciDirectory(dir.into(), name.map(str::to_owned)))
 }
 
 impl BuiltImage {
@@ -56,8 +73,16 @@ impl BuiltImage {
         let fetches = self.layers.iter().map(|layer| layer.fetch(registries, store));
         futures_util::future::try_join_all(fetches).await?;
         match output {
-            Output::OciDirectory(dir) => {
-                self.write_oci(dir, tags, store).doing(|| format!("cannot write {}", dir.display()))
+            Output::OciDirectory(dir, name) => {
+                let names: BTreeSet<String> = match name {
+                    Some(name) => [name.clone()].into(),
+                    None => tags
+                        .iter()
+                        .filter_map(|name| Some(name.tag.as_ref()?.to_string()))
+                        .collect(),
+                };
+                self.write_oci(dir, &names, store)
+                    .doing(|| format!("cannot write {}", dir.display()))
             }
             Output::DockerArchive(file) => self
                 .write_docker(file, tags, store)
@@ -65,7 +90,7 @@ impl BuiltImage {
         }
     }
 
-    fn write_oci(&self, dir: &Path, tags: &[Reference], store: &Store) -> io::Result<()> {
+    fn write_oci(&self, dir: &Path, names: &BTreeSet<String>, store: &Store) -> io::Result<()> {
         let blobs = dir.join("blobs/sha256");
         fs::create_dir_all(&blobs)?;
         for layer in &self.layers {
@@ -75,23 +100,22 @@ impl BuiltImage {
         }
         fs::write(blobs.join(hex(&self.id)), &self.config)?;
         fs::write(blobs.join(hex(&self.digest)), &self.manifest)?;
-        let index = json!({"schemaVersion": 2, "manifests": self.entries(tags)});
+        let index = json!({"schemaVersion": 2, "manifests": self.entries(names)});
         fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
         fs::write(dir.join("index.json"), serde_json::to_vec(&index)?)
     }
 
     /// The index of a layout: the manifest once for each name that it has there.
-    fn entries(&self, tags: &[Reference]) -> Vec<serde_json::Value> {
+    fn entries(&self, names: &BTreeSet<String>) -> Vec<serde_json::Value> {
         let entry = json!({
             "mediaType": MANIFEST_TYPE,
             "digest": self.digest,
             "size": self.manifest.len(),
         });
-        let names: BTreeSet<&Tag> = tags.iter().filter_map(|name| name.tag.as_ref()).collect();
         if names.is_empty() {
             return vec![entry];
         }
-        let named = names.into_iter().map(|name| {
+        let named = names.iter().map(|name| {
             let mut entry = entry.clone();
             entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
             entry
@@ -139,10 +163,13 @@ mod tests {
 
     #[test]
     fn outputs_are_told_by_their_prefix() {
-        assert_eq!(Output::parse("oci:d"), Ok(Output::OciDirectory("d".into())));
+        let oci = |name: Option<&str>| Output::OciDirectory("/d".into(), name.map(str::to_owned));
+        assert_eq!(Output::parse("oci:/d"), Ok(oci(None)));
+        assert_eq!(Output::parse("oci:/d:1.0"), Ok(oci(Some("1.0"))));
+        assert_eq!(Output::parse("oci:/d:r.example/x:1"), Ok(oci(Some("r.example/x:1"))));
         let archive = Output::parse("docker-archive:/a:b");
         assert_eq!(archive, Ok(Output::DockerArchive("/a:b".into())));
-        for bad in ["", "oci:", "oci", "registry:x"] {
+        for bad in ["", "oci:", "oci", "oci::1", "oci:d:", "oci:d:a b", "registry:x"] {
             assert!(Output::parse(bad).is_err(), "{bad}");
         }
     }

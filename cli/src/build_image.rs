@@ -6,6 +6,7 @@ mod credentials;
 mod interrupt;
 mod lent;
 mod limits;
+mod result_files;
 mod rootless;
 mod told;
 mod values;
@@ -29,9 +30,10 @@ use self::credentials::CredentialArgs;
 use self::interrupt::Interrupt;
 use self::lent::SecretFrom;
 use self::limits::LimitArgs;
+use self::result_files::ResultFile;
 pub(crate) use self::rootless::{default_store, enter};
-use self::told::{ended, explained, failure, report, tell};
-use self::values::{argument, pair, platform};
+use self::told::{Teller, ended, explained, failure, report};
+use self::values::{Timestamp, argument, pair, platform};
 pub(crate) use self::values::{bytes, duration};
 use crate::args::Shown;
 use crate::failure::Failure;
@@ -63,7 +65,7 @@ pub(crate) struct BuildImageArgs {
     /// The stage that becomes the image; the last one when it is not given.
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
-    /// Other platforms than this machine's are refused.
+    /// Other platforms than this machine's are refused; linux/amd64 may be linux/x86_64 too.
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<String>,
     /// A secret for `RUN --mount=type=secret`: id=NAME,src=FILE or id=NAME,env=VARIABLE.
@@ -83,7 +85,8 @@ pub(crate) struct BuildImageArgs {
     push: bool,
     #[command(flatten)]
     credentials: CredentialArgs,
-    /// Write the image to oci:DIR or docker-archive:FILE; `registry` is --push.
+    /// Write the image to oci:DIR, oci:DIR:NAME or docker-archive:FILE; `registry` is --push. NAME
+    /// is the image's name in the layout, else the tag of each --tag.
     #[arg(short, long, value_name = "WHERE", value_parser = Where::parse)]
     output: Vec<Where>,
     /// Write the image's id, which is the digest of its configuration.
@@ -102,8 +105,14 @@ pub(crate) struct BuildImageArgs {
     limits: LimitArgs,
     /// No file of a new layer is later than this, in seconds since 1970, and the image is from
     /// then: the same inputs give the same digest.
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
-    timestamp: Option<i64>,
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        allow_hyphen_values = true,
+        value_parser = Timestamp::parse
+    )]
+    timestamp: Option<Timestamp>,
     #[command(flatten)]
     cached: CacheArgs,
     /// Parents are asked for at their registry in any case; for those used to writing it.
@@ -166,7 +175,19 @@ impl Where {
     }
 }
 
+impl BuildImageArgs {
+    /// Refuses what would be ignored; the error is a sentence.
+    fn check(&self) -> Result<(), String> {
+        if !self.allow.is_empty() && !matches!(self.network, NetworkName::Egress) {
+            let why = "--allow is for the network `egress` alone: add --network egress";
+            return Err(why.to_owned());
+        }
+        self.cached.check_outputs(&self.output)
+    }
+}
+
 pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
+    args.check().map_err(Failure::Usage)?;
     rootless::enter(args.store.as_deref())?;
     let (written, named) = (args.context.clone(), args.file.clone());
     let opened = tokio::task::spawn_blocking(move || {
@@ -185,10 +206,16 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
         return Err(Failure::Usage("an image that is pushed needs a name: --tag".to_owned()));
     }
     let pushed: &[Reference] = if is_pushed { &args.tag } else { &[] };
-    args.cached.check_outputs(&args.output).map_err(Failure::Usage)?;
     let request = request(&args, recipe, context.directory(), pushed.first())?;
-    let quiet = args.quiet || args.shown.json;
-    let show = move |progress: Progress<'_>| tell(quiet, &progress);
+    let open = |path: &Option<PathBuf>| path.as_deref().map(ResultFile::open).transpose();
+    let files = (open(&args.iidfile)?, open(&args.metadata_file)?);
+    let mut teller = Teller::default();
+    let is_told = !(args.quiet || args.shown.json);
+    let show = move |progress: Progress<'_>| {
+        if is_told {
+            teller.tell(&progress);
+        }
+    };
     let told = |error| explained(error, &known);
     let interrupt = Interrupt::listen()?;
     let (cancel, parts) = (interrupt.cancel.clone(), (Arc::clone(&store), Arc::clone(&registries)));
@@ -200,7 +227,7 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
         let Where::Files(files) = to else { continue };
         image.write(files, &args.tag, &store, &registries).await.map_err(told)?;
     }
-    report(&args, &image)?;
+    report(&args, &image, files)?;
     drop(image);
     if let Err(error) = store.prune_when_due(StoreBounds::default()) {
         tracing::warn!(%error, "the store was not cleaned up; `strata store prune` does it");
@@ -215,6 +242,7 @@ fn request(
     push: Option<&Reference>,
 ) -> Result<BuildRequest, Failure> {
     let arguments = args.build_arg.iter();
+    let exact = args.timestamp.and_then(|Timestamp(seconds)| seconds);
     Ok(BuildRequest {
         file: recipe.name,
         dockerfile: recipe.text,
@@ -235,11 +263,11 @@ fn request(
             NetworkName::Host => Network::Host,
         },
         limits: args.limits.limits(),
-        latest_time: args.timestamp,
+        latest_time: exact,
         given: given(args)?,
         runtime: args.runtime.clone(),
         additions: builder::Additions::default(),
-        cache: args.cached.policy(CACHES, args.timestamp.is_some()),
+        cache: args.cached.policy(CACHES, exact.is_some()),
         compression: args.cached.compression().map_err(Failure::Usage)?,
     })
 }
@@ -284,4 +312,39 @@ fn read_from(file: impl Read, name: &str, max: u64) -> Result<String, Failure> {
         return Err(Failure::Usage(format!("{name} has more than {max} bytes")));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BuildImageArgs,
+    }
+
+    fn read(words: &[&str]) -> BuildImageArgs {
+        let line = Line::try_parse_from(["build-image"].iter().chain(words));
+        line.unwrap_or_else(|error| panic!("{error}")).args
+    }
+
+    #[test]
+    fn names_and_arguments_are_given_as_to_docker_build() {
+        let args = read(&["-t", "r.example/a:1", "-t", "b", "--build-arg", "A=1", "-f", "-", "."]);
+        let names: Vec<String> = args.tag.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["r.example/a:1", "docker.io/library/b:latest"]);
+        assert_eq!(args.build_arg, [("A".to_owned(), Some("1".to_owned()))]);
+        let early = read(&["--timestamp", "-1", "."]);
+        assert_eq!(early.timestamp, Some(Timestamp(Some(-1))));
+    }
+
+    #[test]
+    fn places_without_their_network_are_refused() {
+        assert!(read(&["--allow", "r.example:80", "."]).check().is_err());
+        assert!(read(&["--allow", "r.example:80", "--network", "host", "."]).check().is_err());
+        assert_eq!(read(&["--allow", "r.example:80", "--network", "egress", "."]).check(), Ok(()));
+    }
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use builder::{BuildRequest, Output as Files, Progress, Store};
+use builder::{BuildRequest, Output as Files, Progress, Store, Warning};
 use clap::{Args, ValueEnum};
 use forge_bridge::logs::clean;
 use runner::terms;
@@ -297,7 +297,12 @@ fn tell(progress: Progress<'_>) {
             output::tell(&format!("{line}: {}\n", clean(text.as_bytes())));
         }
         Progress::Output(bytes) => output::tell(&clean(bytes)),
+        // The arguments are the release's own.
+        Progress::Warning(Warning::UnusedArguments(_)) => {}
         Progress::Warning(warning) => output::complain(&format!("warning: {warning}")),
-        Progress::Image(_) | Progress::Layer { .. } | Progress::Kept { .. } => {}
+        Progress::Stage(_)
+        | Progress::Image(_)
+        | Progress::Layer { .. }
+        | Progress::Kept { .. } => {}
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use builder::{
     Additions, Algorithm, BuildError, BuildRequest, CachePolicy, Cancel, Compression, LastFile,
-    Progress, Registries, RegistryError, Store, StoreBounds, TextFile, Unpushed,
+    Progress, Registries, RegistryError, Store, StoreBounds, TextFile, Unpushed, Warning,
 };
 use chrono::DateTime;
 use workflows::cache::CacheSpec;
@@ -197,9 +197,12 @@ fn tell(
             let made = made.format("%Y-%m-%d %H:%M:%S UTC");
             log.line(&format!("Strata: kept from {made}: {}", shown(text)));
         }
+        // The arguments are the release's, and not every Dockerfile has use for each.
+        Progress::Warning(Warning::UnusedArguments(_)) => {}
         Progress::Warning(warning) => log.line(&format!("Strata: warning: {warning}")),
         Progress::Step { .. }
         | Progress::Output(_)
+        | Progress::Stage(_)
         | Progress::Image(_)
         | Progress::Layer { .. } => {}
     }

@@ -34,7 +34,7 @@ mod tests;
 pub mod tree;
 mod typed;
 
-pub use args::{ArgScope, DOCKER_ARCHITECTURE, platform_args};
+pub use args::{ArgScope, DOCKER_ARCHITECTURE, is_linux_of, platform_args};
 pub use config::ImageConfig;
 pub use error::DockerfileError;
 pub(crate) use error::shown;

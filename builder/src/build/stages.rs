@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use workflows::dockerfile::{Dockerfile, StageBase};
 
-use super::{BuildRequest, Progress, Pushing, one_stage};
+use super::{BuildRequest, Progress, Pushing, Warning, arguments, one_stage};
 use crate::cache::StepCache;
 use crate::cancel::Cancel;
 use crate::confine::{Runtime, Surroundings};
@@ -77,26 +77,45 @@ pub(super) fn build(
     recipe: &Recipe,
     show: &mut Show<'_>,
 ) -> Result<Built, BuildError> {
+    let done = all(shared, recipe, show);
+    // A build that failed may have failed for want of an argument whose name was misspelt.
+    let built = done.iter().flat_map(BTreeMap::values);
+    let triggers = built.flat_map(|built| &built.inherited.config.on_build);
+    let unused = arguments::unused(&recipe.file, &shared.request.build_args, triggers);
+    if !unused.is_empty() {
+        show(Progress::Warning(&Warning::UnusedArguments(unused)));
+    }
+    Ok(done?.remove(&recipe.last).unwrap_or_default())
+}
+
+fn all(
+    shared: &Shared<'_>,
+    recipe: &Recipe,
+    show: &mut Show<'_>,
+) -> Result<BTreeMap<usize, Built>, BuildError> {
     let waiting: BTreeMap<usize, BTreeSet<usize>> =
         needed(&recipe.file, &recipe.bases, recipe.last)
             .into_iter()
             .map(|index| (index, depends_on(&recipe.file, &recipe.bases, index)))
             .collect();
     if waiting.len() == 1 {
-        return one_stage::build(
-            &mut shared.site(),
-            recipe,
-            recipe.last,
-            &BTreeMap::new(),
-            &mut |progress| show(progress),
-        );
+        let (mut site, none) = (shared.site(), BTreeMap::new());
+        let mut show = |progress: Progress<'_>| show(progress);
+        let built = one_stage::build(&mut site, recipe, recipe.last, &none, &mut show)?;
+        return Ok(BTreeMap::from([(recipe.last, built)]));
     }
-    let done = side_by_side(shared, recipe, waiting, show)?;
-    Ok(done
-        .into_iter()
-        .find(|(index, _)| *index == recipe.last)
-        .map(|(_, b)| b)
-        .unwrap_or_default())
+    side_by_side(shared, recipe, waiting, show)
+}
+
+/// Whether each stage waits for the one before it.
+fn is_chain(waiting: &BTreeMap<usize, BTreeSet<usize>>) -> bool {
+    waiting.keys().zip(waiting.values().skip(1)).all(|(before, needs)| needs.contains(before))
+}
+
+/// What a stage is called.
+fn name_of(recipe: &Recipe, index: usize) -> String {
+    let name = recipe.file.stages[index].name.clone();
+    name.unwrap_or_else(|| format!("stage-{index}"))
 }
 
 fn side_by_side(
@@ -106,7 +125,9 @@ fn side_by_side(
     show: &mut Show<'_>,
 ) -> Result<BTreeMap<usize, Built>, BuildError> {
     let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_AT_ONCE);
-    let show = Mutex::new(show);
+    // Who speaks is plain where one speaks after the other.
+    let is_told = at_once > 1 && !is_chain(&waiting);
+    let show = Mutex::new(Told { show, stage: None });
     let (sender, ended) = channel();
     let mut done: BTreeMap<usize, Built> = BTreeMap::new();
     let (mut running, mut failed) = (0, None);
@@ -124,7 +145,8 @@ fn side_by_side(
                 running += 1;
                 // The thread inherits the build's own view of the mounts.
                 scope.spawn(move || {
-                    let mut lines = WholeLines { show, held: Vec::new() };
+                    let stage = is_told.then(|| name_of(recipe, index));
+                    let mut lines = WholeLines { show, stage, held: Vec::new() };
                     let mut tell = |progress: Progress<'_>| lines.tell(progress);
                     let built =
                         one_stage::build(&mut shared.site(), recipe, index, &stages, &mut tell);
@@ -151,9 +173,28 @@ fn side_by_side(
     failed.map_or(Ok(done), Err)
 }
 
+/// Where all stages tell how they go on.
+struct Told<'a, 'b> {
+    show: &'a mut Show<'b>,
+    /// Who spoke last.
+    stage: Option<String>,
+}
+
+impl Told<'_, '_> {
+    fn tell(&mut self, stage: Option<&str>, progress: Progress<'_>) {
+        if let Some(name) = stage.filter(|name| self.stage.as_deref() != Some(name)) {
+            (self.show)(Progress::Stage(name));
+            self.stage = Some(name.to_owned());
+        }
+        (self.show)(progress);
+    }
+}
+
 /// Keeps lines whole that several commands print at once.
 struct WholeLines<'a, 'b, 'c> {
-    show: &'a Mutex<&'b mut Show<'c>>,
+    show: &'a Mutex<Told<'b, 'c>>,
+    /// Whose they are, where that is to be told.
+    stage: Option<String>,
     held: Vec<u8>,
 }
 
@@ -162,7 +203,8 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 
 impl WholeLines<'_, '_, '_> {
     fn tell(&mut self, progress: Progress<'_>) {
-        let mut show = self.show.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.show.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = self.stage.as_deref();
         match progress {
             Progress::Output(bytes) => {
                 self.held.extend_from_slice(bytes);
@@ -171,23 +213,23 @@ impl WholeLines<'_, '_, '_> {
                     None if self.held.len() > MAX_LINE_BYTES => self.held.len(),
                     None => return,
                 };
-                show(Progress::Output(&self.held[..whole]));
+                told.tell(stage, Progress::Output(&self.held[..whole]));
                 self.held.drain(..whole);
             }
             other => {
                 if !self.held.is_empty() {
-                    show(Progress::Output(&self.held));
+                    told.tell(stage, Progress::Output(&self.held));
                     self.held.clear();
                 }
-                show(other);
+                told.tell(stage, other);
             }
         }
     }
 
     fn end(&mut self) {
         if !self.held.is_empty() {
-            let mut show = self.show.lock().unwrap_or_else(PoisonError::into_inner);
-            show(Progress::Output(&self.held));
+            let mut told = self.show.lock().unwrap_or_else(PoisonError::into_inner);
+            told.tell(self.stage.as_deref(), Progress::Output(&self.held));
             self.held.clear();
         }
     }

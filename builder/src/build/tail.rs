@@ -21,7 +21,10 @@ impl Tail {
             Progress::Step { .. } => self.0.clear(),
             Progress::Output(bytes) => self.keep(bytes),
             Progress::Warning(warning) => self.keep(format!("warning: {warning}\n").as_bytes()),
-            Progress::Image(_) | Progress::Kept { .. } | Progress::Layer { .. } => {}
+            Progress::Stage(_)
+            | Progress::Image(_)
+            | Progress::Kept { .. }
+            | Progress::Layer { .. } => {}
         }
     }
 

@@ -113,9 +113,7 @@ fn of_mount(
             files(key, site.context, picked, Ignore::default(), site)?;
         }
         (MountKind::Secret, _) => {
-            let id = mount.id.as_deref().or(mount.target.as_deref()).unwrap_or_default();
-            let name = id.rsplit('/').next().unwrap_or_default();
-            let has = given.secrets.contains_key(id) || given.secrets.contains_key(name);
+            let has = mount.secret_id().is_some_and(|id| given.secrets.contains_key(id));
             key.number("given", u64::from(has));
         }
         (MountKind::Ssh, _) => {

@@ -39,8 +39,7 @@ fn an_image_is_pushed_and_written_under_each_of_its_names() {
             assert_eq!(found, digest.as_str(), "{repository}:{tag}");
         }
     });
-    let index = std::fs::read(dir.join("index.json")).expect("the index");
-    let index: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
+    let index = index_of(&dir);
     let entries = index["manifests"].as_array().expect("manifests").iter();
     let names: BTreeSet<(&str, &str)> = entries
         .map(|entry| {
@@ -49,4 +48,26 @@ fn an_image_is_pushed_and_written_under_each_of_its_names() {
         })
         .collect();
     assert_eq!(names, BTreeSet::from([("1", digest.as_str()), ("latest", digest.as_str())]));
+}
+
+fn index_of(layout: &std::path::Path) -> serde_json::Value {
+    let index = std::fs::read(layout.join("index.json")).expect("the index");
+    serde_json::from_slice(&index).expect("JSON")
+}
+
+#[test]
+fn the_name_in_a_layout_may_be_another_one() {
+    let Some(place) = Place::prepare() else { return };
+    let machine = place.machine("store");
+    let asked = Asked::of("FROM scratch\nCOPY one /\n", CachePolicy::default());
+    let image = machine.build(asked);
+    let dir = place.path().join("layout");
+    let to = Output::parse(&format!("oci:{}:mine", dir.display())).expect("an output");
+    let tags = [Reference::parse("r.example/x:1", "docker.io").expect("a name")];
+    let written = image.write(&to, &tags, &machine.store, &machine.registries);
+    place.runtime.block_on(written).expect("written");
+    let manifests = index_of(&dir)["manifests"].clone();
+    assert_eq!(manifests.as_array().map(Vec::len), Some(1));
+    let name = &manifests[0]["annotations"]["org.opencontainers.image.ref.name"];
+    assert_eq!(name, "mine");
 }

@@ -137,3 +137,70 @@ fn what_a_parent_kept_is_shown_on_the_line_of_from() {
     let from = format!("2: FROM {name}");
     assert_eq!(steps, [from.as_str(), "2: ONBUILD RUN echo kept", "3: RUN echo own"]);
 }
+
+#[test]
+fn an_argument_that_nothing_declares_is_a_warning() {
+    let Some(place) = Place::prepare() else { return };
+    let machine = place.machine("store");
+    let warnings = |dockerfile: &str| {
+        let mut asked = asked(dockerfile);
+        asked.build_args = &[("VERSION", "1"), ("HTTP_PROXY", "x"), ("TARGETARCH", "arm64")];
+        told(&machine, asked, |progress| match progress {
+            Progress::Warning(warning) => Some(warning.to_string()),
+            _ => None,
+        })
+    };
+    assert_eq!(warnings("FROM scratch\nARG VERSION\nCOPY one /\n"), [""; 0]);
+    assert_eq!(
+        warnings("FROM scratch\nARG VERSIONS\nCOPY one /\n"),
+        ["no ARG declares the build arguments VERSION"]
+    );
+}
+
+#[test]
+fn stages_that_are_built_at_once_are_told_by_name() {
+    let Some(place) = Place::prepare() else { return };
+    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1) {
+        return;
+    }
+    let machine = place.machine("store");
+    let speech = |dockerfile: &str| {
+        told(&machine, asked(dockerfile), |progress| match progress {
+            Progress::Stage(name) => Some(format!("[{name}]")),
+            Progress::Step { text, .. } => Some((*text).to_owned()),
+            _ => None,
+        })
+    };
+    let chain = "FROM scratch AS one\nCOPY one /\nFROM one\nCOPY two /\n";
+    assert!(speech(chain).iter().all(|told| !told.starts_with('[')));
+    let told = speech(
+        "FROM scratch AS left\nCOPY one /left\nFROM scratch\nCOPY one /right\n\
+         FROM left\nCOPY --from=1 /right /\n",
+    );
+    let mut speaker = "";
+    for text in &told {
+        match text.as_str() {
+            name if name.starts_with('[') => speaker = name,
+            "COPY one /left" => assert_eq!(speaker, "[left]", "{told:?}"),
+            "COPY one /right" => assert_eq!(speaker, "[stage-1]", "{told:?}"),
+            "COPY --from=1 /right /" => assert_eq!(speaker, "[stage-2]", "{told:?}"),
+            _ => {}
+        }
+    }
+    assert!(!speaker.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_secret_may_be_named_by_its_source() {
+    let Some(place) = Place::prepare() else { return };
+    let machine = place.machine("store");
+    let mut asked = asked(
+        "FROM scratch\nCOPY base /\n\
+         RUN --mount=type=secret,source=a,target=/here,required test \"$(cat /here)\" = hush\n\
+         RUN --mount=type=secret,src=dir/b,required test \"$(cat /run/secrets/b)\" = hush\n",
+    );
+    for id in ["a", "dir/b"] {
+        asked.given.secrets.insert(id.to_owned(), std::sync::Arc::new(b"hush".to_vec().into()));
+    }
+    machine.build(asked);
+}

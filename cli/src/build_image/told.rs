@@ -1,40 +1,61 @@
 //! What a build by hand says: how it goes, what it made, and why it made nothing.
 
-use std::path::Path;
-
 use builder::{BuildError, BuiltImage, Progress, RegistryError};
 use forge_bridge::logs::clean;
 use serde_json::json;
 use workflows::image::Reference;
 
 use super::credentials::Known;
+use super::result_files::ResultFile;
 use super::{BuildImageArgs, cached};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 
-pub(super) fn tell(quiet: bool, progress: &Progress<'_>) {
-    if quiet {
-        return;
+/// Tells on standard error how a build goes.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    /// Before each line, where stages are built at once.
+    prefix: String,
+}
+
+impl Teller {
+    pub(super) fn tell(&mut self, progress: &Progress<'_>) {
+        let text = match progress {
+            Progress::Stage(name) => {
+                self.prefix = format!("[{name}] ");
+                return;
+            }
+            Progress::Image(_) => return,
+            Progress::Step { line, text } => format!("{line}: {}\n", clean(text.as_bytes())),
+            Progress::Output(bytes) => clean(bytes),
+            Progress::Warning(warning) => {
+                format!("warning: {}\n", clean(warning.to_string().as_bytes()))
+            }
+            Progress::Kept { made, .. } => {
+                format!("   kept from an earlier build, {} old\n", cached::age(*made))
+            }
+            Progress::Layer { digest, size, plain_size } => {
+                format!("   {digest}: {plain_size} bytes, {size} compressed\n")
+            }
+        };
+        output::tell(&self.prefixed(text));
     }
-    match progress {
-        Progress::Step { line, text } => {
-            output::tell(&format!("{line}: {}\n", clean(text.as_bytes())))
+
+    fn prefixed(&self, text: String) -> String {
+        if self.prefix.is_empty() {
+            return text;
         }
-        Progress::Output(bytes) => output::tell(&clean(bytes)),
-        Progress::Warning(warning) => {
-            output::tell(&clean(format!("warning: {warning}\n").as_bytes()))
-        }
-        Progress::Image(_) => {}
-        Progress::Kept { made, .. } => {
-            output::tell(&format!("   kept from an earlier build, {} old\n", cached::age(*made)));
-        }
-        Progress::Layer { digest, size, plain_size } => {
-            output::tell(&format!("   {digest}: {plain_size} bytes, {size} compressed\n"));
-        }
+        let lines = whole_lines(text);
+        lines.split_inclusive('\n').map(|line| format!("{}{line}", self.prefix)).collect()
     }
 }
 
-pub(super) fn report(args: &BuildImageArgs, image: &BuiltImage) -> Result<(), Failure> {
+/// Tells what was made, and writes the id and the metadata where they are wanted.
+pub(super) fn report(
+    args: &BuildImageArgs,
+    image: &BuiltImage,
+    (iidfile, metadata_file): (Option<ResultFile>, Option<ResultFile>),
+) -> Result<(), Failure> {
     let metadata = json!({
         "containerimage.digest": image.digest,
         "containerimage.config.digest": image.id,
@@ -43,16 +64,8 @@ pub(super) fn report(args: &BuildImageArgs, image: &BuiltImage) -> Result<(), Fa
             "line": step.line, "instruction": step.text, "layer": step.layer, "made": step.made,
         })).collect::<Vec<_>>(),
     });
-    let write = |path: &Path, text: String| {
-        std::fs::write(path, text)
-            .map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))
-    };
-    if let Some(path) = &args.iidfile {
-        write(path, image.id.to_string())?;
-    }
-    if let Some(path) = &args.metadata_file {
-        write(path, format!("{metadata:#}\n"))?;
-    }
+    iidfile.map(|file| file.write(image.id.as_str())).transpose()?;
+    metadata_file.map(|file| file.write(&format!("{metadata:#}\n"))).transpose()?;
     let output = Output::new(args.shown);
     if output.is_json() {
         return Ok(output.json(&metadata)?);
@@ -76,7 +89,7 @@ pub(super) fn ended(args: &BuildImageArgs, error: BuildError, known: &Known) -> 
     } else if args.quiet
         && let BuildError::Failed { output, .. } = &error
     {
-        output::tell(&whole_lines(output));
+        output::tell(&whole_lines(clean(output)));
     }
     explained(error, known)
 }
@@ -97,8 +110,7 @@ fn as_json(error: &BuildError) -> serde_json::Value {
 }
 
 /// Output, ended so that what comes next has a line of its own.
-fn whole_lines(bytes: &[u8]) -> String {
-    let mut text = clean(bytes);
+fn whole_lines(mut text: String) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -149,7 +161,16 @@ mod tests {
             told,
             json!({"error": "Dockerfile:2: exit status 1", "line": 2, "output": "WHY"})
         );
-        assert_eq!(whole_lines(b"WHY"), "WHY\n");
-        assert_eq!(whole_lines(b""), "");
+        assert_eq!(whole_lines("WHY".to_owned()), "WHY\n");
+        assert_eq!(whole_lines(String::new()), "");
+    }
+
+    #[test]
+    fn lines_of_stages_that_run_at_once_have_their_names() {
+        let mut teller = Teller::default();
+        assert_eq!(teller.prefixed("one\ntwo".to_owned()), "one\ntwo");
+        teller.tell(&Progress::Stage("tools"));
+        assert_eq!(teller.prefixed("one\ntwo".to_owned()), "[tools] one\n[tools] two\n");
+        assert_eq!(teller.prefixed(String::new()), "");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use workflows::dockerfile::is_linux_of;
+
 /// `NAME=VALUE`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -25,7 +27,7 @@ pub(super) fn argument(text: &str) -> Result<(String, Option<String>), String> {
     }
 }
 
-/// The platform of this machine, in the names of images.
+/// The platform of this machine, in any spelling that a FROM line may have.
 pub(super) fn platform(text: &str) -> Result<String, String> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -33,7 +35,24 @@ pub(super) fn platform(text: &str) -> Result<String, String> {
         other => other,
     };
     let own = format!("linux/{architecture}");
-    if text == own { Ok(own) } else { Err(format!("this machine builds for {own} only")) }
+    match is_linux_of(text, architecture) {
+        true => Ok(own),
+        false => Err(format!("this machine builds for {own} only")),
+    }
+}
+
+/// A time in seconds since 1970; none where nothing is written, as scripts leave a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timestamp(pub(super) Option<i64>);
+
+impl Timestamp {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let seconds = text.parse().map_err(|_| format!("`{text}` is no number of seconds"))?;
+        Ok(Self(Some(seconds)))
+    }
 }
 
 /// `512m`, `2g` or a number of bytes.
@@ -90,6 +109,27 @@ mod tests {
         for bad in ["", "0", "-1", "NaN", "inf"] {
             assert!(processors(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_platform_of_the_machine_has_several_spellings() {
+        let (own, others) = match std::env::consts::ARCH {
+            "aarch64" => ("linux/arm64", ["linux/arm64/v8", "linux/aarch64", "linux"]),
+            _ => ("linux/amd64", ["linux/amd64/v1", "linux/x86_64", "linux"]),
+        };
+        for text in others.into_iter().chain([own]) {
+            assert_eq!(platform(text), Ok(own.to_owned()), "{text}");
+        }
+        for bad in ["", "windows/amd64", "linux/s390x", "linux/amd64/v9"] {
+            assert!(platform(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_empty_is_none() {
+        assert_eq!(Timestamp::parse(""), Ok(Timestamp(None)));
+        assert_eq!(Timestamp::parse("-1"), Ok(Timestamp(Some(-1))));
+        assert!(Timestamp::parse("today").is_err());
     }
 
     #[test]

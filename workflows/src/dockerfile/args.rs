@@ -151,7 +151,8 @@ impl ArgScope {
 }
 
 /// Whether a platform is linux of that architecture, in any spelling that BuildKit takes for it.
-fn is_linux_of(platform: &str, architecture: &str) -> bool {
+#[must_use]
+pub fn is_linux_of(platform: &str, architecture: &str) -> bool {
     let same = |part: &str| match part {
         "x86_64" | "x86-64" => architecture == "amd64",
         "aarch64" => architecture == "arm64",

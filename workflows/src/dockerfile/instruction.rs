@@ -142,7 +142,7 @@ pub struct Mount {
     pub kind: MountKind,
     /// A stage's name or an image; the context when `None`.
     pub from: Option<String>,
-    /// Path in the source.
+    /// Path in the source; the name of a secret, over `id`.
     pub source: Option<String>,
     /// Path in the container; as written, so it may be relative or hold variables.
     pub target: Option<String>,
@@ -154,6 +154,17 @@ pub struct Mount {
     pub required: bool,
     /// Every other option in order, such as `sharing`, `mode`, `uid`, `size`, `env`.
     pub other: Vec<(String, String)>,
+}
+
+impl Mount {
+    /// The name of the secret that it shows: as BuildKit has it `source`, else `id`, else the last
+    /// part of the target; `None` where there is neither.
+    #[must_use]
+    pub fn secret_id(&self) -> Option<&str> {
+        let of_target = || self.target.as_deref().and_then(|target| target.rsplit('/').next());
+        let id = self.source.as_deref().or(self.id.as_deref()).or_else(of_target);
+        id.filter(|id| !id.is_empty())
+    }
 }
 
 /// What COPY and ADD have in common.

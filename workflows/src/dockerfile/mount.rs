@@ -62,6 +62,9 @@ pub(crate) fn parse(value: &str) -> Result<(Mount, Option<Range<usize>>), String
     if mount.from.is_some() && !matches!(mount.kind, MountKind::Bind | MountKind::Cache) {
         return Err("only bind and cache mounts take `from`".to_owned());
     }
+    if mount.kind == MountKind::Ssh && mount.source.is_some() {
+        return Err("ssh mounts take no `source`: name the agent with `id`".to_owned());
+    }
     Ok((mount, from_at.filter(|range| !range.is_empty())))
 }
 
@@ -117,6 +120,21 @@ fn fields(value: &str) -> Result<Vec<Range<usize>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_named_by_source_id_or_target() {
+        for (value, expected) in [
+            ("type=secret,source=a,id=b,target=/x/c", Some("a")),
+            ("type=secret,src=a", Some("a")),
+            ("type=secret,id=b,target=/x/c", Some("b")),
+            ("type=secret,target=/x/c", Some("c")),
+            ("type=secret", None),
+            ("type=secret,target=/x/", None),
+        ] {
+            assert_eq!(parse(value).unwrap().0.secret_id(), expected, "{value}");
+        }
+        assert!(parse("type=ssh,source=a").unwrap_err().contains("source"));
+    }
 
     #[test]
     fn options_are_read_and_the_image_is_found() {

@@ -23,15 +23,10 @@ impl Mounts {
         number: usize,
         site: &Site<'_>,
     ) -> Result<(), Fault> {
-        let from_target = || {
-            let target = options.target_or(String::new);
-            target.rsplit('/').next().unwrap_or_default().to_owned()
-        };
-        let id = mount.id.clone().unwrap_or_else(from_target);
-        if id.is_empty() {
+        let Some(id) = mount.secret_id() else {
             return Err(Fault::User("--mount=type=secret needs an id or a target".to_owned()));
-        }
-        let Some(secret) = site.request.given.secrets.get(&id) else {
+        };
+        let Some(secret) = site.request.given.secrets.get(id) else {
             let why = format!("the secret `{id}` is required and was not given: --secret id={id}");
             return if mount.required { Err(Fault::User(why)) } else { Ok(()) };
         };
@@ -58,7 +53,8 @@ impl Mounts {
         fs::set_permissions(&path, mode).map_err(Fault::Machine)?;
         give(&path, options.uid, options.gid)?;
         self.memory.push(memory);
-        self.bind(options.target_or(|| format!("/run/secrets/{id}")), path, true, true);
+        let name = id.rsplit('/').next().unwrap_or_default();
+        self.bind(options.target_or(|| format!("/run/secrets/{name}")), path, true, true);
         Ok(())
     }
 }
