@@ -146,11 +146,12 @@ fn side_by_side(
                 // The thread inherits the build's own view of the mounts.
                 scope.spawn(move || {
                     let stage = is_told.then(|| name_of(recipe, index));
-                    let mut lines = WholeLines { show, stage, held: Vec::new() };
-                    let mut tell = |progress: Progress<'_>| lines.tell(progress);
+                    let mut tell = |progress: Progress<'_>| {
+                        let mut told = show.lock().unwrap_or_else(PoisonError::into_inner);
+                        told.tell(stage.as_deref(), progress);
+                    };
                     let built =
                         one_stage::build(&mut shared.site(), recipe, index, &stages, &mut tell);
-                    lines.end();
                     // The receiver waits for every stage that runs.
                     let _ = sender.send((index, built));
                 });
@@ -187,50 +188,5 @@ impl Told<'_, '_> {
             self.stage = Some(name.to_owned());
         }
         (self.show)(progress);
-    }
-}
-
-/// Keeps lines whole that several commands print at once.
-struct WholeLines<'a, 'b, 'c> {
-    show: &'a Mutex<Told<'b, 'c>>,
-    /// Whose they are, where that is to be told.
-    stage: Option<String>,
-    held: Vec<u8>,
-}
-
-/// Longest line that is kept whole, in bytes.
-const MAX_LINE_BYTES: usize = 64 * 1024;
-
-impl WholeLines<'_, '_, '_> {
-    fn tell(&mut self, progress: Progress<'_>) {
-        let mut told = self.show.lock().unwrap_or_else(PoisonError::into_inner);
-        let stage = self.stage.as_deref();
-        match progress {
-            Progress::Output(bytes) => {
-                self.held.extend_from_slice(bytes);
-                let whole = match self.held.iter().rposition(|&byte| byte == b'\n') {
-                    Some(end) => end + 1,
-                    None if self.held.len() > MAX_LINE_BYTES => self.held.len(),
-                    None => return,
-                };
-                told.tell(stage, Progress::Output(&self.held[..whole]));
-                self.held.drain(..whole);
-            }
-            other => {
-                if !self.held.is_empty() {
-                    told.tell(stage, Progress::Output(&self.held));
-                    self.held.clear();
-                }
-                told.tell(stage, other);
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        if !self.held.is_empty() {
-            let mut told = self.show.lock().unwrap_or_else(PoisonError::into_inner);
-            told.tell(self.stage.as_deref(), Progress::Output(&self.held));
-            self.held.clear();
-        }
     }
 }
