@@ -11,6 +11,7 @@ mod limits;
 mod mounted;
 mod namesakes;
 mod overlay;
+mod printed;
 mod rootless;
 mod run;
 mod runtime;

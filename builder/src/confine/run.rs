@@ -11,7 +11,7 @@ use workflows::egress::Place;
 use super::Limits;
 use super::command_files;
 use super::groups::Groups;
-use super::mounted::{Memory, Mounted, settle};
+use super::mounted::{Mounted, settle};
 use super::overlay::Overlay;
 use super::runtime::Runtime;
 use super::spec;
@@ -30,8 +30,6 @@ use crate::root::Root;
 const SPEC_MODE: u32 = 0o600;
 /// The exit status of a command that was killed.
 pub(super) const KILLED: i32 = 137;
-/// Most bytes of what the runtime reads, and of files that the image lacks.
-const MAX_BUNDLE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A command with all that it sees.
 #[derive(Debug)]
@@ -102,8 +100,7 @@ impl Sandbox<'_> {
         if let Err(why) = settle(&mut command.mounts, &image)? {
             return Ok(Ending::Refused(why));
         }
-        // In memory: it may hold secrets, as variables, and goes with the command.
-        let bundle = Memory::mount(&dir.join("bundle"), MAX_BUNDLE_BYTES)?;
+        let bundle = shared.bundle(dir)?;
         let stubs = bundle.path().join("stubs");
         let extra = command.mounts.iter().map(|mounted| (mounted.target.as_str(), mounted.stub()));
         let places: Vec<(&str, Stub)> = spec::PLACES.into_iter().chain(extra).collect();

@@ -1,19 +1,26 @@
-//! What the commands of one stage share: their control groups and their networks.
+//! What the commands of one stage share: their control groups, their networks
+//! and the memory that their bundles are in.
 //!
 //! They run one after another, and no process of one lives on when the next begins. To make both
 //! anew for each, and to have the kernel take them away, costs more than many a command itself.
 
+use std::fs::DirBuilder;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use workflows::egress::Place;
 
 use super::Limits;
 use super::groups::Groups;
+use super::mounted::Memory;
 use super::runtime::{Kind, Runtime};
 use super::warden::Warden;
 use crate::build::Warning;
 use crate::network::{Network, Space};
+
+/// Most bytes of what the runtime reads, and of files that the image lacks.
+const MAX_BUNDLE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Taken away with the value, when the stage is over.
 #[derive(Debug, Default)]
@@ -22,9 +29,40 @@ pub(crate) struct Surroundings {
     groups: Option<Option<Groups>>,
     spaces: Vec<(Network, Space)>,
     warden: Option<Warden>,
+    memory: Option<Memory>,
+}
+
+/// A directory in memory; gone with the value.
+#[derive(Debug)]
+pub(super) struct Bundle(PathBuf);
+
+impl Bundle {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(target = %self.0.display(), %error, "cannot take away a bundle");
+        }
+    }
 }
 
 impl Surroundings {
+    /// Makes the directory that a runtime reads, of the command whose own directory is `dir`, which
+    /// lives as long as the stage. It is in memory: it may hold secrets, as variables.
+    pub(super) fn bundle(&mut self, dir: &Path) -> io::Result<Bundle> {
+        let memory = match self.memory.take() {
+            Some(memory) => memory,
+            None => Memory::mount(&dir.join("bundles"), MAX_BUNDLE_BYTES)?,
+        };
+        let path = self.memory.insert(memory).path().join(dir.file_name().unwrap_or_default());
+        DirBuilder::new().mode(0o711).create(&path)?;
+        Ok(Bundle(path))
+    }
+
     /// Makes the control groups, unless they are there.
     pub(super) fn need_groups(
         &mut self,

@@ -1,23 +1,17 @@
 //! A command that runs: its output, its bounds, and its end, whoever wishes it.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::process::Child;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::Limits;
+use super::printed::{Heard, Printed};
 use super::run::Ending;
 use super::runtime::Runtime;
 use super::usage::Usage;
 use crate::cancel::{Cancel, Urgency};
 
-/// Pieces of output that wait for the one who shows them; then the command has to wait as well.
-const OUTPUT_PIECES: usize = 64;
-/// Most output that is read at once, in bytes.
-const OUTPUT_BYTES: usize = 16 * 1024;
-/// Longest line that is kept whole, in bytes.
-const MAX_LINE_BYTES: usize = 64 * 1024;
 /// How long a command may run on before somebody looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -60,7 +54,7 @@ impl Container<'_> {
         mut bounds: Bounds<'_>,
         show: &mut dyn FnMut(&[u8]),
     ) -> io::Result<Ending> {
-        let pieces = output_of(child);
+        let mut printed = Printed::by(child);
         let end = Instant::now() + bounds.limits.step_timeout;
         let mut silent_at = Instant::now() + bounds.limits.silence_timeout;
         let mut stopping: Option<Stopping> = None;
@@ -74,16 +68,16 @@ impl Container<'_> {
                 self.stop(stopping, child.id(), now);
             }
             let deadline = bounds.next_look(now, end.min(silent_at), stopping.is_some());
-            match pieces.recv_timeout(deadline.saturating_duration_since(now)) {
-                Ok(piece) => {
+            match printed.hear(deadline.saturating_duration_since(now))? {
+                Heard::Lines(lines) => {
                     silent_at = Instant::now() + bounds.limits.silence_timeout;
-                    if !piece.is_empty() {
-                        show(&piece);
+                    if !lines.is_empty() {
+                        show(&lines);
                     }
                 }
+                Heard::Nothing => {}
                 // The pipes close with the last process of the container.
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+                Heard::End => break,
             }
         }
         let status = child.wait()?;
@@ -153,72 +147,5 @@ impl Bounds<'_> {
     fn next_look(&self, now: Instant, end: Instant, is_stopping: bool) -> Instant {
         let look = self.usage.as_ref().map_or(now + LOOK, Usage::next).min(now + LOOK);
         if is_stopping { look } else { look.min(end) }
-    }
-}
-
-/// What the command prints, in whole lines: what one stream says must not come between the parts of
-/// a line of the other, where whoever masks secrets would not find one. A piece of nothing is a sign
-/// of life.
-fn output_of(child: &mut Child) -> Receiver<Vec<u8>> {
-    let (sender, pieces) = sync_channel(OUTPUT_PIECES);
-    for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)] {
-        let sender = sender.clone();
-        std::thread::spawn(move || stream.map(|stream| forward(stream, &sender)));
-    }
-    pieces
-}
-
-fn boxed<R: Read + Send + 'static>(stream: R) -> Box<dyn Read + Send> {
-    Box::new(stream)
-}
-
-fn forward(mut stream: Box<dyn Read + Send>, sender: &SyncSender<Vec<u8>>) {
-    let mut buffer = vec![0; OUTPUT_BYTES];
-    let mut held = Vec::new();
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                held.extend_from_slice(&buffer[..read]);
-                if sender.send(whole_lines(&mut held)).is_err() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
-    // Nobody listens any more to a command that is over.
-    let _ = sender.send(held);
-}
-
-/// Takes out what is whole, or too long to become it. A bar of progress writes over its line.
-fn whole_lines(held: &mut Vec<u8>) -> Vec<u8> {
-    let end = held.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
-    let whole = match end {
-        Some(end) => end + 1,
-        None if held.len() > MAX_LINE_BYTES => held.len(),
-        None => 0,
-    };
-    held.drain(..whole).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_come_whole_and_what_has_no_end_comes_at_the_end() {
-        let mut held = b"a sec".to_vec();
-        assert_eq!((whole_lines(&mut held), &*held), (Vec::new(), &b"a sec"[..]));
-        held.extend_from_slice(b"ret\n10%\r5");
-        assert_eq!((whole_lines(&mut held), &*held), (b"a secret\n10%\r".to_vec(), &b"5"[..]));
-        held.resize(MAX_LINE_BYTES + 1, b'x');
-        assert_eq!(whole_lines(&mut held).len(), MAX_LINE_BYTES + 1);
-
-        let (sender, pieces) = sync_channel(OUTPUT_PIECES);
-        forward(Box::new(io::Cursor::new(b"one\ntwo".to_vec())), &sender);
-        drop(sender);
-        assert_eq!(pieces.iter().collect::<Vec<_>>(), [b"one\n", &b"two"[..]]);
     }
 }
