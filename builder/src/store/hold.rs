@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use rustix::fs::FlockOperation;
 use tempfile::NamedTempFile;
 
+use super::prune::remove_if_there;
 use super::{Store, lock_file};
 
 /// Says that somebody uses the store, for as long as the value lives.
@@ -39,7 +40,8 @@ impl Store {
             let path = entry?.path();
             let Ok(file) = File::open(&path) else { continue };
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => fs::remove_file(&path)?,
+                // Its owner may be the one who takes it away just now.
+                Ok(()) => remove_if_there(&path)?,
                 Err(_) => {
                     let began = file.metadata()?.modified()?;
                     since = Some(since.map_or(began, |since| since.min(began)));
