@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::dist_git::Repository;
@@ -14,6 +16,9 @@ use crate::world::{World, text};
 static STORIES_AT_ONCE: Semaphore = Semaphore::const_new(2);
 /// How often it is asked: an answer takes it a tenth of a second of a core.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Most of a request's head that is read, in bytes.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// The Pagure that `./test` started. Stories share it, and have projects of their own.
 pub struct Pagure {
@@ -98,6 +103,23 @@ pub async fn checked(world: &World, project: &str, more: &[&str]) {
     .await;
 }
 
+/// Refuses a request; the answer is its head in small letters.
+async fn refuse(mut stream: TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut piece = [0; 4096];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < MAX_HEAD_BYTES {
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => head.extend_from_slice(&piece[..read]),
+        }
+    }
+    // Whoever hung up needs no answer.
+    let answer =
+        b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    drop(stream.write_all(answer).await);
+    String::from_utf8_lossy(&head).to_ascii_lowercase()
+}
+
 impl Story {
     /// A project whose webhook and key the bridge has seen to itself; `None` without a Pagure.
     ///
@@ -129,6 +151,30 @@ impl Story {
         let clone = world.layered_repository(name, "rawhide");
         clone.git(&["remote", "set-url", "origin", &pagure.remote("releng", &project)]);
         Some(Self { world, pagure, project, clone, _turn: turn })
+    }
+
+    /// Does something while nobody is where the bridge was, and waits until Pagure has told of each
+    /// topic there. It tries once, whenever its worker comes to it.
+    ///
+    /// # Panics
+    /// When it does not, or the bridge is there still.
+    pub async fn while_away<T>(&self, topics: &[&str], work: impl AsyncFnOnce() -> T) -> T {
+        let address = self.world.url().replace("http://", "");
+        let listener = TcpListener::bind(address).await.expect("the bridge's place");
+        let done = work().await;
+        let mut untold: Vec<String> =
+            topics.iter().map(|topic| format!("x-pagure-topic: {topic}\r\n")).collect();
+        let told = async {
+            while !untold.is_empty() {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let heard = refuse(stream).await;
+                untold.retain(|topic| !heard.contains(topic));
+            }
+        };
+        if tokio::time::timeout(LONG, told).await.is_err() {
+            panic!("Pagure tells nothing of {untold:?}");
+        }
+        done
     }
 
     /// The flags of a commit.

@@ -188,7 +188,7 @@ async fn a_token_that_the_forge_refuses_is_told_to_the_operator() {
 
     until("a word about the token in the bridge's log", LONG, async || {
         let log = world.bridge_log();
-        if log.contains("401") || log.contains("Bad credentials") { Ok(()) } else { Err(log) }
+        if log.contains("refuses the token (`Bad credentials`)") { Ok(()) } else { Err(log) }
     })
     .await;
     assert!(!world.bridge_log().contains("an-old-token"), "a token is never logged");

@@ -89,9 +89,14 @@ async fn what_was_pushed_while_the_service_was_away_is_built_afterwards() {
     .await;
 
     story.world.kill_bridge();
-    story.clone.write("hello", "pushed to nobody\n");
-    let missed = story.clone.commit("rawhide", "nginx: While nobody listens");
-    story.clone.push(&["rawhide", &format!("{first}:refs/heads/f43")]);
+    let topics = ["git.receive", "git.branch.creation"];
+    let push = async || {
+        story.clone.write("hello", "pushed to nobody\n");
+        let missed = story.clone.commit("rawhide", "nginx: While nobody listens");
+        story.clone.push(&["rawhide", &format!("{first}:refs/heads/f43")]);
+        missed
+    };
+    let missed = story.while_away(&topics, push).await;
     story.world.start_bridge().await;
 
     story.built("rawhide", &missed).await;
@@ -124,13 +129,14 @@ async fn what_was_proposed_while_the_service_was_away_is_found_and_so_is_its_end
     looked(&story, 2).await;
 
     story.world.kill_bridge();
-    let head = proposed(&story).await;
+    let head = story.while_away(&["pull-request.new"], async || proposed(&story).await).await;
     story.world.start_bridge().await;
     story.flagged(&head, "pending", "Waiting for approval by somebody with write access").await;
 
     story.world.kill_bridge();
     let close = format!("{}/pull-request/1/close", story.project);
-    story.pagure.ask("releng", &close, Some("")).await;
+    let close = async || story.pagure.ask("releng", &close, Some("")).await;
+    story.while_away(&["pull-request.closed"], close).await;
     story.world.start_bridge().await;
     until("the end that nobody told", LONG, async || {
         let swept = story.world.get("/api/v1/deliveries?source=sweep").await;
