@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::sealed::Sealed;
 use super::warden::Warden;
@@ -54,8 +54,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Runtime {
     program: PathBuf,
-    /// What is started, where a copy of the program saves it work.
-    sealed: Option<Arc<Sealed>>,
+    /// A copy of the program, made for the first command and shared by all.
+    sealed: Arc<OnceLock<Option<Sealed>>>,
 }
 
 impl Runtime {
@@ -69,16 +69,7 @@ impl Runtime {
             Some(path) => Some(path.to_owned()).filter(|path| path.is_file()),
             None => NAMES.into_iter().find_map(|name| in_directories(Path::new(name))),
         };
-        program.map(Self::of)
-    }
-
-    fn of(program: PathBuf) -> Self {
-        let found = Self { program, sealed: None };
-        let sealed = match found.kind() {
-            Kind::Crun => Sealed::copy(&found.program).map(Arc::new),
-            Kind::Runc | Kind::Runsc => None,
-        };
-        Self { sealed, ..found }
+        program.map(|program| Self { program, sealed: Arc::default() })
     }
 
     /// What to say when [`Self::find`] finds nothing.
@@ -99,7 +90,7 @@ impl Runtime {
     /// What ran the containers of a build that lives no more.
     fn noted(work: &Path) -> Option<Self> {
         let program = std::fs::read(work.join(PROGRAM)).ok()?;
-        Some(Self { program: OsStr::from_bytes(&program).into(), sealed: None })
+        Some(Self { program: OsStr::from_bytes(&program).into(), sealed: Arc::default() })
     }
 
     pub(crate) fn program(&self) -> &Path {
@@ -107,15 +98,19 @@ impl Runtime {
     }
 
     fn command(&self, work: &Path) -> Command {
-        self.command_in(work, is_rootless())
+        self.command_of(&self.program, work, is_rootless())
+    }
+
+    /// What is started for a command: a copy of the program, where that saves it work.
+    fn started(&self) -> PathBuf {
+        let copy = || (self.kind() == Kind::Crun).then(|| Sealed::copy(&self.program)).flatten();
+        let sealed = self.sealed.get_or_init(copy).as_ref();
+        sealed.map_or_else(|| self.program.clone(), Sealed::path)
     }
 
     /// `keeps_groups` has it leave control groups alone.
-    fn command_in(&self, work: &Path, keeps_groups: bool) -> Command {
-        let mut command = match &self.sealed {
-            Some(sealed) => Command::new(sealed.path()),
-            None => Command::new(&self.program),
-        };
+    fn command_of(&self, started: &Path, work: &Path, keeps_groups: bool) -> Command {
+        let mut command = Command::new(started);
         command.arg0(&self.program);
         command.arg("--root").arg(work.join(STATE)).env_clear().stdin(Stdio::null());
         if keeps_groups {
@@ -175,7 +170,7 @@ impl Runtime {
         network: Network,
         keeps_groups: bool,
     ) -> Command {
-        let mut command = self.command_in(work, is_rootless() || keeps_groups);
+        let mut command = self.command_of(&self.started(), work, is_rootless() || keeps_groups);
         command.arg("--log").arg(bundle.join(LOG)).args(["--log-format", "json"]);
         if self.kind() == Kind::Runsc {
             // What the command changes must be on the disk, to become a layer. A network other than
@@ -190,9 +185,7 @@ impl Runtime {
 
     /// Watches over a build's containers, see [`Warden`].
     pub(super) fn warden(&self, work: &Path) -> std::io::Result<Warden> {
-        // The copy in memory goes with the build.
-        let lasting = Self { sealed: None, program: self.program.clone() };
-        Warden::start(&lasting.command(work), &work.join(STATE))
+        Warden::start(&self.command(work), &work.join(STATE))
     }
 
     /// Whether the runtime keeps something of a container.
