@@ -133,12 +133,10 @@ impl<'a> Sequence<'a> {
         let context = self.contexts(&Scope::default(), &env);
         let mut budget = Budget::default();
         for (name, template) in &spec.env_templates {
-            let functions = Functions::default();
-            let value = template::evaluate(template, &context, &functions, &mut budget);
-            let value = value.map_err(|error| {
+            let value = template.text(&context, &mut budget).map_err(|error| {
                 Stop::failure(format!("line {}: in `env`.{name}: {error}", template.at.line))
             })?;
-            env.insert(name.clone(), value.to_text().to_string());
+            env.insert(name.clone(), value);
         }
         Ok(env)
     }

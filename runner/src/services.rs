@@ -13,9 +13,8 @@ use bollard::models::{
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
-use workflows::expression::{Budget, Context, Functions};
+use workflows::expression::{Budget, Context};
 use workflows::job::{ContainerOptions, HealthCheck, Limits, Network, PortSpec, ServiceSpec};
-use workflows::template;
 
 use crate::engine::{pinned_name, sandbox_fault, status_of, words_of};
 use crate::environment;
@@ -192,12 +191,11 @@ fn env(service: &ServiceSpec, context: &Context) -> Result<Vec<String>, Stop> {
     let mut env = service.env.clone();
     let mut budget = Budget::default();
     for (name, template) in &service.env_templates {
-        let value = template::evaluate(template, context, &Functions::default(), &mut budget);
-        let value = value.map_err(|error| {
+        let value = template.text(context, &mut budget).map_err(|error| {
             let (line, service) = (template.at.line, &service.name);
             Stop::failure(format!("line {line}: in `env`.{name} of service `{service}`: {error}"))
         })?;
-        env.insert(name.clone(), value.to_text().to_string());
+        env.insert(name.clone(), value);
     }
     environment::listed(&env).map_err(|stop| match stop {
         Stop::Failure(why) => Stop::Failure(format!("service `{}`: {why}", service.name)),

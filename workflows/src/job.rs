@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 pub use container::{
     ContainerError, ContainerOptions, HealthCheck, MAX_SERVICES, PortSpec, ServiceSpec, VolumeSpec,
 };
-pub use credentials::{Credentials, Known, Login};
+pub use credentials::{Credentials, Known, Login, secrets_context};
 pub use step::{ActionPins, ActionSource, RepositoryPin, StepPart, StepTemplate};
 
 use crate::artifacts::ArtifactSpec;

@@ -78,6 +78,15 @@ fn lone(text: &str) -> Option<&str> {
 }
 
 impl Template {
+    /// Its value as text, by what the contexts know alone.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn text(&self, context: &Context, budget: &mut Budget) -> Result<String, ExpressionError> {
+        let value = evaluate(self, context, &Functions::default(), budget)?;
+        Ok(value.to_text().to_string())
+    }
+
     /// Whether its condition says itself what has to have gone before.
     #[must_use]
     pub fn asks_for_status(&self) -> bool {

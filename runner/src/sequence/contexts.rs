@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value as Json, json};
 use workflows::expression::{Context, Value};
+use workflows::job::secrets_context;
 
 use super::{Scope, Sequence};
 use crate::execute::Execution;
@@ -42,14 +43,8 @@ pub(super) fn of_job(execution: &Execution<'_>) -> Context {
 /// What the variables of services can name: what no step changes, and the secrets.
 pub(crate) fn of_services(execution: &Execution<'_>) -> Context {
     let mut context = of_job(execution);
-    context.set("secrets", secrets(execution));
+    context.set("secrets", secrets_context(&execution.lease.secrets));
     context
-}
-
-fn secrets(execution: &Execution<'_>) -> Value {
-    let secrets = execution.lease.secrets.iter();
-    let secrets = secrets.map(|(name, value)| (name.as_str().into(), value.expose_secret().into()));
-    Value::Object(secrets.collect::<Vec<_>>().into())
 }
 
 /// What the job says about the event, and where things are on this runner.
@@ -115,7 +110,7 @@ impl Sequence<'_> {
         context.set("steps", scope.results.context());
         context.set("job", Value::from(&self.job_context(scope)));
         match &scope.frame {
-            None => context.set("secrets", secrets(self.execution)),
+            None => context.set("secrets", secrets_context(&self.execution.lease.secrets)),
             Some(frame) => {
                 context.set("inputs", frame.inputs.clone());
                 let mut github = github(self.execution);

@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use crate::expression::{Budget, Context, Functions, Value};
-use crate::template::{self, Template};
+use crate::expression::{Budget, Context, Value};
+use crate::template::Template;
 
 /// Longest name of a user, in bytes.
 const MAX_USERNAME_BYTES: usize = 1024;
@@ -55,7 +55,7 @@ impl Credentials {
         let mut budget = Budget::default();
         let context = known.context(&mut budget)?;
         let mut value = |template: &Template, what: &str| {
-            let value = text_of(template, &context, &mut budget);
+            let value = template.text(&context, &mut budget);
             let value = value.map_err(|why| format!("`{what}` of `credentials`: {why}"))?;
             if value.is_empty() {
                 return Err(format!("`{what}` of `credentials` is empty"));
@@ -78,30 +78,29 @@ impl Credentials {
     }
 }
 
+/// The context `secrets` of what a job is given.
+#[must_use]
+pub fn secrets_context(given: &BTreeMap<String, SecretString>) -> Value {
+    let secrets = given.iter();
+    let secrets = secrets.map(|(name, value)| (name.as_str().into(), value.expose_secret().into()));
+    Value::Object(secrets.collect::<Vec<_>>().into())
+}
+
 impl Known<'_> {
     fn context(&self, budget: &mut Budget) -> Result<Context, String> {
         let mut context = Context::default();
         for (name, json) in self.contexts {
             context.set(name, Value::from(json));
         }
-        let of_secret = |(name, value): (&String, &SecretString)| {
-            (name.as_str().into(), value.expose_secret().into())
-        };
-        let secrets = self.secrets.iter().map(of_secret).collect::<Vec<_>>();
-        context.set("secrets", Value::Object(secrets.into()));
+        context.set("secrets", secrets_context(self.secrets));
         let mut env = self.env.clone();
         for (name, template) in self.env_templates {
-            let value = text_of(template, &context, budget);
+            let value = template.text(&context, budget);
             env.insert(name.clone(), value.map_err(|why| format!("`env`.{name}: {why}"))?);
         }
         context.set("env", Value::from(&json!(env)));
         Ok(context)
     }
-}
-
-fn text_of(template: &Template, context: &Context, budget: &mut Budget) -> Result<String, String> {
-    let value = template::evaluate(template, context, &Functions::default(), budget);
-    Ok(value.map_err(|error| error.to_string())?.to_text().to_string())
 }
 
 #[cfg(test)]
