@@ -22,6 +22,7 @@ mod repository;
 mod root;
 mod stage;
 mod store;
+pub mod tls;
 
 pub use build::{
     Additions, BuildRequest, BuiltImage, LastFile, Progress, TextFile, Unpushed, Warning, build,

@@ -64,7 +64,11 @@ impl Registries {
     /// # Errors
     /// [`RegistryError::Unavailable`] when there is no TLS.
     pub fn new(known: Vec<RegistryAccess>) -> Result<Self, RegistryError> {
+        let without_tls =
+            |why: String| RegistryError::Unavailable { host: "(none)".to_owned(), why };
+        let tls = crate::tls::client_config().map_err(|error| without_tls(error.to_string()))?;
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
             .user_agent("strata")
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_TIMEOUT)
@@ -72,10 +76,7 @@ impl Registries {
             .no_proxy()
             .redirect(host::redirect_policy())
             .build()
-            .map_err(|error| RegistryError::Unavailable {
-                host: "(none)".to_owned(),
-                why: format!("cannot make a client: {error}"),
-            })?;
+            .map_err(|error| without_tls(format!("cannot make a client: {error}")))?;
         let known = known.into_iter().map(|access| (access.host.clone(), access)).collect();
         let streams = Semaphore::new(MAX_STREAMS);
         Ok(Self { http, known, hosts: Mutex::default(), images: Mutex::default(), streams })

@@ -41,7 +41,9 @@ impl Bridge {
                 )));
             }
         }
+        let tls = builder::tls::client_config().map_err(|error| Failure::Broken(error.into()))?;
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("strata/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -167,16 +169,29 @@ impl Bridge {
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         // The innermost cause is the one that says something: refused, no such host, ….
-        let mut cause: &dyn std::error::Error = error;
+        let mut cause: &(dyn std::error::Error + 'static) = error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        Failure::Unreachable(format!(
-            "cannot reach the bridge at {}: {cause}\n\
-             Start one with `strata bridge`, or say where it is with --bridge or STRATA_BRIDGE.",
-            self.api
-        ))
+        let what_to_do = if is_untrusted(cause) {
+            "Where its issuer is to be trusted, add it to the certificates of this machine, or name \
+             its file in SSL_CERT_FILE."
+        } else {
+            "Start one with `strata bridge`, or say where it is with --bridge or STRATA_BRIDGE."
+        };
+        let api = &self.api;
+        Failure::Unreachable(format!("cannot reach the bridge at {api}: {cause}\n{what_to_do}"))
     }
+}
+
+/// Whether a server was there and showed a certificate that nobody here trusts.
+fn is_untrusted(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = cause;
+    // Errors of TLS are within such of the connection, which do not tell of them as their sources.
+    while let Some(inner) = cause.downcast_ref().and_then(std::io::Error::get_ref) {
+        cause = inner;
+    }
+    matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn authorised(request: RequestBuilder, token_file: &Path) -> Result<RequestBuilder, Failure> {

@@ -47,6 +47,7 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(url: Url, secret: SecretString) -> anyhow::Result<Self> {
         let client = Client::builder()
+            .tls_backend_preconfigured(builder::tls::client_config().context("cannot set up TLS")?)
             .timeout(TRY_TIMEOUT)
             // A signed body is for the one who was named, and for nobody it points to.
             .redirect(redirect::Policy::none())

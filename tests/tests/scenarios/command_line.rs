@@ -59,6 +59,42 @@ fn decode_says_what_a_body_means() {
     assert!(text(&refused).contains("not JSON"), "{}", text(&refused));
 }
 
+#[tokio::test]
+async fn a_bridge_behind_tls_is_spoken_to_when_this_machine_trusts_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("utf-8").to_owned();
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    let subject = ["-subj", "/CN=bridge", "-addext", "subjectAltName=IP:127.0.0.1"];
+    let kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    let made = output(
+        Command::new("openssl")
+            .args(["req", "-x509", "-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(kind)
+            .args(subject)
+            .args(["-keyout", &key, "-out", &certificate]),
+    );
+    assert!(made.status.success(), "{}", text(&made));
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-HTTP", "-accept", &address, "-cert", &certificate, "-key", &key]);
+    let server = Process::start(dir.path(), "server", command.current_dir(dir.path()));
+    server.said("ACCEPT").await;
+    let bridge = format!("https://{address}");
+    let ask = |trusted: &str| {
+        let mut command = Command::new(strata());
+        command.args(["stale", "--bridge", &bridge]).env("SSL_CERT_DIR", "/nowhere");
+        text(&output(command.env("SSL_CERT_FILE", trusted)))
+    };
+
+    // No file of the server is an answer of a bridge, but to say so it has to be heard.
+    let heard = ask(&certificate);
+    assert!(heard.contains("does not speak like a bridge"), "{heard}");
+    let other = ask("/etc/ssl/certs/ca-certificates.crt");
+    assert!(other.contains("certificate") && other.contains("SSL_CERT_FILE"), "{other}");
+    let nobody = ask("/dev/null");
+    assert!(nobody.contains("No CA certificates were loaded"), "{nobody}");
+}
+
 #[test]
 fn the_waves_of_a_graph_file_are_told_without_a_server() {
     let graph = root().join("examples/rebuild/graph.yaml");
