@@ -290,6 +290,8 @@ fn run(
     }
     let (kept, share) = cache.end();
     let image = assemble::assemble(&built, now, kept, hold);
+    // What is built on it next need not ask for that.
+    store.keep_small_blob(&image.config, &image.id);
     Ok(Unpushed { image, pushing, target: request.push.clone(), share })
 }
 

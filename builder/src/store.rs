@@ -24,6 +24,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::fs::{FlockOperation, IFlags, Mode, OFlags};
 use tempfile::{NamedTempFile, TempDir};
 use workflows::image::Digest;
@@ -130,6 +131,27 @@ impl Store {
     /// Moves a file into place; the caller has verified it.
     pub(crate) fn keep_blob(&self, file: NamedTempFile, digest: &Digest) -> io::Result<()> {
         file.persist(self.blob(digest)).map(drop).map_err(|error| error.error)
+    }
+
+    /// A blob of at most `max` bytes that is here and whole; it counts as used, as with
+    /// [`Self::has_blob`].
+    pub(crate) fn small_blob(&self, digest: &Digest, max: usize) -> Option<Bytes> {
+        let length = self.blob_length(digest)?;
+        let bytes = (length <= max as u64).then(|| fs::read(self.blob(digest)).ok())??;
+        // A machine that lost its power may have kept less of it.
+        (crate::digest::of(&bytes) == *digest).then(|| bytes.into())
+    }
+
+    /// Keeps a blob that is in memory, for whom to have it here is of use and not of need.
+    pub(crate) fn keep_small_blob(&self, bytes: &[u8], digest: &Digest) {
+        let keep = || {
+            let mut file = self.new_file()?;
+            io::Write::write_all(&mut file, bytes)?;
+            self.keep_blob(file, digest)
+        };
+        if let Err(error) = keep() {
+            tracing::warn!(blob.digest = %digest, %error, "the store does not keep a blob");
+        }
     }
 
     /// Where a layer is unpacked, or will be.
@@ -268,5 +290,18 @@ mod tests {
         assert!(!store.has_blob(&digest));
         store.keep_blob(file, &digest).unwrap();
         assert_eq!(fs::read(store.blob_path(&digest)).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_small_blob_is_given_when_it_is_whole_and_small() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let digest = crate::digest::of(b"config");
+        assert_eq!(store.small_blob(&digest, 6), None);
+        store.keep_small_blob(b"config", &digest);
+        assert_eq!(store.small_blob(&digest, 6).as_deref(), Some(&b"config"[..]));
+        assert_eq!(store.small_blob(&digest, 5), None);
+        fs::write(store.blob_path(&digest), "").unwrap();
+        assert_eq!(store.small_blob(&digest, 6), None, "lost with the machine's power");
     }
 }

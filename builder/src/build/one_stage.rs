@@ -44,6 +44,9 @@ pub(super) fn build(
         StageBase::Stage(earlier) => stages.get(earlier).cloned().unwrap_or_default(),
         StageBase::Image(image) => parent(site, image, show).map_err(here)?,
     };
+    if let Some(pushing) = site.pushing.filter(|_| index == recipe.last) {
+        pushing.mount(site.handle, &built.layers);
+    }
     // What an earlier stage declared goes on counting in a stage that stands on it.
     let mut scope = built.args.take().unwrap_or(start);
     let from = |site: &mut Site<'_>, name: &str| match stage_named(&recipe.file, name) {
@@ -109,7 +112,7 @@ fn parent(
     let reference = Reference::parse(image, &site.request.default_registry)
         .map_err(|error| Fault::User(error.to_string()))?;
     show(Progress::Image(&reference));
-    let pulled = site.handle.block_on(site.registries.image(&reference));
+    let pulled = site.handle.block_on(site.registries.image(&reference, Some(site.store)));
     let pulled = pulled.map_err(|error| Fault::Told(error.into()))?;
     let wrong = |why: String| Fault::User(format!("{reference}: {why}"));
     let inherited: Inherited = image::read(&pulled.config).map_err(wrong)?;

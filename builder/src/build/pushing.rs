@@ -9,7 +9,7 @@ use workflows::image::{Digest, Reference};
 use super::BuiltImage;
 use crate::error::BuildError;
 use crate::registry::{Pusher, Registries, RegistryError, StreamEnd};
-use crate::stage::Origin;
+use crate::stage::{Layer, Origin};
 use crate::store::Store;
 
 /// What is on its way to the registry.
@@ -22,6 +22,8 @@ pub(crate) struct Pushing {
 #[derive(Debug, Default)]
 struct Way {
     uploads: JoinSet<Result<Digest, RegistryError>>,
+    /// Layers that are taken over from the parent's repository.
+    mounts: JoinSet<Result<Option<Digest>, RegistryError>>,
     /// Blobs that were begun.
     begun: BTreeSet<Digest>,
     /// Blobs that the registry has.
@@ -36,6 +38,24 @@ impl Pushing {
     fn way(&self) -> MutexGuard<'_, Way> {
         // Sets of digests are whole after any panic.
         self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to take over what another repository of the same registry has.
+    pub(crate) fn mount(&self, handle: &tokio::runtime::Handle, layers: &[Layer]) {
+        let mut way = self.way();
+        for layer in layers {
+            let Some(parent) = layer.origin.repository() else { continue };
+            let digest = layer.blob.digest.clone();
+            if !self.pusher.is_beside(parent) || !way.begun.insert(digest.clone()) {
+                continue;
+            }
+            let (pusher, repository) = (self.pusher.clone(), parent.repository.clone());
+            let mount = async move {
+                let is_there = pusher.mount(&digest, &repository).await?;
+                Ok(is_there.then_some(digest))
+            };
+            way.mounts.spawn_on(mount, handle);
+        }
     }
 
     /// Sends a layer while the next steps run, or ends its stream.
@@ -72,38 +92,53 @@ impl Pushing {
         store: &Store,
     ) -> Result<(), BuildError> {
         let pusher = &self.pusher;
-        let uploads = std::mem::take(&mut self.way().uploads);
-        let own = self.own_layers(uploads, image, store);
-        let parents = image.layers.iter().map(|layer| async move {
-            let Some(parent) = layer.origin.repository() else { return Ok::<(), BuildError>(()) };
-            let digest = &layer.blob.digest;
-            let same_registry = parent.registry == target.registry;
-            if self.way().there.contains(digest)
-                || (same_registry && parent.repository == target.repository)
-            {
-                return Ok(());
-            }
-            if !same_registry || !pusher.mount(digest, &parent.repository).await? {
-                layer.fetch(registries, store).await?;
-                pusher.file(digest, &store.blob_path(digest)).await?;
-            }
-            self.way().there.insert(digest.clone());
-            Ok(())
-        });
-        let config =
-            async { Ok::<(), BuildError>(pusher.bytes(&image.id, image.config.clone()).await?) };
-        let parents = futures_util::future::try_join_all(parents);
+        let own = self.own_layers(image, store);
+        let parents = self.parents_layers(target, image, registries, store);
+        let config = async {
+            Ok::<(), BuildError>(pusher.new_bytes(&image.id, image.config.clone()).await?)
+        };
         futures_util::future::try_join3(parents, config, own).await?;
         Ok(pusher.manifest(&image.digest, image.manifest.clone()).await?)
     }
 
-    /// Waits for the uploads of the build and sends what these did not bring there.
-    async fn own_layers(
+    /// Waits for what is taken over, and brings the other layers of the parent there.
+    async fn parents_layers(
         &self,
-        mut uploads: JoinSet<Result<Digest, RegistryError>>,
+        target: &Reference,
         image: &BuiltImage,
+        registries: &Registries,
         store: &Store,
     ) -> Result<(), BuildError> {
+        let mut mounts = std::mem::take(&mut self.way().mounts);
+        while let Some(done) = mounts.join_next().await {
+            match done {
+                Ok(Ok(digest)) => self.way().there.extend(digest),
+                Ok(Err(error)) => tracing::warn!(%error, "a layer is taken over once more"),
+                Err(error) => tracing::warn!(%error, "a layer's taking over ended early"),
+            }
+        }
+        let parents = image.layers.iter().map(|layer| async move {
+            let Some(parent) = layer.origin.repository() else { return Ok::<(), BuildError>(()) };
+            let digest = &layer.blob.digest;
+            let is_same = parent.registry == target.registry && !self.pusher.is_beside(parent);
+            if is_same || self.way().there.contains(digest) {
+                return Ok(());
+            }
+            if !self.pusher.is_beside(parent)
+                || !self.pusher.mount(digest, &parent.repository).await?
+            {
+                layer.fetch(registries, store).await?;
+                self.pusher.file(digest, &store.blob_path(digest)).await?;
+            }
+            self.way().there.insert(digest.clone());
+            Ok(())
+        });
+        futures_util::future::try_join_all(parents).await.map(drop)
+    }
+
+    /// Waits for the uploads of the build and sends what these did not bring there.
+    async fn own_layers(&self, image: &BuiltImage, store: &Store) -> Result<(), BuildError> {
+        let mut uploads = std::mem::take(&mut self.way().uploads);
         while let Some(done) = uploads.join_next().await {
             match done {
                 Ok(Ok(digest)) => drop(self.way().there.insert(digest)),

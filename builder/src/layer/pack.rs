@@ -17,7 +17,7 @@ use crate::store::Store;
 
 /// Compressed bytes from which a layer is sent while it is made. A shorter one is sent when it
 /// is complete, because the registry may have it already.
-const STREAM_FROM_BYTES: usize = 4 * 1024 * 1024;
+const STREAM_FROM_BYTES: usize = 1024 * 1024;
 
 /// A layer in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@ impl Registries {
     /// # Errors
     /// [`RegistryError`] says whether there is no such image or no answer.
     pub async fn facts(&self, reference: &Reference) -> Result<ImageFacts, RegistryError> {
-        let pulled = self.image(reference).await?;
+        let pulled = self.image(reference, None).await?;
         let malformed = |why: String| RegistryError::Malformed {
             host: reference.registry.clone(),
             what: reference.to_string(),

@@ -33,15 +33,20 @@ pub(crate) struct PulledImage {
 }
 
 impl Registries {
-    /// Manifest and configuration of an image for this machine.
-    pub(crate) async fn image(&self, reference: &Reference) -> Result<PulledImage, RegistryError> {
+    /// Manifest and configuration of an image for this machine; the configuration is taken from the
+    /// store where there is one that has it, and left there where not.
+    pub(crate) async fn image(
+        &self,
+        reference: &Reference,
+        store: Option<&Store>,
+    ) -> Result<PulledImage, RegistryError> {
         let name = reference.digest.as_ref().map(|_| reference.to_string());
         let images = || self.images.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = name.as_ref().and_then(|name| images().get(name).cloned()) {
             return Ok(known);
         }
         let image =
-            self.image_parts(reference).await.map_err(|failure| failure.about(reference))?;
+            self.image_parts(reference, store).await.map_err(|failure| failure.about(reference))?;
         if let Some(name) = name {
             images().insert(name, image.clone());
         }
@@ -58,7 +63,7 @@ impl Registries {
         store: &Store,
         begins: impl FnOnce() + Send,
     ) -> Result<(), RegistryError> {
-        let image = self.image(reference).await?;
+        let image = self.image(reference, Some(store)).await?;
         let missing: Vec<&Descriptor> =
             image.manifest.layers.iter().filter(|blob| !store.has_blob(&blob.digest)).collect();
         if !missing.is_empty() {
@@ -68,7 +73,11 @@ impl Registries {
         futures_util::future::try_join_all(fetches).await.map(drop)
     }
 
-    async fn image_parts(&self, reference: &Reference) -> Result<PulledImage, Failure> {
+    async fn image_parts(
+        &self,
+        reference: &Reference,
+        store: Option<&Store>,
+    ) -> Result<PulledImage, Failure> {
         let (digest, top) = self.manifest(reference).await?;
         let manifest = match manifest::read(&top).map_err(Failure::Malformed)? {
             Content::Image(manifest) => manifest,
@@ -84,7 +93,19 @@ impl Registries {
                 }
             }
         };
-        let wanted = &manifest.config.digest;
+        let config = self.config(reference, &manifest.config.digest, store).await?;
+        Ok(PulledImage { reference: reference.at(&digest), manifest: *manifest, config })
+    }
+
+    async fn config(
+        &self,
+        reference: &Reference,
+        wanted: &Digest,
+        store: Option<&Store>,
+    ) -> Result<Bytes, Failure> {
+        if let Some(known) = store.and_then(|store| store.small_blob(wanted, MAX_CONFIG_BYTES)) {
+            return Ok(known);
+        }
         let path = blob_path(&reference.repository, wanted);
         let request = Request::new(Method::GET, &path);
         let host = self.host(&reference.registry);
@@ -93,7 +114,10 @@ impl Registries {
         if digest::of(&config) != *wanted {
             return Err(Failure::Malformed(format!("the configuration is not {wanted}")));
         }
-        Ok(PulledImage { reference: reference.at(&digest), manifest: *manifest, config })
+        if let Some(store) = store {
+            store.keep_small_blob(&config, wanted);
+        }
+        Ok(config)
     }
 
     /// A manifest of any kind.

@@ -34,6 +34,11 @@ impl Pusher {
         Self { host: registries.host(&target.registry), target: target.clone() }
     }
 
+    /// Whether blobs can be taken over from that repository: another one of the same registry.
+    pub(crate) fn is_beside(&self, other: &Reference) -> bool {
+        other.registry == self.target.registry && other.repository != self.target.repository
+    }
+
     async fn ask(&self, request: Request<'_>) -> Result<Answer, Failure> {
         self.host.ask(&self.target.repository, Access::Push, request).await
     }
@@ -76,13 +81,18 @@ impl Pusher {
         if answer.0.status() == StatusCode::CREATED {
             return Ok(true);
         }
-        // The registry opened an upload instead, which nobody will use.
-        if let Some(location) = answer.header(LOCATION.as_str())
-            && let Err(failure) = self.ask(Request::new(Method::DELETE, location)).await
-        {
-            tracing::debug!(?failure, "an unused upload stays until the registry drops it");
+        // The registry opened an upload instead.
+        if let Some(location) = answer.header(LOCATION.as_str()) {
+            self.abandon(location).await;
         }
         Ok(false)
+    }
+
+    /// Gives an upload up that nobody will use.
+    async fn abandon(&self, location: &str) {
+        if let Err(failure) = self.ask(Request::new(Method::DELETE, location)).await {
+            tracing::debug!(?failure, "an unused upload stays until the registry drops it");
+        }
     }
 
     async fn begin(&self) -> Result<String, Failure> {
@@ -98,9 +108,28 @@ impl Pusher {
 
     /// Sends a small blob from memory unless the repository has it.
     pub(crate) async fn bytes(&self, digest: &Digest, bytes: Bytes) -> Result<(), RegistryError> {
+        self.bytes_patiently(digest, bytes, false).await
+    }
+
+    /// As [`Self::bytes`], of what was just made: the repository hardly has it, so that a place to
+    /// send it to is asked for at once.
+    pub(crate) async fn new_bytes(
+        &self,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<(), RegistryError> {
+        self.bytes_patiently(digest, bytes, true).await
+    }
+
+    async fn bytes_patiently(
+        &self,
+        digest: &Digest,
+        bytes: Bytes,
+        is_new: bool,
+    ) -> Result<(), RegistryError> {
         let mut patience = Patience::default();
         loop {
-            match self.try_bytes(digest, bytes.clone()).await {
+            match self.try_bytes(digest, bytes.clone(), is_new).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => {
                     patience.bear(failure).await.map_err(|failure| self.about(failure))?;
@@ -109,11 +138,24 @@ impl Pusher {
         }
     }
 
-    async fn try_bytes(&self, digest: &Digest, bytes: Bytes) -> Result<(), Failure> {
-        if self.has(digest).await? {
-            return Ok(());
-        }
-        let url = with_digest(&self.begin().await?, digest);
+    async fn try_bytes(&self, digest: &Digest, bytes: Bytes, is_new: bool) -> Result<(), Failure> {
+        let early = async {
+            match is_new {
+                true => self.begin().await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (is_there, early) = futures_util::future::try_join(self.has(digest), early).await?;
+        let location = match early {
+            Some(unused) if is_there => {
+                self.abandon(&unused).await;
+                return Ok(());
+            }
+            None if is_there => return Ok(()),
+            Some(location) => location,
+            None => self.begin().await?,
+        };
+        let url = with_digest(&location, digest);
         let content = Content::Whole("application/octet-stream", bytes);
         self.ask(Request { content, ..Request::new(Method::PUT, &url) }).await.map(drop)
     }

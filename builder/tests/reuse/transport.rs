@@ -84,6 +84,27 @@ fn what_the_registry_has_is_not_sent_again() {
 }
 
 #[test]
+fn the_configuration_of_a_parent_is_asked_for_once() {
+    const LONG: usize = 100_000;
+    let Some((place, registry)) = prepare() else { return };
+    let text = format!("FROM scratch\nCOPY base /\nLABEL long={}\n", "x".repeat(LONG));
+    let push = Some(reference(registry.host(), "parent/image:1"));
+    let first = place.machine("first");
+    first.build(Asked { push, ..Asked::of(&text, CachePolicy::default()) });
+
+    let passed = |machine: &super::machine::Machine| {
+        let wire = Wire::to(registry.host(), &[]);
+        let child = format!("FROM {}/parent/image:1\nLABEL child=1\n", wire.host());
+        machine.build(Asked::of(&child, CachePolicy::default()));
+        wire.passed()
+    };
+    let other = place.machine("other");
+    assert!(passed(&other) > LONG);
+    assert!(passed(&other) < LONG, "the store has it");
+    assert!(passed(&first) < LONG, "it was made there");
+}
+
+#[test]
 fn machines_share_steps_at_a_registry() {
     let Some((place, registry)) = prepare() else { return };
     let text = "FROM scratch\nCOPY base /\nRUN cat /proc/sys/kernel/random/uuid > /x\nRUN true\n";
@@ -105,8 +126,11 @@ fn machines_share_steps_at_a_registry() {
     assert_eq!(lines, [2, 3, 4]);
     assert_eq!(layers(&taken), layers(&made));
     // The layers were taken over where they are: this machine has not even seen them.
-    let blobs = place.path().join("two/blobs/sha256").read_dir().expect("a directory").count();
-    assert_eq!(blobs, 0);
+    let blobs = place.path().join("two/blobs/sha256").read_dir().expect("a directory");
+    let blobs: Vec<String> = blobs
+        .map(|blob| format!("sha256:{}", blob.expect("a blob").file_name().display()))
+        .collect();
+    assert_eq!(blobs, [taken.id.as_str()], "the configuration alone");
     let text = format!("{text}RUN test -s /x\n");
     assert_eq!(other.kept(Asked::of(&text, reader("stranger"))), [2, 3, 4], "and they are whole");
 
