@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -91,15 +92,10 @@ impl Engine {
     /// Builds and pushes; `scratch` holds what the engine keeps between builds, where that is ours
     /// to say.
     pub(super) fn build(self, order: &Order<'_>, scratch: &Path) -> anyhow::Result<Taken> {
-        let begun = Instant::now();
-        let peak_bytes = run(&mut self.build_command(order, scratch)?)?;
-        let build = begun.elapsed();
-        let mut push = None;
-        if let Some(mut command) = self.push_command(order.tag) {
-            let begun = Instant::now();
-            run(&mut command)?;
-            push = Some(begun.elapsed());
-        }
+        let (build, peak_bytes) = run(&mut self.build_command(order, scratch)?)?;
+        let pushed =
+            self.push_command(order.tag).map(|mut command| run(&mut command)).transpose()?;
+        let push = pushed.map(|(took, _)| took);
         let peak_bytes = peak_bytes.filter(|_| self.is_ours());
         Ok(Taken { build, push, pushed_bytes: 0, peak_bytes })
     }
@@ -214,38 +210,41 @@ pub(super) fn make_passable(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o711))
 }
 
-/// Runs a command that must succeed; tells the most memory that its process had.
-fn run(command: &mut Command) -> anyhow::Result<Option<u64>> {
+/// Runs a command that must succeed; tells how long it took, and the most memory that its process
+/// had.
+fn run(command: &mut Command) -> anyhow::Result<(Duration, Option<u64>)> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let begun = Instant::now();
     let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
-    let errors = child.stderr.take();
-    let (peak, ended) = std::thread::scope(|scope| {
+    let (pid, errors) = (child.id(), child.stderr.take());
+    let (ended, until) = mpsc::channel();
+    std::thread::scope(|scope| {
         let errors = scope.spawn(move || {
             let mut text = String::new();
             let read =
                 errors.map(|mut errors| std::io::Read::read_to_string(&mut errors, &mut text));
             read.transpose().map(|_| text)
         });
-        let peak = watch(&mut child);
-        (peak, errors.join())
-    });
-    let (peak, status) = peak?;
-    if !status.success() {
-        let errors = ended.ok().and_then(Result::ok).unwrap_or_default();
-        bail!("{name} ended with {status}: {errors}");
-    }
-    Ok(peak)
+        let peak = scope.spawn(move || watch(pid, &until));
+        let status = child.wait();
+        let took = begun.elapsed();
+        drop(ended);
+        if !status.as_ref().is_ok_and(ExitStatus::success) {
+            let errors = errors.join().ok().and_then(Result::ok).unwrap_or_default();
+            bail!("{name} ended with {}: {errors}", status?);
+        }
+        Ok((took, peak.join().unwrap_or_default()))
+    })
 }
 
-/// Waits for the end, and looks at the memory now and then.
-fn watch(child: &mut Child) -> anyhow::Result<(Option<u64>, std::process::ExitStatus)> {
+/// Looks at the memory of a process now and then, beside the clock, until it has ended.
+fn watch(pid: u32, ended: &mpsc::Receiver<()>) -> Option<u64> {
     let mut peak = None;
     loop {
-        peak = peak_of(child.id()).max(peak);
-        match child.try_wait()? {
-            Some(status) => return Ok((peak, status)),
-            None => std::thread::sleep(LOOK_INTERVAL),
+        peak = peak_of(pid).max(peak);
+        if ended.recv_timeout(LOOK_INTERVAL) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return peak;
         }
     }
 }
