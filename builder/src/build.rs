@@ -188,7 +188,8 @@ impl Unpushed {
         store: &Store,
         registries: &Registries,
     ) -> Result<(), BuildError> {
-        Pushing::new(registries, target).finish(target, &self.image, registries, store).await
+        let pushing = Pushing::again(registries, target, self.target.as_ref());
+        pushing.finish(target, &self.image, registries, store).await
     }
 }
 

@@ -16,6 +16,8 @@ use crate::store::Store;
 #[derive(Debug)]
 pub(crate) struct Pushing {
     pub(crate) pusher: Pusher,
+    /// The repository that has the image already, where that is pushed once more.
+    known_at: Option<Reference>,
     way: Mutex<Way>,
 }
 
@@ -32,7 +34,17 @@ struct Way {
 
 impl Pushing {
     pub(super) fn new(registries: &Registries, target: &Reference) -> Self {
-        Self { pusher: Pusher::new(registries, target), way: Mutex::default() }
+        let pusher = Pusher::new(registries, target);
+        Self { pusher, known_at: None, way: Mutex::default() }
+    }
+
+    /// For an image that another repository has.
+    pub(super) fn again(
+        registries: &Registries,
+        target: &Reference,
+        known_at: Option<&Reference>,
+    ) -> Self {
+        Self { known_at: known_at.cloned(), ..Self::new(registries, target) }
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {
@@ -149,10 +161,20 @@ impl Pushing {
         for layer in image.layers.iter().filter(|layer| matches!(layer.origin, Origin::Made)) {
             let digest = &layer.blob.digest;
             if !self.way().there.contains(digest) {
-                self.pusher.file(digest, &store.blob_path(digest)).await?;
+                if !self.take_over(digest).await? {
+                    self.pusher.file(digest, &store.blob_path(digest)).await?;
+                }
                 self.way().there.insert(digest.clone());
             }
         }
         Ok(())
+    }
+
+    /// Takes a layer over from the repository that has the image already.
+    async fn take_over(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        match self.known_at.as_ref().filter(|known_at| self.pusher.is_beside(known_at)) {
+            Some(known_at) => self.pusher.mount(digest, &known_at.repository).await,
+            None => Ok(false),
+        }
     }
 }

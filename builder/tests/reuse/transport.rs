@@ -73,6 +73,21 @@ fn what_the_registry_has_is_not_sent_again() {
     let again = push(wire.host(), "one/image:2");
     assert_eq!(first.digest, again.digest);
     assert!(wire.passed() < MIB, "{} bytes", wire.passed());
+    // So does the same image under another name.
+    let asked = Asked {
+        push: Some(reference(wire.host(), "one/image:3")),
+        latest_time: Some(1_000_000_000),
+        ..Asked::of(text, own("d"))
+    };
+    let machine = place.machine("store");
+    let built = machine.try_unpushed(asked, |_| {}).expect("the build goes well");
+    place.runtime.block_on(async {
+        let (store, registries) = (&machine.store, &machine.registries);
+        built.push(store, registries).await.expect("pushed");
+        let also = reference(wire.host(), "three/image:1");
+        built.push_also(&also, store, registries).await.expect("pushed again");
+    });
+    assert!(wire.passed() < MIB, "{} bytes", wire.passed());
     // A child in another repository takes its parent's layers over without moving a byte.
     let child = format!("FROM {}/one/image:1\nLABEL child=1\n", wire.host());
     let asked = Asked {
