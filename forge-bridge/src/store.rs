@@ -42,13 +42,14 @@ pub(crate) mod watched;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
-use tokio::sync::Notify;
+use sqlx::{Connection, Sqlite, Transaction};
+use tokio::sync::{Mutex, Notify};
 
 pub use deliveries::Standing;
 pub(crate) use deliveries::{Decoded, Insertion, NewDelivery, Undecoded};
@@ -61,6 +62,8 @@ const READERS: u32 = 3;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process, such as a backup, that holds the lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a write proves that writes are taken.
+const PROOF_LASTS: Duration = Duration::from_secs(1);
 /// Page cache of one connection, in KiB; the operating system caches the file besides.
 const CACHE_KIB: u32 = 1024;
 
@@ -87,6 +90,8 @@ pub struct Store {
     mover: SqlitePool,
     /// Notified at each write.
     written: Arc<Notify>,
+    /// When [`Store::ping`] last found that it writes.
+    proved: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Store {
@@ -106,6 +111,7 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(|connection, _| Box::pin(is_out_of_transactions(connection)))
             .connect_with(
                 options.clone().pragma("wal_autocheckpoint", checkpoint::MAX_LOG_PAGES.to_string()),
             )
@@ -121,7 +127,7 @@ impl Store {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { reader, writer, mover, written: Arc::default() })
+        Ok(Self { reader, writer, mover, written: Arc::default(), proved: Arc::default() })
     }
 
     /// Begins a write. Writers queue up here; keep it short and free of other I/O.
@@ -131,12 +137,21 @@ impl Store {
         Ok(transaction)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and takes writes; asked often, it tries one a second.
     ///
     /// # Errors
     /// [`StoreError`] with SQLite's word when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.reader).await?;
+        let mut proved = self.proved.lock().await;
+        if proved.is_none_or(|at| at.elapsed() > PROOF_LASTS) {
+            *proved = None;
+            let mut transaction = self.write().await?;
+            // A number in the file's header that nobody else uses: the smallest write there is.
+            sqlx::query("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            *proved = Some(Instant::now());
+        }
         Ok(())
     }
 
@@ -145,5 +160,43 @@ impl Store {
         self.reader.close().await;
         self.mover.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Whether a connection that comes back can be given out again. SQLite ends a transaction itself
+/// when the disk is full or broken, which sqlx does not notice: it would refuse every later one.
+async fn is_out_of_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A transaction that was dropped is rolled back before that is answered.
+    connection.ping().await?;
+    let is_out = !connection.is_in_transaction();
+    if !is_out {
+        tracing::warn!("store: a write failed in the middle: the connection is made anew");
+    }
+    Ok(is_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_sqlite_ends_itself_keeps_nobody_from_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("bridge.db")).await.unwrap();
+        let mut transaction = store.write().await.unwrap();
+        // As SQLite does when the disk is full or broken.
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        assert!(transaction.commit().await.is_err(), "there is nothing to commit");
+        store.write().await.unwrap().commit().await.unwrap();
+        store.ping().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_takes_no_writes_does_not_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("bridge.db")).await.unwrap();
+        sqlx::query("PRAGMA query_only = ON").execute(&store.writer).await.unwrap();
+        let told = store.ping().await.unwrap_err().to_string();
+        assert!(told.contains("readonly"), "{told}");
     }
 }
