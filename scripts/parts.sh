@@ -139,12 +139,13 @@ YML
 
 answers() { curl -fsS -o /dev/null --max-time 2 "$1" 2>/dev/null; }
 
-# stop NAME: TERM, then KILL after 30 s; only a process that start() recorded.
+# stop NAME: TERM, then KILL after 45 s, which is more than `strata up` takes to cancel what runs; only
+# a process that start() recorded.
 stop() {
   if is_ours "$1"; then
     pid=$(cat "$PARTS/$1.pid")
     $SUDO kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 150); do
+    for _ in $(seq 225); do
       is_ours "$1" || break
       sleep 0.2
     done

@@ -35,12 +35,20 @@ const FETCHED_KEYS: &str = "webhook-keys";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read configuration {}: {source}", path.display())]
+    #[error("cannot read configuration {}: {why}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
+    },
+    /// A file that the configuration names, with a secret or a key, cannot be read.
+    #[error("cannot read the secret in {}: {why}", path.display())]
+    Secret {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
     },
     /// The file is not what it must be; the message has line and column.
     #[error("configuration {}: {message}", path.display())]
@@ -287,13 +295,15 @@ impl Config {
     /// [`ConfigError`] names the file, the place and what is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            .map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
         let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             message: error.to_string(),
         })?;
-        config.check()?;
-        config.read_keys()?;
+        config.check().and_then(|()| config.read_keys()).map_err(|error| match error {
+            ConfigError::Meaning(message) => ConfigError::Parse { path: path.to_owned(), message },
+            other => other,
+        })?;
         Ok(config)
     }
 
@@ -338,10 +348,10 @@ impl ForgeConfig {
 /// Reads a secret from its file, without the line's end.
 ///
 /// # Errors
-/// [`ConfigError::Read`] names the file; [`ConfigError::Meaning`] says that it is empty.
+/// [`ConfigError::Secret`] names the file; [`ConfigError::Meaning`] says that it is empty.
 pub fn read_secret(path: &Path) -> Result<SecretString, ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        .map_err(|why| ConfigError::Secret { path: path.to_owned(), why })?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err(ConfigError::Meaning(format!("secret file {} is empty", path.display())));

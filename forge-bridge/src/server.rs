@@ -1,6 +1,7 @@
 //! Puts the parts together: the server and its loops, from start to drain.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ use crate::webhook::inbox::{Inbox, Writer};
 use crate::webhook::receive::Source;
 use crate::webhook::wanted::Wanted;
 
+/// In the state directory: whose it is.
+const LOCK_FILE: &str = "bridge.lock";
 /// How long open requests and the turn of each loop may take after a shutdown was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -59,7 +62,10 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
     std::fs::create_dir_all(&config.state_dir).with_context(|| {
         format!("cannot make the state directory {}", config.state_dir.display())
     })?;
+    let _lock = lock(&config.state_dir)?;
+    config.check_files()?;
     let (parts, starters) = Parts::open(Arc::clone(&config), shutdown.clone()).await?;
+    let router = parts.router(starters.inbox)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -75,7 +81,6 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
     loops.spawn(Arc::clone(&parts.keys).run(shutdown.clone()));
     loops.spawn(parts.expiry().run(shutdown.clone()));
     parts.spawn_loops(&mut loops, &shutdown);
-    let router = parts.router(starters.inbox)?;
     let server = tokio::spawn(connections::serve(listener, router, shutdown.clone()));
     shutdown.cancelled().await;
     tracing::info!("bridge drains");
@@ -90,6 +95,17 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
     }
     parts.app.store.close().await;
     Ok(())
+}
+
+/// Held for the life of the process; the kernel gives it back after any death.
+fn lock(state_dir: &Path) -> anyhow::Result<File> {
+    let path = state_dir.join(LOCK_FILE);
+    let file =
+        File::create(&path).with_context(|| format!("cannot make lock {}", path.display()))?;
+    file.try_lock().with_context(|| {
+        format!("another bridge uses {}; give each its own state_dir", state_dir.display())
+    })?;
+    Ok(file)
 }
 
 /// Everything that lives as long as the bridge.

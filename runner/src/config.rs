@@ -28,12 +28,12 @@ const DAY_SECONDS: u64 = 24 * 3600;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {why}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The file is not what it must be; the message has line and column.
     #[error("configuration {}: {message}", path.display())]
@@ -156,7 +156,7 @@ impl RunnerConfig {
     /// [`ConfigError`] names the file, the place and what is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            .map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
         let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             message: error.to_string(),
@@ -213,7 +213,7 @@ impl RunnerConfig {
 /// [`ConfigError::Read`] names the file; [`ConfigError::Meaning`] says that it is empty.
 pub(crate) fn read_secret(path: &Path) -> Result<SecretString, ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        .map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err(ConfigError::Meaning(format!("secret file {} is empty", path.display())));

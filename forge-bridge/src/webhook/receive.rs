@@ -129,7 +129,7 @@ pub(crate) async fn first_secret(
     let path = keys.path(&project);
     let found = tokio::task::spawn_blocking(move || keys.of(&project)).await;
     let found = found.map_err(std::io::Error::other).flatten();
-    let found = found.map_err(|source| ConfigError::Read { path, source })?;
+    let found = found.map_err(|why| ConfigError::Secret { path, why })?;
     Ok(found.into_iter().next())
 }
 

@@ -260,6 +260,37 @@ fn a_bridge_that_is_not_there_is_named() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_start_says_so_once_and_ends() {
+    let world = World::start().await;
+    let config = world.dir().join("strata.toml");
+    let config = config.to_str().expect("utf-8");
+    let second = alone(&["bridge", "--config", config]);
+    assert_eq!(second.status.code(), Some(1), "{}", text(&second));
+    assert!(text(&second).contains("another bridge uses"), "{}", text(&second));
+
+    let other = world.dir().join("other.toml");
+    let written = std::fs::read_to_string(config).expect("the configuration");
+    let state = format!("{}/state", world.dir().display());
+    std::fs::write(&other, written.replace(&state, &format!("{state}-other"))).expect("a file");
+    let runner = world.dir().join("runner-other.toml");
+    let address = world.url().replace("http://", "");
+    let text_of_runner = format!(
+        "bridge_url = \"{}\"\nstate_dir = \"{state}-runner\"\nname = \"other\"\n\
+         registration_token_file = \"{}/secrets/registration\"\n",
+        world.url(),
+        world.dir().display()
+    );
+    std::fs::write(&runner, text_of_runner).expect("a file");
+    let (other, runner) = (other.to_str().expect("utf-8"), runner.to_str().expect("utf-8"));
+    let up = alone(&["up", "--config", other, "--runner-config", runner]);
+    let said = text(&up);
+    assert_eq!(up.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+    assert!(said.contains("the bridge cannot start"), "{said}");
+    world.nothing_left().await;
+}
+
 #[test]
 fn help_tells_of_every_verb() {
     let help = alone(&["--help"]);

@@ -95,3 +95,12 @@ fn systemd_takes_the_units() {
         assert!(!text(&verified).contains("Unknown"), "{}", text(&verified));
     }
 }
+
+#[test]
+fn the_unit_of_the_runner_lets_the_users_of_images_pass() {
+    let unit = root().join("examples/systemd/strata-runner.service");
+    let unit = std::fs::read_to_string(unit).expect("the unit");
+    let mode = unit.lines().find_map(|line| line.strip_prefix("StateDirectoryMode="));
+    let mode = u32::from_str_radix(mode.expect("a mode"), 8).expect("an octal number");
+    assert_eq!(mode & 0o007, 0o001, "others pass, and list nothing");
+}
