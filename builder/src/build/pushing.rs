@@ -103,14 +103,39 @@ impl Pushing {
         registries: &Registries,
         store: &Store,
     ) -> Result<(), BuildError> {
-        let pusher = &self.pusher;
+        self.bring_parts(target, image, registries, store).await?;
+        match self.manifest(image).await {
+            // What a registry took over a moment ago it does not always find (seen when two push
+            // the same parent's layers to a new repository at once).
+            Err(RegistryError::Incomplete { why, .. }) => {
+                tracing::warn!(why, "all parts are brought once more");
+                self.way().there.clear();
+                self.bring_parts(target, image, registries, store).await?;
+                Ok(self.manifest(image).await?)
+            }
+            put => Ok(put?),
+        }
+    }
+
+    async fn manifest(&self, image: &BuiltImage) -> Result<(), RegistryError> {
+        self.pusher.manifest(&image.digest, image.manifest.clone()).await
+    }
+
+    /// Brings layers and configuration there, unless they are.
+    async fn bring_parts(
+        &self,
+        target: &Reference,
+        image: &BuiltImage,
+        registries: &Registries,
+        store: &Store,
+    ) -> Result<(), BuildError> {
         let own = self.own_layers(image, store);
         let parents = self.parents_layers(target, image, registries, store);
         let config = async {
-            Ok::<(), BuildError>(pusher.new_bytes(&image.id, image.config.clone()).await?)
+            let sent = self.pusher.new_bytes(&image.id, image.config.clone()).await;
+            Ok::<(), BuildError>(sent?)
         };
-        futures_util::future::try_join3(parents, config, own).await?;
-        Ok(pusher.manifest(&image.digest, image.manifest.clone()).await?)
+        futures_util::future::try_join3(parents, config, own).await.map(drop)
     }
 
     /// Waits for what is taken over, and brings the other layers of the parent there.

@@ -37,6 +37,16 @@ pub enum RegistryError {
         /// What is wrong.
         why: String,
     },
+    /// The registry does not find what it said to have, and refuses a manifest for it.
+    #[error("registry {host} does not find a part of {what}: {why}")]
+    Incomplete {
+        /// Which.
+        host: String,
+        /// What was pushed.
+        what: String,
+        /// The registry's word.
+        why: String,
+    },
 }
 
 /// Why a request failed, before it is known what it was about.
@@ -46,6 +56,7 @@ pub(super) enum Failure {
     Unauthorised,
     Unavailable(String),
     Malformed(String),
+    Incomplete(String),
 }
 
 impl Failure {
@@ -56,6 +67,7 @@ impl Failure {
             Self::Unauthorised => RegistryError::Unauthorised { host, what },
             Self::Unavailable(why) => RegistryError::Unavailable { host, why },
             Self::Malformed(why) => RegistryError::Malformed { host, what, why },
+            Self::Incomplete(why) => RegistryError::Incomplete { host, what, why },
         }
     }
 }

@@ -25,6 +25,11 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 const MAX_REDIRECTS: usize = 5;
 /// Largest answer of a token server, in bytes.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
+/// Longest explanation of a refusal that is read, in bytes, and told, in characters.
+const MAX_REFUSAL_BYTES: usize = 16 * 1024;
+const MAX_REFUSAL_CHARS: usize = 200;
+/// What a registry says when a manifest names a blob that it does not find.
+const BLOB_UNKNOWN: &str = "MANIFEST_BLOB_UNKNOWN";
 /// How long a token is good when its server does not say (distribution specification).
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 /// How long before its end a token is not used any more.
@@ -109,6 +114,28 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
+/// What a registry says of its refusal (distribution specification, "Error Codes").
+#[derive(Default, Deserialize)]
+struct Refusal {
+    errors: Vec<RefusalError>,
+}
+
+#[derive(Deserialize)]
+struct RefusalError {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl RefusalError {
+    /// Its word and its sentence on one line, as far as they are of use.
+    fn told(&self) -> String {
+        let told = format!(": {} ({})", self.message, self.code);
+        let line = told.chars().map(|c| if c.is_control() { ' ' } else { c });
+        line.take(MAX_REFUSAL_CHARS).collect()
+    }
+}
+
 /// A registry that may be asked.
 pub(crate) struct Host {
     http: reqwest::Client,
@@ -152,7 +179,7 @@ impl Host {
         let parts = Request { content: Content::Nothing, ..request };
         let first = self.send(&parts, request.content, known).await?;
         if first.status() != StatusCode::UNAUTHORIZED {
-            return judge(first);
+            return judge(first).await;
         }
         let content = again.ok_or(Failure::Unauthorised)?;
         let challenges = first.headers().get_all(WWW_AUTHENTICATE);
@@ -164,7 +191,7 @@ impl Host {
             }
         };
         self.keep(scope, authorization.clone());
-        judge(self.send(&parts, content, Some(authorization)).await?)
+        judge(self.send(&parts, content, Some(authorization)).await?).await
     }
 
     async fn send(
@@ -251,7 +278,7 @@ impl Host {
         }
         let response = builder.send().await.map_err(unavailable)?;
         // A token server has no images: what it does not know is who asks.
-        let answer = judge(response).map_err(|failure| match failure {
+        let answer = judge(response).await.map_err(|failure| match failure {
             Failure::Unknown => Failure::Unauthorised,
             other => other,
         })?;
@@ -292,20 +319,28 @@ pub(super) fn redirect_policy() -> Policy {
     })
 }
 
-/// What a status code means.
-fn judge(response: Response) -> Result<Answer, Failure> {
-    match response.status() {
-        status if status.is_success() => Ok(Answer(response)),
-        StatusCode::NOT_FOUND => Err(Failure::Unknown),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorised),
-        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => {
-            Err(Failure::Unavailable(format!("it answers {status}")))
-        }
-        status if status.is_server_error() => {
-            Err(Failure::Unavailable(format!("it answers {status}")))
-        }
-        status => Err(Failure::Malformed(format!("it answers {status}"))),
+/// What a status code means, with what the registry says of it.
+async fn judge(response: Response) -> Result<Answer, Failure> {
+    let status = response.status();
+    match status {
+        _ if status.is_success() => return Ok(Answer(response)),
+        StatusCode::NOT_FOUND => return Err(Failure::Unknown),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::Unauthorised),
+        _ => {}
     }
+    // An explanation that does not come, or is no explanation, is none.
+    let said = Answer(response).body(MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    let refusal: Refusal = serde_json::from_slice(&said).unwrap_or_default();
+    let why = refusal.errors.first().map_or_else(String::new, RefusalError::told);
+    let why = format!("it answers {status}{why}");
+    let passes = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT];
+    Err(if status.is_server_error() || passes.contains(&status) {
+        Failure::Unavailable(why)
+    } else if refusal.errors.iter().any(|error| error.code == BLOB_UNKNOWN) {
+        Failure::Incomplete(why)
+    } else {
+        Failure::Malformed(why)
+    })
 }
 
 /// A transport's error, without the URL, which may hold a signature.

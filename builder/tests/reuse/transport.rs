@@ -99,6 +99,30 @@ fn what_the_registry_has_is_not_sent_again() {
 }
 
 #[test]
+fn what_a_registry_lost_is_brought_once_more() {
+    /// Where docker-registry notes which blobs a repository has.
+    const LINKS: &str = "registry/docker/registry/v2/repositories/child/image/_layers";
+    let Some((place, registry)) = prepare() else { return };
+    let text = "FROM scratch\nCOPY base /\n";
+    let push = Some(reference(registry.host(), "parent/image:1"));
+    let machine = place.machine("store");
+    machine.build(Asked { push, ..Asked::of(text, own("d")) });
+
+    let child = format!("FROM {}/parent/image:1\nCOPY one /\n", registry.host());
+    let push = Some(reference(registry.host(), "child/image:1"));
+    let asked = Asked { push, ..Asked::of(&child, own("d")) };
+    let built = machine.try_unpushed(asked, |_| {}).expect("the build goes well");
+    let (store, registries) = (&machine.store, &machine.registries);
+    place.runtime.block_on(built.push(store, registries)).expect("pushed");
+    // As some do when two push to a new repository at once.
+    let links = place.path().join(LINKS);
+    std::fs::remove_dir_all(&links).expect("layers");
+    place.runtime.block_on(built.push(store, registries)).expect("pushed again");
+    let links = std::fs::read_dir(links.join("sha256")).expect("layers");
+    assert_eq!(links.count(), 3, "the parent's, its own, the configuration");
+}
+
+#[test]
 fn the_configuration_of_a_parent_is_asked_for_once() {
     const LONG: usize = 100_000;
     let Some((place, registry)) = prepare() else { return };

@@ -75,7 +75,7 @@ impl Pusher {
             let may_pass = match &failure {
                 Failure::Unavailable(_) => true,
                 // What the registry told of its part was not so, or it has forgotten it.
-                Failure::Unknown | Failure::Malformed(_) => had > 0,
+                Failure::Unknown | Failure::Malformed(_) | Failure::Incomplete(_) => had > 0,
                 Failure::Unauthorised => false,
             };
             if !may_pass || attempt >= ATTEMPTS || cuts >= MAX_CUTS {
