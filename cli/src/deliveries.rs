@@ -10,6 +10,7 @@ use crate::args::{Asking, Operator, Paging};
 use crate::client::Bridge;
 use crate::failure::Failure;
 use crate::output::{Cell, Output};
+use crate::runs::short_ref;
 
 /// What to do with deliveries.
 #[derive(Debug, Subcommand)]
@@ -90,7 +91,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     }
     let rows: Vec<_> = list.deliveries.iter().map(|delivery| row(delivery, &output)).collect();
     output.table(
-        &["ID", "STATE", "FORGE", "SOURCE", "EVENT", "REPOSITORY", "WHEN", "RUNS", "WHY"],
+        &["ID", "STATE", "FORGE", "SOURCE", "EVENT", "REPOSITORY", "REF", "WHEN", "RUNS", "WHY"],
         &rows,
     )?;
     if let Some(next) = list.next {
@@ -109,6 +110,7 @@ fn row(delivery: &DeliverySummary, output: &Output) -> Vec<Cell> {
         Cell::plain(&delivery.source),
         Cell::plain(&delivery.event_name),
         text(event.and_then(|event| event.repository.as_ref())),
+        Cell::plain(event.and_then(|event| event.about.as_deref()).map_or("", short_ref)),
         output.ago(delivery.received_at),
         Cell::plain(event.map(runs).unwrap_or_default()),
         text(event.and_then(|event| event.reason.as_ref())),
@@ -138,6 +140,7 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
     ];
     if let Some(event) = &delivery.event {
         facts.push(fact("read as", &event.kind));
+        facts.push(fact("about", event.about.as_deref().unwrap_or_default()));
         facts.push(fact("reason", event.reason.as_deref().unwrap_or_default()));
         facts.push(fact("runs", &runs(event)));
     }

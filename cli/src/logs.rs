@@ -26,6 +26,9 @@ pub(crate) struct LogsArgs {
     /// Only this job; without it, every job in the order of the workflow.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
+    /// Of this attempt, counted from 1; without it of the newest.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "follow")]
+    attempt: Option<u32>,
     /// Go on until the jobs are over; exit with 1 when one does not end well.
     #[arg(long, short)]
     follow: bool,
@@ -38,13 +41,15 @@ struct Reading<'a> {
     bridge: &'a Bridge,
     output: &'a Output,
     run: RunId,
+    attempt: Option<u32>,
     follow: bool,
 }
 
 pub(crate) async fn run(args: LogsArgs) -> Result<(), Failure> {
     let output = Output::new(args.asking.shown);
     let bridge = Bridge::at(&args.asking.bridge)?;
-    let reading = Reading { bridge: &bridge, output: &output, run: args.run, follow: args.follow };
+    let LogsArgs { run, attempt, follow, .. } = args;
+    let reading = Reading { bridge: &bridge, output: &output, run, attempt, follow };
     let detail = reading.detail().await?;
     let names: Vec<String> = detail.jobs.into_iter().map(|job| job.name).collect();
     let wanted = match args.job {
@@ -81,9 +86,16 @@ impl Reading<'_> {
 
     /// Prints a job's log. False when it was followed and did not end well.
     async fn job(&self, name: &str) -> Result<bool, Failure> {
-        let mut attempt = self.current(name).await?.attempt.max(1);
+        let newest = self.current(name).await?.attempt.max(1);
+        let mut attempt = self.attempt.unwrap_or(newest);
+        if attempt == 0 || attempt > newest {
+            let run = self.run;
+            return Err(Failure::Negative(format!(
+                "job `{name}` of run {run} has no attempt {attempt}; it has {newest}"
+            )));
+        }
         loop {
-            self.attempt(name, attempt).await?;
+            self.read(name, attempt).await?;
             if !self.follow {
                 return Ok(true);
             }
@@ -96,7 +108,7 @@ impl Reading<'_> {
         }
     }
 
-    async fn attempt(&self, name: &str, attempt: u32) -> Result<(), Failure> {
+    async fn read(&self, name: &str, attempt: u32) -> Result<(), Failure> {
         let mut from = 0;
         loop {
             let page = self.page(name, attempt, from).await?;

@@ -113,6 +113,8 @@ impl Cell {
             "queued" | "unpinned" | "waiting" | "pending" | "new" => "33",
             _ => "2",
         };
+        // Our word for the bookkeeping, and the page's for what happens.
+        let word = if word == "leased" { "running" } else { word };
         Self { text: clean_line(word).replace('_', " "), colour: Some(colour) }
     }
 }

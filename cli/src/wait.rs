@@ -26,12 +26,16 @@ pub(crate) struct WaitArgs {
     /// Give up after this time.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
+    /// Count the runs after this one, also those that have ended already; without it what was seen
+    /// under way counts.
+    #[arg(long, value_name = "RUN")]
+    since: Option<i64>,
     #[command(flatten)]
     asking: Asking,
 }
 
 /// Tells each change of a run until deliveries, events, jobs and statuses are all done. Ends with
-/// 1 when a run that it saw under way did not succeed.
+/// 1 when a run that counts did not succeed. A bridge that does not answer in between is waited for.
 pub(crate) async fn run(args: WaitArgs) -> Result<(), Failure> {
     let output = Output::new(args.asking.shown);
     let bridge = Bridge::at(&args.asking.bridge)?;
@@ -40,14 +44,24 @@ pub(crate) async fn run(args: WaitArgs) -> Result<(), Failure> {
     let mut all_well = true;
     let mut first = true;
     loop {
-        let overview: Overview = bridge.get(&["overview"], &()).await?;
-        let filter = RunFilter { limit: Some(FOLLOWED_RUNS), ..RunFilter::default() };
-        let list: Runs = bridge.get(&["runs"], &filter).await?;
+        let (overview, list) = match look(&bridge).await {
+            Ok(seen) => seen,
+            // It is started again, perhaps; one that never answered is told at once.
+            Err(Failure::Unreachable(_)) if !first && Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         for run in list.runs.iter().rev() {
             let standing = run.standing();
             let known = seen.insert(run.id, standing);
-            // What had ended before we came is not ours to tell.
-            if known == Some(standing) || (first && run.finished_at.is_some()) {
+            // What had ended before we came is not ours to tell, unless it is asked for.
+            let is_old = match args.since {
+                Some(since) => run.id.0 <= since,
+                None => first && run.finished_at.is_some(),
+            };
+            if known == Some(standing) || is_old {
                 continue;
             }
             all_well &= run.outcome.is_none_or(Outcome::is_success);
@@ -65,6 +79,12 @@ pub(crate) async fn run(args: WaitArgs) -> Result<(), Failure> {
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
+}
+
+async fn look(bridge: &Bridge) -> Result<(Overview, Runs), Failure> {
+    let overview = bridge.get(&["overview"], &()).await?;
+    let filter = RunFilter { limit: Some(FOLLOWED_RUNS), ..RunFilter::default() };
+    Ok((overview, bridge.get(&["runs"], &filter).await?))
 }
 
 fn is_quiet(overview: &Overview) -> bool {

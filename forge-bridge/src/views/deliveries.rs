@@ -48,6 +48,9 @@ pub struct EventSummary {
     pub kind: String,
     /// The repository, where one could be read.
     pub repository: Option<String>,
+    /// The full ref that it is about, or `#7` for pull request 7; absent where it is about neither.
+    #[serde(rename = "ref")]
+    pub about: Option<String>,
     /// `new`, `planned`, `skipped` or `duplicate`.
     pub state: String,
     /// Why there is no run, when there is none.

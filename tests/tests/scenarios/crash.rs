@@ -10,7 +10,7 @@ use scenarios::dist_git::Repository;
 use scenarios::held::HOLD;
 use scenarios::parts::strata;
 use scenarios::wait::{LONG, SHORT, until};
-use scenarios::world::{World, dockerfile};
+use scenarios::world::{World, dockerfile, text};
 
 const CONTEXT: &str = "layered-image / build";
 /// A lease without heartbeats, the pause before the next attempt, and the build itself.
@@ -176,6 +176,13 @@ async fn the_runner_is_killed_in_the_middle_of_a_build() {
 
     let runs = world.finished_runs(1).await;
     assert_eq!(runs[0]["jobs"][0]["attempt"], 2);
+    let run = runs[0]["id"].to_string();
+    let before = world.strata(&["logs", &run, "--attempt", "1"]);
+    assert!(before.status.success(), "{}", text(&before));
+    let none = world.strata(&["logs", &run, "--attempt", "3"]);
+    assert!(text(&none).contains("has no attempt 3; it has 2"), "{}", text(&none));
+    let page = world.page(&format!("/runs/{run}")).await;
+    assert!(page.contains("/log?attempt=1\">1</a>"), "{page}");
     all_ended_well(world, &httpd, &commit).await;
 }
 

@@ -14,11 +14,20 @@ use crate::views::{
 /// Most runs of one event that a list names; an event has a run for each workflow that fires.
 const SHOWN_RUNS: usize = 50;
 
-const SUMMARY: &str = "SELECT d.id, d.forge, d.delivery, d.event_name, d.received_at, d.source, \
+/// What an event is about: a ref, or a pull request by its number.
+macro_rules! about {
+    () => {
+        "coalesce(json_extract(e.event, '$.ref'), '#' || json_extract(e.event, '$.number')) AS about"
+    };
+}
+const SUMMARY: &str = concat!(
+    "SELECT d.id, d.forge, d.delivery, d.event_name, d.received_at, d.source, \
          length(d.body) AS size_bytes, \
          iif(e.id IS NULL, 'waiting', 'decoded') AS state, e.id AS event_id, e.kind, e.repository, \
          e.state AS event_state, e.reason, \
-         (SELECT json_group_array(r.id) FROM runs r WHERE r.event_id = e.id) AS runs";
+         (SELECT json_group_array(r.id) FROM runs r WHERE r.event_id = e.id) AS runs, ",
+    about!()
+);
 const TABLES: &str = " FROM deliveries d LEFT JOIN events e ON e.delivery_id = d.id";
 
 impl Store {
@@ -75,11 +84,12 @@ impl Store {
 
     /// An event, whatever brought it about; `None` when there is no such event.
     pub(crate) async fn view_event(&self, id: EventId) -> Result<Option<EventSummary>, StoreError> {
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "SELECT e.id AS event_id, e.kind, e.repository, e.state AS event_state, e.reason, \
-             (SELECT json_group_array(r.id) FROM runs r WHERE r.event_id = e.id) AS runs \
-             FROM events e WHERE e.id = $1",
-        )
+             (SELECT json_group_array(r.id) FROM runs r WHERE r.event_id = e.id) AS runs, ",
+            about!(),
+            " FROM events e WHERE e.id = $1",
+        ))
         .bind(id.0)
         .fetch_optional(&self.reader)
         .await?;
@@ -105,6 +115,7 @@ fn event(row: &SqliteRow) -> Result<Option<EventSummary>, StoreError> {
         id: EventId(id),
         kind: row.try_get("kind")?,
         repository: row.try_get("repository")?,
+        about: row.try_get("about")?,
         state: row.try_get("event_state")?,
         reason: row.try_get("reason")?,
         runs,

@@ -35,7 +35,7 @@ impl Store {
     pub(crate) async fn show_run(&self, id: RunId) -> Result<Option<RunDetail>, StoreError> {
         let mut tx = self.reader.begin().await?;
         let sql = format!(
-            "SELECT {SUMMARY_COLUMNS}, r.event_id, e.delivery_id, r.workflow_path, \
+            "SELECT {SUMMARY_COLUMNS}, r.message, r.event_id, e.delivery_id, r.workflow_path, \
              r.workflow_origin, r.workflow_blob, r.called, r.rerun_of, (SELECT min(later.id) FROM runs later \
              WHERE later.event_id = r.event_id AND later.workflow_origin = r.workflow_origin \
              AND later.workflow_path = r.workflow_path AND later.attempt > r.attempt) AS rerun_as \

@@ -8,17 +8,21 @@ use super::{cut_page, time, time_option, unsigned, word, word_option};
 use crate::store::{Store, StoreError};
 use crate::views::{RunFilter, RunSummary, Runs, Standing, page_rows};
 
-/// Every column of `runs` that a [`RunSummary`] is made of.
+/// Every column of `runs` that a [`RunSummary`] is made of, but what went wrong.
 pub(super) const SUMMARY_COLUMNS: &str = "r.id, r.forge, r.repository, r.ref_name, r.commit_id, \
-     r.release, r.cause, r.trust, r.workflow, r.run_name, r.state, r.outcome, r.message, \
+     r.release, r.cause, r.trust, r.workflow, r.run_name, r.state, r.outcome, \
      r.created_at, r.started_at, r.finished_at, r.number, r.attempt";
+/// What a run does not say itself, the job that failed first says in a list.
+const LISTED_MESSAGE: &str = ", coalesce(nullif(r.message, ''), (SELECT jobs.name || ': ' || \
+     jobs.message FROM jobs WHERE jobs.run_id = r.id AND jobs.outcome = 'failure' \
+     AND jobs.message != '' ORDER BY jobs.finished_at, jobs.id LIMIT 1), '') AS message";
 
 impl Store {
     /// A page of runs, newest first.
     pub(crate) async fn list_runs(&self, filter: &RunFilter) -> Result<Runs, StoreError> {
         let wanted = page_rows(filter.limit);
         let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-        query.push(SUMMARY_COLUMNS).push(" FROM runs r WHERE 1");
+        query.push(SUMMARY_COLUMNS).push(LISTED_MESSAGE).push(" FROM runs r WHERE 1");
         if let Some(repository) = &filter.repository {
             query.push(" AND r.repository = ").push_bind(repository);
         }
