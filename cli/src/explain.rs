@@ -13,7 +13,9 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::selection::Origin;
 
 use crate::args::Shown;
+use crate::dist_git::{git, text};
 use crate::failure::Failure;
+use crate::lookaside::repository_of;
 use crate::output::{Cell, Output};
 
 /// An event that has not happened, on a repository of this machine.
@@ -25,20 +27,20 @@ pub(crate) struct ExplainArgs {
     /// The forge's name in it; may be left out when there is only one.
     #[arg(long, value_name = "NAME")]
     pub(crate) forge: Option<String>,
-    /// The repository's path on the forge.
+    /// The repository's path on the forge; by default the last two parts of the URL of `origin`.
     #[arg(long)]
-    pub(crate) repository: RepositoryName,
+    pub(crate) repository: Option<RepositoryName>,
     /// The local clone or bare repository that has the commit.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) git_dir: PathBuf,
-    /// The full ref that is pushed or deleted, whose schedule is due, or that the pull request would
-    /// go into; a branch or a tag.
-    #[arg(long = "ref", value_name = "REF")]
-    pub(crate) ref_name: RefName,
-    /// The commit that is pushed, the head of the branch, or the pull request's head; of all but a
-    /// deletion.
-    #[arg(long, value_name = "SHA", required_unless_present_any = ["deleted"], conflicts_with = "deleted")]
-    pub(crate) commit: Option<CommitId>,
+    /// The ref that is pushed or deleted, whose schedule is due, or that the pull request would go
+    /// into: a branch by its name, or refs/tags/NAME; by default the branch that is checked out.
+    #[arg(long = "ref", value_name = "REF", value_parser = full_ref)]
+    pub(crate) ref_name: Option<RefName>,
+    /// The commit that is pushed, the head of the branch, or the pull request's head, as git knows
+    /// it; by default the ref's.
+    #[arg(long, value_name = "COMMIT", conflicts_with = "deleted")]
+    pub(crate) commit: Option<String>,
     /// The ref is deleted.
     #[arg(long, conflicts_with = "event")]
     pub(crate) deleted: bool,
@@ -143,17 +145,68 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
         (None, [only]) => only.name.clone(),
         (None, _) => return Err(Failure::Usage("say which forge with --forge".to_owned())),
     };
-    let event = event(&args, &config)?;
+    let event = event(&args, &subject(&args)?, &config)?;
     let explained =
         forge_bridge::explain::explain(config, &forge, &args.git_dir, &event, Utc::now()).await;
     print(&explained.map_err(|error| Failure::Usage(error.to_string()))?, args.shown)
 }
 
+/// A branch may be told by its name.
+fn full_ref(text: &str) -> Result<RefName, String> {
+    let full =
+        if text.starts_with("refs/") { text.to_owned() } else { format!("refs/heads/{text}") };
+    RefName::parse(&full).map_err(|error| error.to_string())
+}
+
+/// What the event is about.
+struct Subject {
+    repository: RepositoryName,
+    ref_name: RefName,
+    /// Of all but a deletion.
+    commit: Option<CommitId>,
+}
+
+/// What was told, and the rest as git knows it.
+fn subject(args: &ExplainArgs) -> Result<Subject, Failure> {
+    let said = |arguments: &[&str]| -> Result<String, Failure> {
+        let output = git(&args.git_dir, arguments)?;
+        Ok(if output.status.success() { text(&output) } else { String::new() })
+    };
+    let missing = |what: &str| {
+        let place = args.git_dir.display();
+        Failure::Usage(format!("the repository at {place} does not tell {what}"))
+    };
+    let repository = match &args.repository {
+        Some(repository) => repository.clone(),
+        None => repository_of(&said(&["config", "--get", "remote.origin.url"])?)
+            .ok_or_else(|| missing("its name; say it with --repository"))?,
+    };
+    let ref_name = match &args.ref_name {
+        Some(ref_name) => ref_name.clone(),
+        None => RefName::parse(&said(&["symbolic-ref", "-q", "HEAD"])?)
+            .map_err(|_| missing("which branch is meant; say it with --ref"))?,
+    };
+    if args.deleted {
+        return Ok(Subject { repository, ref_name, commit: None });
+    }
+    let wanted = args.commit.clone().unwrap_or_else(|| ref_name.to_string());
+    let id = said(&[
+        "rev-parse",
+        "-q",
+        "--verify",
+        "--end-of-options",
+        &format!("{wanted}^{{commit}}"),
+    ])?;
+    let commit = CommitId::parse(&id)
+        .map_err(|_| missing(&format!("of a commit `{wanted}`; say which with --commit")))?;
+    Ok(Subject { repository, ref_name, commit: Some(commit) })
+}
+
 /// The event that is to be explained.
-fn event(args: &ExplainArgs, config: &Config) -> Result<Event, Failure> {
-    let (repository, ref_name) = (args.repository.clone(), args.ref_name.clone());
+fn event(args: &ExplainArgs, subject: &Subject, config: &Config) -> Result<Event, Failure> {
+    let (repository, ref_name) = (subject.repository.clone(), subject.ref_name.clone());
     let is_tag = ref_name.as_tag().is_some();
-    let Some(commit) = args.commit.clone() else {
+    let Some(commit) = subject.commit.clone() else {
         let deleted = RefDeleted { repository, ref_name, before: None, actor: None };
         return Ok(if is_tag { Event::TagDeleted(deleted) } else { Event::BranchDeleted(deleted) });
     };
@@ -181,11 +234,16 @@ fn event(args: &ExplainArgs, config: &Config) -> Result<Event, Failure> {
             base: args.before.clone(),
             author: None,
         }),
-        EventKind::Schedule => Event::Schedule(due(args, config, commit)?),
+        EventKind::Schedule => Event::Schedule(due(args, subject, config, commit)?),
     })
 }
 
-fn due(args: &ExplainArgs, config: &Config, head: CommitId) -> Result<ScheduleDue, Failure> {
+fn due(
+    args: &ExplainArgs,
+    subject: &Subject,
+    config: &Config,
+    head: CommitId,
+) -> Result<ScheduleDue, Failure> {
     let (Some(workflow), Some(cron)) = (args.workflow.clone(), args.cron.clone()) else {
         let why = "say which schedule with --workflow FILE and --cron FIELDS";
         return Err(Failure::Usage(why.to_owned()));
@@ -193,8 +251,8 @@ fn due(args: &ExplainArgs, config: &Config, head: CommitId) -> Result<ScheduleDu
     let mut directories = config.workflows.directories.iter();
     let is_own = directories.any(|directory| workflow.starts_with(&format!("{directory}/")));
     Ok(ScheduleDue {
-        repository: args.repository.clone(),
-        ref_name: args.ref_name.clone(),
+        repository: subject.repository.clone(),
+        ref_name: subject.ref_name.clone(),
         head,
         workflow,
         origin: if is_own { Origin::Repository } else { Origin::Operator },

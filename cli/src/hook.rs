@@ -12,7 +12,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use forge_bridge::config::read_secret;
 use forge_bridge::webhook::RefUpdate;
 use reqwest::Url;
@@ -49,12 +49,15 @@ pub(crate) struct Args {
     /// Who pushed; without it, what the web server, Gitolite or the login says.
     #[arg(long)]
     pub(crate) pusher: Option<String>,
-    /// Only send what was kept, and read no refs.
+    /// Only send what was kept, and read no refs; ends with 1 when something has to wait still.
     #[arg(long)]
     pub(crate) resend: bool,
 }
 
 /// Reports the refs on standard input, and tells the pusher on standard error.
+///
+/// # Errors
+/// What keeps a push from being reported at all; with `--resend` also when something still waits.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let git_dir = std::fs::canonicalize(&args.git_dir)
         .with_context(|| format!("no repository at {}", args.git_dir.display()))?;
@@ -69,12 +72,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         let at = chrono::Utc::now().timestamp_nanos_opt().unwrap_or_default();
         updates::parse(&input, &repository, Pushed { by: pusher.as_deref(), at })
     };
-    let told = report(&args, &git_dir, updates).await;
+    let mut told = report(&args, &git_dir, updates).await;
+    let waits = args.resend && !Spool::below(&git_dir).oldest(1).is_ok_and(|kept| kept.is_empty());
+    if args.resend && told.is_empty() {
+        told.push("nothing was kept".to_owned());
+    }
     let mut to_pusher = std::io::stderr().lock();
     for line in told {
         // A pusher who is gone does not stop anything.
         let _ = writeln!(to_pusher, "strata: {line}");
     }
+    ensure!(!waits, "some deliveries are kept still");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `strata lint`: what is wrong in the files of a repository, before the push.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -215,12 +215,25 @@ fn check(path: &str, text: &str, tree: Option<&Tree<'_>>) -> (Option<Workflow>, 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    // One byte more than is accepted, so that the parser says that it is too much.
-    let bound = workflow::MAX_FILE_BYTES as u64 + 1;
+    let refused =
+        |error: io::Error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    let found = path.symlink_metadata().map_err(refused)?;
+    if found.is_symlink() {
+        return Err(Failure::Negative(format!(
+            "{} is a symbolic link, which no bridge follows: make it a file",
+            path.display()
+        )));
+    }
+    if found.is_file() && found.len() > workflow::MAX_FILE_BYTES as u64 {
+        let (has, most) = (found.len(), workflow::MAX_FILE_BYTES);
+        let path = path.display();
+        return Err(Failure::Negative(format!("{path} has {has} bytes, more than {most}")));
+    }
+    // What grows meanwhile, or is no file, is read no further than the parser would.
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(bound).read_to_end(&mut bytes))
-        .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
+        .and_then(|file| file.take(workflow::MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(refused)?;
     Ok(bytes)
 }
 

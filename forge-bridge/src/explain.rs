@@ -91,7 +91,9 @@ pub async fn explain(
     event: &Event,
     now: DateTime<Utc>,
 ) -> Result<Explanation, ExplainError> {
-    let git_dir = git_dir.canonicalize()?;
+    let git_dir = git_dir.canonicalize().map_err(|error| {
+        ExplainError::Repository(format!("no repository at {}: {error}", git_dir.display()))
+    })?;
     let Some(known) = config.forges.iter_mut().find(|known| known.name == forge) else {
         return Err(ExplainError::NoForge(forge.to_owned()));
     };

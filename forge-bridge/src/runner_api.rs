@@ -27,6 +27,7 @@ use crate::app::AppState;
 use crate::secrets::{self, GivingError, Recipient};
 use crate::store::jobs::Ending;
 use crate::store::leases::{LeaseError, Leased};
+use crate::views::times::RUNNER_SILENCE_SECONDS;
 
 mod auth;
 
@@ -119,8 +120,20 @@ async fn register(
         ));
     }
     let credential = fresh_credential();
-    let runner =
-        app.store.register_runner(&register, &fingerprint(&credential), Utc::now()).await?;
+    let now = Utc::now();
+    let registered = app.store.register_runner(&register, &fingerprint(&credential), now).await?;
+    let (runner, seen_at) = registered;
+    if let Some(seen_at) =
+        seen_at.filter(|&seen_at| (now - seen_at).num_seconds() <= RUNNER_SILENCE_SECONDS)
+    {
+        tracing::warn!(
+            runner.name = register.name,
+            %seen_at,
+            "a runner named {} asked for work a moment ago, and is replaced: where two have one \
+             name, each throws the other out; give them names of their own",
+            register.name
+        );
+    }
     tracing::info!(runner.id = %runner, runner.name = register.name, "runner {runner} registered");
     Ok(Json(Registered { runner, credential }))
 }

@@ -32,9 +32,13 @@ pub(super) enum Verdict {
     Later(String),
 }
 
-/// The bridge's words when it takes no delivery.
-#[derive(Deserialize)]
-struct Refused {
+/// The bridge's words of a delivery, as far as they count here.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    /// Which it is, when it was taken; nobody else who answers 200 says so, such as a proxy's page.
+    delivery: Option<String>,
+    /// Why it was not.
+    #[serde(default)]
     error: String,
 }
 
@@ -84,17 +88,20 @@ impl Sender {
             .await
             .map_err(|error| cause(&error))?;
         let status = answer.status();
-        // The client's timeout bounds the body too; an odd one is only not passed on.
-        let said = answer.json::<Refused>().await.map_or_else(|_| String::new(), |r| r.error);
-        verdict(status, &said)
+        // The client's timeout bounds the body too; an odd one says nothing.
+        verdict(status, &answer.json().await.unwrap_or_default())
     }
 }
 
 /// What a status means for a delivery.
-fn verdict(status: StatusCode, said: &str) -> Result<Verdict, String> {
-    let said: String = said.chars().filter(|c| !c.is_control()).take(MAX_REASON_CHARS).collect();
-    let reason = if said.is_empty() { format!("the bridge says {status}") } else { said };
+fn verdict(status: StatusCode, said: &Said) -> Result<Verdict, String> {
+    let why = said.error.chars().filter(|c| !c.is_control());
+    let why: String = why.take(MAX_REASON_CHARS).collect();
+    let reason = if why.is_empty() { format!("the bridge says {status}") } else { why };
     match status {
+        StatusCode::ACCEPTED | StatusCode::OK if said.delivery.is_none() => {
+            Ok(Verdict::Later("what answers there is no bridge".to_owned()))
+        }
         StatusCode::ACCEPTED => Ok(Verdict::Accepted),
         StatusCode::OK => Ok(Verdict::Seen),
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Ok(Verdict::Refused(reason)),
@@ -128,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_status_says_whether_the_same_bytes_can_ever_be_good() {
-        let verdict = |status: u16| verdict(StatusCode::from_u16(status).unwrap(), "why\u{1b}");
+        let said = Said { delivery: Some("d".to_owned()), error: "why\u{1b}".to_owned() };
+        let verdict = |status: u16| verdict(StatusCode::from_u16(status).unwrap(), &said);
         let why = "why".to_owned();
         for (status, expected) in [
             (202, Ok(Verdict::Accepted)),
@@ -142,6 +150,8 @@ mod tests {
         ] {
             assert_eq!(verdict(status), expected, "{status}");
         }
+        let page = super::verdict(StatusCode::OK, &Said::default());
+        assert_eq!(page, Ok(Verdict::Later("what answers there is no bridge".to_owned())));
     }
 
     #[test]

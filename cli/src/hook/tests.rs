@@ -136,3 +136,18 @@ async fn the_name_is_the_path_below_the_root() {
     let itself = Args { git_dir: forge.root.path().join("git"), ..forge.args() };
     assert!(name(&itself).is_err());
 }
+
+#[tokio::test]
+async fn resending_says_what_still_waits() {
+    let forge = Forge::new().await;
+    let args = || Args { resend: true, ..forge.args() };
+    run(args()).await.unwrap();
+    forge.push("refs/heads/f43").await;
+    assert_eq!(forge.kept(), 1, "nobody is there");
+    let waits = run(args()).await.unwrap_err();
+    assert_eq!(waits.to_string(), "some deliveries are kept still");
+    let bridge = forge.start_bridge().await;
+    run(args()).await.unwrap();
+    assert_eq!(forge.kept(), 0);
+    bridge.abort();
+}

@@ -5,17 +5,23 @@ use workflows::ids::RunnerId;
 use workflows::protocol::Register;
 
 use super::row::{column, to_json};
-use super::{Store, StoreError, seconds};
+use super::{Store, StoreError, at, seconds};
 
 impl Store {
-    /// Registers a runner, or gives a known name a new credential.
+    /// Registers a runner, or gives a known name a new credential; then it also tells when somebody
+    /// of that name asked for work last.
     pub(crate) async fn register_runner(
         &self,
         register: &Register,
         credential_sha256: &str,
         now: DateTime<Utc>,
-    ) -> Result<RunnerId, StoreError> {
+    ) -> Result<(RunnerId, Option<DateTime<Utc>>), StoreError> {
         let mut tx = self.write().await?;
+        let seen_at: Option<i64> =
+            sqlx::query_scalar("SELECT seen_at FROM runners WHERE name = $1")
+                .bind(&register.name)
+                .fetch_optional(&mut *tx)
+                .await?;
         let row = sqlx::query(
             "INSERT INTO runners (name, credential_sha256, labels, slots, version, registered_at, \
              seen_at) VALUES ($1,$2,$3,$4,$5,$6,$6) ON CONFLICT (name) DO UPDATE SET \
@@ -32,7 +38,7 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(RunnerId(column(&row, "id")?))
+        Ok((RunnerId(column(&row, "id")?), seen_at.map(at)))
     }
 
     /// The runner with this credential. The hash is the key of the look-up: a search by it tells

@@ -36,6 +36,15 @@ fn lint_names_file_line_and_column() {
     let found = alone(&["lint", "--json", good, bad]);
     let found: Value = serde_json::from_slice(&found.stdout).expect("JSON");
     assert_eq!((&found["files"], &found["diagnostics"][0]["line"]), (&2.into(), &6.into()));
+    let link = dir.path().join("link.yml");
+    std::os::unix::fs::symlink(good, &link).expect("a link");
+    let linked = alone(&["lint", link.to_str().expect("utf-8")]);
+    assert_eq!(linked.status.code(), Some(1), "{}", text(&linked));
+    assert!(text(&linked).contains("is a symbolic link"), "{}", text(&linked));
+    let long = dir.path().join("long.yml");
+    std::fs::write(&long, "#".repeat(1_100_000)).expect("a file");
+    let long = alone(&["lint", long.to_str().expect("utf-8")]);
+    assert!(text(&long).contains("has 1100000 bytes"), "{}", text(&long));
     let missing = alone(&["lint", "/nowhere/x.yml"]);
     assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
     assert!(text(&missing).contains("/nowhere/x.yml"), "{}", text(&missing));
@@ -167,7 +176,12 @@ async fn explain_says_what_a_push_would_run_and_why_no_more() {
     let unasked = explain("refs/heads/rawhide", &[&at[..], &due].concat());
     assert_eq!(unasked.status.code(), Some(1), "{}", text(&unasked));
     assert!(text(&unasked).contains(own), "{}", text(&unasked));
-    assert_eq!(explain("refs/heads/rawhide", &[]).status.code(), Some(2), "no commit");
+    // A branch by its name, and its head unless told.
+    let explained = json(&explain("rawhide", &[]));
+    assert_eq!(explained["release"], "rawhide");
+    let nowhere = explain("topic", &[]);
+    assert_eq!(nowhere.status.code(), Some(2), "{}", text(&nowhere));
+    assert!(text(&nowhere).contains("does not tell of a commit"), "{}", text(&nowhere));
     assert_eq!(world.runs().await.len(), 0, "nothing was run by asking");
     world.nothing_left().await;
 }
@@ -182,6 +196,7 @@ async fn deliveries_are_listed_shown_and_replayed_by_the_operator() {
     let list = || json(&world.strata(&["deliveries", "list", "--json"]));
     let id = list()["deliveries"][0]["id"].to_string();
 
+    assert_eq!(list()["deliveries"][0]["event"]["ref"], "refs/heads/rawhide");
     let shown = json(&world.strata(&["deliveries", "show", &id, "--json"]));
     assert_eq!(shown["decoded"]["event"], "push", "{shown}");
     let replayed = json(&world.strata(&["deliveries", "replay", &id, "--json"]));
