@@ -221,12 +221,15 @@ async fn a_refused_repository_is_told_everything_at_once() {
     };
     let lines: Vec<&str> = ending.message.lines().collect();
     assert_eq!(lines.len(), 5, "{}", ending.message);
-    assert!(lines[0].starts_with("Dockerfile: label `com.redhat.component` is missing"));
-    assert!(lines[2].starts_with("Dockerfile:2: release f43 does not allow COPY --from"));
+    assert!(lines[0].starts_with("Dockerfile:2: release f43 does not allow COPY --from"));
+    assert!(lines[1].starts_with("Dockerfile: label `com.redhat.component` is missing"));
     assert!(lines[3].starts_with("container.yml: this name has no effect"));
     assert!(lines[4].starts_with("sources:1: "));
     let description = &ending.sentence.description;
-    assert!(description.starts_with("5 problems, the first: Dockerfile: label `"), "{description}");
+    assert!(
+        description.starts_with("5 problems, the first: Dockerfile:2: release"),
+        "{description}"
+    );
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The problems; those of the Dockerfile first, each file's in the order of its lines.
+    /// The problems; those of the Dockerfile first, each file's in the order of its lines, what is about
+    /// the whole file last.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -91,8 +92,11 @@ impl Problems {
     }
 
     pub(super) fn refusal(mut self, dockerfile: &str) -> Refusal {
+        // What is missing in the whole file comes behind what is wrong in it: an image that may not be
+        // used is told in the one line that a forge shows.
         self.0.sort_by_key(|problem| {
-            (problem.file != dockerfile, problem.file.clone(), problem.line)
+            let Problem { file, line, .. } = problem;
+            (file != dockerfile, file.clone(), *line == 0, *line)
         });
         Refusal { problems: self.0 }
     }
