@@ -41,6 +41,8 @@ struct RunPage {
     detail: RunDetail,
     /// Who may press its buttons.
     session: Option<Session>,
+    /// Whether there is anybody who may.
+    can_sign_in: bool,
 }
 
 /// A job with what the page shows of its log.
@@ -78,7 +80,9 @@ pub(super) async fn run(
         jobs.push(shown);
     }
     let frame = Frame::new(Section::Runs, Utc::now());
-    html(&RunPage { frame, commit_url, jobs, detail, session })
+    let config = &app.config;
+    let can_sign_in = config.operator_token_file.is_some() || !config.maintainers.is_empty();
+    html(&RunPage { frame, commit_url, jobs, detail, session, can_sign_in })
 }
 
 /// How much of what steps say a page still takes; what they say is a stranger's.
