@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::JoinHandle;
 
 use libdeflater::{CompressionLvl, Compressor};
 
@@ -33,39 +33,69 @@ struct Block {
     reply: SyncSender<io::Result<Vec<u8>>>,
 }
 
-/// Takes plain bytes; compressed ones come out in order at its collector.
-pub(crate) struct BlockWriter {
+/// Takes plain bytes and hands compressed ones to a sink, in order. What fits into one block is
+/// compressed where it is: to start threads for it takes longer.
+pub(crate) struct BlockWriter<S> {
+    compression: Compression,
     plain: Vec<u8>,
-    jobs: SyncSender<Block>,
-    replies: SyncSender<Receiver<io::Result<Vec<u8>>>>,
+    way: Way<S>,
 }
 
-/// Starts compressors and a collector that hands their blocks to `sink` in order. The writer's
-/// end is the stream's end; the collector returns the sink.
-pub(crate) fn start<'scope, S: Write + Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    compression: Compression,
-    mut sink: S,
-) -> (BlockWriter, ScopedJoinHandle<'scope, io::Result<S>>) {
-    let compressors = std::thread::available_parallelism().map_or(1, usize::from);
-    let compressors = compressors.min(MAX_COMPRESSORS);
-    let waiting = compressors * BLOCKS_WAITING;
-    let (job_sender, job_receiver) = sync_channel::<Block>(waiting);
-    let (reply_sender, reply_receiver) = sync_channel::<Receiver<io::Result<Vec<u8>>>>(waiting);
-    let jobs = Arc::new(Mutex::new(job_receiver));
-    for _ in 0..compressors {
-        let jobs = Arc::clone(&jobs);
-        scope.spawn(move || compress_blocks(compression, &jobs));
-    }
-    let collector = scope.spawn(move || {
-        for reply in reply_receiver {
-            let block = reply.recv().map_err(|_| io::Error::other("a compressor ended"))?;
-            sink.write_all(&block?)?;
+/// What the blocks take.
+enum Way<S> {
+    /// There is none yet.
+    Short(S),
+    Long(Compressors<S>),
+    /// The sink is gone.
+    Broken,
+}
+
+/// Threads that compress, and one that collects what they made.
+struct Compressors<S> {
+    jobs: SyncSender<Block>,
+    replies: SyncSender<Receiver<io::Result<Vec<u8>>>>,
+    collector: JoinHandle<io::Result<S>>,
+}
+
+impl<S: Write + Send + 'static> Compressors<S> {
+    fn start(compression: Compression, mut sink: S) -> io::Result<Self> {
+        let compressors = std::thread::available_parallelism().map_or(1, usize::from);
+        let compressors = compressors.min(MAX_COMPRESSORS);
+        let waiting = compressors * BLOCKS_WAITING;
+        let (jobs, job_receiver) = sync_channel::<Block>(waiting);
+        let (replies, reply_receiver) = sync_channel::<Receiver<io::Result<Vec<u8>>>>(waiting);
+        let taken = Arc::new(Mutex::new(job_receiver));
+        for _ in 0..compressors {
+            let taken = Arc::clone(&taken);
+            let name = "compressing".to_owned();
+            // It ends when nobody has any block for it.
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || compress_blocks(compression, &taken))?;
         }
-        Ok(sink)
-    });
-    let plain = Vec::with_capacity(BLOCK_BYTES);
-    (BlockWriter { plain, jobs: job_sender, replies: reply_sender }, collector)
+        let collector = std::thread::Builder::new().name("collecting".to_owned());
+        let collector = collector.spawn(move || {
+            for reply in reply_receiver {
+                let block = reply.recv().map_err(|_| io::Error::other("a compressor ended"))?;
+                sink.write_all(&block?)?;
+            }
+            Ok(sink)
+        })?;
+        Ok(Self { jobs, replies, collector })
+    }
+
+    fn send(&self, plain: Vec<u8>) -> io::Result<()> {
+        let (reply, receiver) = sync_channel(1);
+        let ended = || io::Error::from(io::ErrorKind::BrokenPipe);
+        self.replies.send(receiver).map_err(|_| ended())?;
+        self.jobs.send(Block { plain, reply }).map_err(|_| ended())
+    }
+
+    /// Waits until all blocks are in the sink.
+    fn finish(self) -> io::Result<S> {
+        drop((self.jobs, self.replies));
+        self.collector.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended")))
+    }
 }
 
 fn compress_blocks(compression: Compression, jobs: &Mutex<Receiver<Block>>) {
@@ -147,28 +177,55 @@ fn stored(plain: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-impl BlockWriter {
-    /// Sends what is left; an empty stream becomes one empty member.
-    pub(crate) fn finish(mut self, is_empty: bool) -> io::Result<()> {
-        if is_empty || !self.plain.is_empty() { self.send() } else { Ok(()) }
+impl<S: Write + Send + 'static> BlockWriter<S> {
+    pub(crate) fn new(compression: Compression, sink: S) -> Self {
+        Self { compression, plain: Vec::new(), way: Way::Short(sink) }
+    }
+
+    /// Compresses what is left, and gives the sink back; an empty stream becomes one empty member.
+    ///
+    /// # Errors
+    /// What the sink said, also when a write before only saw that nobody listens.
+    pub(crate) fn finish(mut self, is_empty: bool) -> io::Result<S> {
+        let is_rest = is_empty || !self.plain.is_empty();
+        match std::mem::replace(&mut self.way, Way::Broken) {
+            Way::Short(mut sink) => {
+                if is_rest {
+                    let mut compressor = BlockCompressor::new(self.compression)?;
+                    sink.write_all(&compressor.block(&self.plain)?)?;
+                }
+                Ok(sink)
+            }
+            Way::Long(compressors) => {
+                let sent = if is_rest { compressors.send(self.plain) } else { Ok(()) };
+                // Why it could not be sent, the collector knows.
+                compressors.finish().and_then(|sink| sent.map(|()| sink))
+            }
+            Way::Broken => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+        }
     }
 
     fn send(&mut self) -> io::Result<()> {
         let plain = std::mem::replace(&mut self.plain, Vec::with_capacity(BLOCK_BYTES));
-        let (reply, receiver) = sync_channel(1);
-        let ended = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.replies.send(receiver).map_err(|_| ended(()))?;
-        self.jobs.send(Block { plain, reply }).map_err(|_| ended(()))
+        let compressors = match std::mem::replace(&mut self.way, Way::Broken) {
+            Way::Short(sink) => Compressors::start(self.compression, sink)?,
+            Way::Long(compressors) => compressors,
+            Way::Broken => return Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+        };
+        let sent = compressors.send(plain);
+        self.way = Way::Long(compressors);
+        sent
     }
 }
 
-impl Write for BlockWriter {
+impl<S: Write + Send + 'static> Write for BlockWriter<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(BLOCK_BYTES - self.plain.len());
-        self.plain.extend_from_slice(&bytes[..taken]);
-        if self.plain.len() == BLOCK_BYTES {
+        // Only now is it clear that more than one block comes.
+        if self.plain.len() == BLOCK_BYTES && !bytes.is_empty() {
             self.send()?;
         }
+        let taken = bytes.len().min(BLOCK_BYTES - self.plain.len());
+        self.plain.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
@@ -183,12 +240,9 @@ mod tests {
     use std::io::{Read, Seek};
 
     fn compressed(compression: Compression, plain: &[u8]) -> Vec<u8> {
-        std::thread::scope(|scope| {
-            let (mut writer, collector) = start(scope, compression, Vec::new());
-            writer.write_all(plain).unwrap();
-            writer.finish(plain.is_empty()).unwrap();
-            collector.join().unwrap().unwrap()
-        })
+        let mut writer = BlockWriter::new(compression, Vec::new());
+        writer.write_all(plain).unwrap();
+        writer.finish(plain.is_empty()).unwrap()
     }
 
     fn all() -> [Compression; 2] {
@@ -209,6 +263,33 @@ mod tests {
                 super::super::decompressed(file).unwrap().read_to_end(&mut back).unwrap();
                 assert!(back == plain, "{compression:?}, {} bytes", plain.len());
             }
+        }
+    }
+
+    /// Takes some bytes, and then no more.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.0.min(bytes.len());
+            self.0 -= room;
+            if room == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(room) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_the_sink_says_is_told_at_the_end() {
+        let noise = noise(9 * BLOCK_BYTES);
+        for (room, length) in [(100, BLOCK_BYTES), (3 * BLOCK_BYTES, noise.len())] {
+            let mut writer = BlockWriter::new(Compression::default(), Full(room));
+            // How far it comes is nobody's business.
+            let _ = writer.write_all(&noise[..length]);
+            let error = writer.finish(false).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{room}");
         }
     }
 

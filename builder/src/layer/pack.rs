@@ -8,7 +8,7 @@ use bytes::Bytes;
 use workflows::image::Digest;
 
 use super::Compression;
-use super::compress::{self, BlockWriter};
+use super::compress::BlockWriter;
 use super::tarball::TarWriter;
 use crate::digest::HashingWriter;
 use crate::error::{BuildError, Doing};
@@ -33,7 +33,7 @@ pub(crate) struct PackedLayer {
 }
 
 /// What the entries are written to.
-pub(crate) type LayerTar = TarWriter<HashingWriter<BlockWriter>>;
+pub(crate) type LayerTar = TarWriter<HashingWriter<BlockWriter<HashingWriter<Tee>>>>;
 
 /// Where the blob goes besides the store.
 pub(crate) type Target<'a> = Option<(&'a Pusher, &'a tokio::runtime::Handle)>;
@@ -45,49 +45,44 @@ pub(crate) fn pack(
     compression: Compression,
     fill: impl FnOnce(&mut LayerTar) -> io::Result<()>,
 ) -> Result<(PackedLayer, Option<StreamEnd>), BuildError> {
-    let file = store.new_file().doing(|| "cannot make a layer".to_owned())?;
-    let handle = file.as_file().try_clone().doing(|| "cannot make a layer".to_owned())?;
-    let sink = HashingWriter::new(Tee { file: handle, target, held: Vec::new(), stream: None });
-    let (plain, sink) = std::thread::scope(|scope| {
-        let (writer, collector) = compress::start(scope, compression, sink);
-        let plain = write_plain(writer, fill);
-        let sink = collector.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended")));
-        // When the collector failed, the writer only saw that nobody listens.
-        match (sink, plain) {
-            (Ok(sink), Ok(plain)) => Ok((plain, sink)),
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        }
-    })
-    .doing(|| "cannot make a layer".to_owned())?;
+    let doing = || "cannot make a layer".to_owned();
+    let file = store.new_file().doing(doing)?;
+    let target = target.map(|(pusher, runtime)| (pusher.clone(), runtime.clone()));
+    let handle = file.as_file().try_clone().doing(doing)?;
+    let tee = Tee { file: handle, target, held: Vec::new(), stream: None };
+    let writer = BlockWriter::new(compression, HashingWriter::new(tee));
+    let (sink, diff_id, plain_size) = write_plain(writer, fill).doing(doing)?;
     let (tee, digest, size) = sink.finish();
-    let (diff_id, plain_size) = plain;
     store.keep_blob(file, &digest).doing(|| format!("cannot keep the layer {digest}"))?;
     let layer = PackedLayer { diff_id, digest, size, plain_size };
     Ok((layer, tee.stream.map(Stream::end)))
 }
 
 fn write_plain(
-    writer: BlockWriter,
+    writer: BlockWriter<HashingWriter<Tee>>,
     fill: impl FnOnce(&mut LayerTar) -> io::Result<()>,
-) -> io::Result<(Digest, u64)> {
+) -> io::Result<(HashingWriter<Tee>, Digest, u64)> {
     let mut tar = TarWriter::new(HashingWriter::new(writer));
-    fill(&mut tar)?;
-    let (writer, diff_id, plain_size) = tar.finish()?.finish();
-    writer.finish(plain_size == 0)?;
-    Ok((diff_id, plain_size))
+    let filled = fill(&mut tar).and_then(|()| tar.end());
+    let (writer, diff_id, plain_size) = tar.into_inner().finish();
+    // When the sink failed, the writer only saw that nobody listens.
+    let sink = writer.finish(plain_size == 0)?;
+    filled?;
+    Ok((sink, diff_id, plain_size))
 }
 
-struct Tee<'a> {
+/// The store's file, and a stream to the registry once the layer is long.
+pub(crate) struct Tee {
     file: File,
-    target: Target<'a>,
+    target: Option<(Pusher, tokio::runtime::Handle)>,
     /// Blocks that were written before it was clear whether the layer is long.
     held: Vec<Bytes>,
     stream: Option<Stream>,
 }
 
-impl Tee<'_> {
+impl Tee {
     fn send(&mut self, block: Bytes) {
-        let Some((pusher, runtime)) = self.target else { return };
+        let Some((pusher, runtime)) = &self.target else { return };
         self.held.push(block);
         let held: usize = self.held.iter().map(Bytes::len).sum();
         if self.stream.is_none() && held < STREAM_FROM_BYTES {
@@ -103,7 +98,7 @@ impl Tee<'_> {
     }
 }
 
-impl Write for Tee<'_> {
+impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all(bytes)?;
         self.send(Bytes::copy_from_slice(bytes));

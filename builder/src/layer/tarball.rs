@@ -66,9 +66,19 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Ends the archive.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.out.write_all(&[0; 2 * BLOCK])
+    }
+
+    /// What the archive was written to, ended or not.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// Ends the archive, and gives back what it was written to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
-        self.out.write_all(&[0; 2 * BLOCK])?;
-        Ok(self.out)
+        self.end()?;
+        Ok(self.into_inner())
     }
 
     fn header(&mut self, header: &Header<'_>) -> io::Result<()> {
