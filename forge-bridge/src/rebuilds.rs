@@ -11,5 +11,7 @@ pub(crate) mod hook;
 pub(crate) mod planner;
 mod put_off;
 pub(crate) mod show;
+pub(crate) mod staleness;
 pub(crate) mod watch;
+mod whys;
 pub(crate) mod world;

@@ -46,7 +46,11 @@ impl Planner {
             tracing::warn!("rebuilds: {problem}");
         }
         self.follow(&world).await?;
-        let look = move |world: &World| (world.plan(now), world.staleness());
+        let look = move |world: &World| {
+            let plan = world.plan(now);
+            let staleness = world.staleness(&plan);
+            (plan, staleness)
+        };
         let (plan, staleness) = Arc::clone(&world).apart(look).await?;
         let mut again_at = self.begin_all(&world, &plan, now).await?;
         if plan.is_empty() && world.wave.is_some() {

@@ -1,24 +1,16 @@
 //! The world as people see it.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use chrono::{DateTime, Utc};
 use workflows::image::Reference;
-use workflows::rebuild::{self, Graph, Hindrance, Image, ImageId, Plan, Wait};
+use workflows::rebuild::{self, Graph, Image, ImageId};
 
 use super::world::{Known, World};
 use crate::store::watched::{Answer, Watched};
 use crate::views::{
     MAX_SHOWN_IMAGES, MAX_SHOWN_PLAN, ParentView, PlanView, Planning, Stale, StaleImage, WaveView,
 };
-
-/// What the metrics say of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Staleness {
-    pub(crate) images: usize,
-    pub(crate) since: Option<DateTime<Utc>>,
-}
 
 impl World {
     /// The plan of the moment.
@@ -42,16 +34,17 @@ impl World {
         all.sort_by_key(|(since, _)| (since.is_none(), *since));
         let more = all.len().saturating_sub(MAX_SHOWN_IMAGES);
         all.truncate(MAX_SHOWN_IMAGES);
-        let mut whys = self.whys(&plan, now);
+        let whys = self.whys(&plan, now);
         let view = |(behind_since, image): (_, &Image)| {
+            let condition = *conditions.get(&image.id)?;
             Some(StaleImage {
                 image: image.id.clone(),
                 release: image.release.clone(),
-                condition: *conditions.get(&image.id)?,
+                condition,
                 behind_since,
                 built_at: self.known.branches.get(&image.id)?.built_at,
                 parents: self.parents(&image.id, &seen),
-                why: whys.remove(&image.id).map(|why| why.to_string()).unwrap_or_default(),
+                why: whys.of(&image.id, condition),
             })
         };
         Stale {
@@ -62,28 +55,6 @@ impl World {
             more,
             problems: self.known.problems(),
         }
-    }
-
-    /// What each image that is stale waits for, or what stands in its way.
-    fn whys<'a>(&self, plan: &'a Plan, now: DateTime<Utc>) -> HashMap<&'a ImageId, Why<'a>> {
-        let Known { graph, policy, .. } = &*self.known;
-        let admission = rebuild::admit(graph, plan, &self.activity, policy, now);
-        let mut waits: HashMap<ImageId, Wait> =
-            admission.waiting.into_iter().map(|one| (one.image, one.wait)).collect();
-        let planned = plan.waves.iter().flatten().map(|planned| {
-            let wait = waits.remove(&planned.image);
-            (&planned.image, wait.map_or(Why::Starts, Why::Waits))
-        });
-        let blocked = plan.blocked.iter().map(|one| (&one.image, Why::Blocked(&one.hindrance)));
-        blocked.chain(planned).collect()
-    }
-
-    /// How many images are behind, and since when.
-    pub(crate) fn staleness(&self) -> Staleness {
-        let seen = self.seen();
-        let stale = rebuild::stale(&self.known.graph, &self.known.observed, &self.known.policy);
-        let since = |one: &rebuild::Stale| self.behind_since(&one.image, &seen);
-        Staleness { images: stale.len(), since: stale.iter().filter_map(since).min() }
     }
 
     /// A picture of the images of a release; `None` when there are none.
@@ -111,13 +82,13 @@ impl World {
         })
     }
 
-    fn seen(&self) -> HashMap<&Reference, &Watched> {
+    pub(super) fn seen(&self) -> HashMap<&Reference, &Watched> {
         self.known.watched.iter().map(|one| (&one.reference, one)).collect()
     }
 
     /// Since when a parent is not what was built on. As in a plan, an index and a manifest are not
     /// compared, and a reference that names nothing any more has not moved.
-    fn behind_since(
+    pub(super) fn behind_since(
         &self,
         image: &ImageId,
         seen: &HashMap<&Reference, &Watched>,
@@ -143,22 +114,5 @@ impl World {
             }
         };
         self.known.graph.parents_of(&self.known.policy, image).map(view).collect()
-    }
-}
-
-/// Why a stale image is not built yet.
-enum Why<'a> {
-    Starts,
-    Waits(Wait),
-    Blocked(&'a Hindrance),
-}
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Starts => f.write_str("starts"),
-            Self::Waits(wait) => wait.fmt(f),
-            Self::Blocked(hindrance) => hindrance.fmt(f),
-        }
     }
 }

@@ -1,6 +1,10 @@
 //! The page of rebuilds, and the copy of the graph that it is made from.
 
+use chrono::Utc;
+use workflows::rebuild::Condition;
+
 use super::*;
+use crate::views::{Stale, StaleImage};
 
 /// An image that stands on a parent that moved and is held for a hostile reason, one that is as
 /// new as its parent, and one of a release that is not configured.
@@ -65,6 +69,47 @@ async fn the_page_tells_what_is_behind_why_and_for_how_long() {
         let page = served.text("/rebuilds").await;
         assert!(page.contains(">unknown</span>") && !page.contains("behind since"), "{page}");
     }
+}
+
+#[tokio::test]
+async fn what_a_silent_registry_hides_is_told_as_it_was_last() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    served.sql("UPDATE watched_references SET answer = 'failed', reason = 'it answered 503'").await;
+    let stale: Stale = served.json("/api/v1/stale?release=f43").await;
+    let of = |name: &str| -> &StaleImage {
+        let named = |one: &&StaleImage| one.image.as_str() == format!("containers/{name}@f43");
+        stale.images.iter().find(named).unwrap()
+    };
+    let (old, new) = (of("old"), of("new"));
+    assert_eq!([old.condition, new.condition], [Condition::Unknown; 2]);
+    assert!(old.behind_since.is_some() && new.behind_since.is_none());
+    let silent =
+        |name: &str| format!("registry.example/{name} could not be asked for: it answered 503");
+    assert_eq!(old.why, format!("held: <b>bold</b> & waits; {}", silent("fedora:43")));
+    assert_eq!(new.why, silent("debian:13"));
+
+    let now = Utc::now();
+    let found = || async {
+        let world = served.app.worlds.now(now).await.unwrap();
+        world.staleness(&world.plan(now))
+    };
+    let silent = found().await;
+    assert!(silent.since.is_some());
+    assert_eq!((silent.images, silent.unknown, silent.unanswered), (1, 3, 2));
+    served.app.store.planned(1, None, silent, now).await.unwrap();
+    assert_eq!(served.app.store.staleness().await.unwrap(), silent);
+
+    served.sql("UPDATE watched_references SET answer = 'found'").await;
+    let heard = found().await;
+    assert_eq!(heard.since, silent.since);
+    assert_eq!((heard.images, heard.blocked, heard.unknown, heard.unanswered), (1, 1, 0, 0));
+
+    served.sql("UPDATE watched_references SET answer = 'missing'").await;
+    let stale: Stale = served.json("/api/v1/stale?release=f43").await;
+    let told = "is not in the registry";
+    assert!(stale.images.iter().all(|one| one.why.ends_with(told)), "{stale:?}");
+    assert_eq!(found().await.images, 0, "what is gone has not moved");
 }
 
 #[tokio::test]
