@@ -128,15 +128,19 @@ async fn a_registry_is_heard_that_has_the_token_and_says_little() {
         ("", event, 401),
         ("wrong", event, 401),
         (TOKEN, "{", 400),
+        (TOKEN, r#"{"type": "REPLICATION", "event_data": {"replication": {}}}"#, 202),
         (TOKEN, &*too_long, 413),
         (TOKEN, event, 202),
     ] {
         assert_eq!(tell(token, body).await, expected, "{token}");
     }
+    let many: Vec<String> = (0..20_000).map(|n| format!("\"t{n}\"")).collect();
+    let many = format!(r#"{{"repository": "debian", "updated_tags": [{}, "13"]}}"#, many.join(","));
+    assert_eq!(tell(TOKEN, &many).await, 202);
     let hints = served.app.store.watched().await.unwrap();
     let mut hints: Vec<i64> = hints.iter().map(|one| one.hints).collect();
     hints.sort_unstable();
-    assert_eq!(hints, [0, 1], "one of the two moved");
+    assert_eq!(hints, [1, 1], "each moved once");
 }
 
 #[tokio::test]
