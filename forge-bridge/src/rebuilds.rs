@@ -9,6 +9,7 @@ mod adopt;
 mod begin;
 pub(crate) mod hook;
 pub(crate) mod planner;
+pub(crate) mod problems;
 mod put_off;
 pub(crate) mod show;
 pub(crate) mod staleness;

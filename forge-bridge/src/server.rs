@@ -316,6 +316,7 @@ impl Parts {
                 sources: self.planner.sources.clone(),
                 registries: self.registries.clone(),
                 wakes: wakes.clone(),
+                logged: rebuilds::problems::Logged::default(),
             }
         );
         spawn!(

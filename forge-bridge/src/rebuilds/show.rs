@@ -1,16 +1,46 @@
 //! The world as people see it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use workflows::image::Reference;
-use workflows::rebuild::{self, Graph, Image, ImageId};
+use workflows::rebuild::{self, Image, ImageId};
 
 use super::world::{Known, World};
+use crate::app::AppState;
+use crate::store::StoreError;
 use crate::store::watched::{Answer, Watched};
 use crate::views::{
     MAX_SHOWN_IMAGES, MAX_SHOWN_PLAN, ParentView, PlanView, Planning, Stale, StaleImage, WaveView,
 };
+
+/// The images of a release, or of all, with the newest run and build of each; `None` when there is
+/// no such release.
+pub(crate) async fn stale(
+    app: &AppState,
+    release: Option<String>,
+) -> Result<Option<Stale>, StoreError> {
+    let now = Utc::now();
+    let world = app.worlds.now(now).await?;
+    let known = Arc::clone(&world.known);
+    let is_known = |name: &str| {
+        let configured = app.config.releases.iter().any(|one| one.name == name);
+        configured || known.graph.images().iter().any(|image| image.release == name)
+    };
+    if !release.as_deref().is_none_or(is_known) {
+        return Ok(None);
+    }
+    let mut stale = world.apart(move |world| world.show_stale(release.as_deref(), now)).await?;
+    let branch = |image: &StaleImage| known.branches.get(&image.image).map(|one| &one.branch);
+    // Each image that is shown has a branch.
+    let branches: Vec<_> = stale.images.iter().filter_map(branch).collect();
+    let newest = app.store.newest_of(&branches).await?;
+    for (image, newest) in stale.images.iter_mut().zip(newest) {
+        (image.run, image.build) = (newest.run, newest.build);
+    }
+    Ok(Some(stale))
+}
 
 impl World {
     /// The plan of the moment.
@@ -18,7 +48,7 @@ impl World {
         let plan = self.plan(now);
         let Known { graph, policy, .. } = &*self.known;
         let planning = Planning { graph, policy, activity: &self.activity, plan: &plan, at: now };
-        PlanView::new(planning, self.known.problems(), MAX_SHOWN_PLAN, false)
+        PlanView::new(planning, self.known.problems().of(None), MAX_SHOWN_PLAN, false)
     }
 
     /// Every image of a release, or of all, with its parents. Of those that are not shown, only
@@ -45,6 +75,8 @@ impl World {
                 built_at: self.known.branches.get(&image.id)?.built_at,
                 parents: self.parents(&image.id, &seen),
                 why: whys.of(&image.id, condition),
+                run: None,
+                build: None,
             })
         };
         Stale {
@@ -53,22 +85,15 @@ impl World {
             checked_at: self.known.watched.iter().filter_map(|one| one.asked_at).max(),
             images: all.into_iter().filter_map(view).collect(),
             more,
-            problems: self.known.problems(),
+            problems: self.known.problems().of(release),
         }
     }
 
     /// A picture of the images of a release; `None` when there are none.
     pub(crate) fn picture(&self, release: &str, now: DateTime<Utc>) -> Option<String> {
         let states = self.conditions(&self.plan(now));
-        let of_release = |image: &&Image| image.release == release;
-        let images: Vec<Image> =
-            self.known.graph.images().iter().filter(of_release).cloned().collect();
-        if images.is_empty() {
-            return None;
-        }
-        // A part of a graph breaks no bound that the whole keeps.
-        let graph = Graph::new(images).ok()?;
-        Some(rebuild::svg(&graph, &states))
+        let part = self.known.graph.part(|image| image.release == release)?;
+        Some(rebuild::svg(&part, &states))
     }
 
     fn show_wave(&self) -> Option<WaveView> {
@@ -104,7 +129,8 @@ impl World {
     fn parents(&self, image: &ImageId, seen: &HashMap<&Reference, &Watched>) -> Vec<ParentView> {
         let view = |(parent, reference, _): (&rebuild::Parent, &Reference, _)| {
             let watched = seen.get(reference);
-            let known = watched.and_then(|one| one.known.as_ref());
+            let is_there = watched.filter(|one| one.answer != Answer::Missing);
+            let known = is_there.and_then(|one| one.known.as_ref());
             ParentView {
                 reference: reference.clone(),
                 pin: parent.pin.as_ref().map(|pin| pin.digest().clone()),

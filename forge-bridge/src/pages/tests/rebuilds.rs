@@ -71,6 +71,105 @@ async fn the_page_tells_what_is_behind_why_and_for_how_long() {
     }
 }
 
+/// A run of `old` that failed at its second job; the job of the graph's images is of run 1.
+const RUN: &str = "
+    INSERT INTO runs (id, event_id, forge, repository, ref_name, commit_id, release, cause, trust,
+        workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, state, outcome,
+        created_at, fetch_ref)
+    SELECT column1, 2, 'forge', 'containers/old', 'refs/heads/f43', 'c', 'f43', 'rebuild',
+        'trusted', 'w', column1, 'operator', 'b', '', 'finished', 'failure', 1, column2
+    FROM (VALUES (50, 'refs/heads/f43'), (51, 'refs/pull/7/head'));
+    INSERT INTO jobs (run_id, name, draft, state, outcome, created_at, context) VALUES
+        (50, 'first', '{}', 'finished', 'success', 1, 'x'),
+        (50, 'the second', '{}', 'finished', 'failure', 1, 'x');";
+
+#[tokio::test]
+async fn the_page_tells_what_moved_and_leads_to_run_build_and_log() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    served.sql(RUN).await;
+    let page = served.text("/rebuilds?release=f43").await;
+    let rows: Vec<&str> = page.split("<li class=\"row\">").collect();
+    let row = |name: &str| *rows.iter().find(|row| row.contains(&format!(">{name}@f43"))).unwrap();
+    let (old, new) = (row("containers/old"), row("containers/new"));
+    let digest = |n: usize| format!("<code title=\"sha256:{n:064}\">{:012}</code>", 0);
+    let moved = format!(
+        "<code>registry.example/fedora:43</code> moved from {} to {}",
+        digest(1),
+        digest(2)
+    );
+    assert!(old.contains(&moved), "{old}");
+    assert!(!new.contains("moved from") && new.contains("the same since"), "{new}");
+    for link in
+        ["/runs/50", "/runs/50/jobs/the%20second/log", "/builds/httpd-container-2.4.66-3.fc43"]
+    {
+        assert!(old.contains(&format!("href=\"{link}\"")), "{link}: {old}");
+    }
+    assert!(old.contains("failure"), "{old}");
+    assert!(!new.contains("/runs/") && new.contains("/builds/"), "no run of it is kept: {new}");
+    assert!(page.contains("<div class=\"picture\""), "{page}");
+
+    served.sql("UPDATE watched_references SET answer = 'failed', reason = 'x'").await;
+    let page = served.text("/rebuilds?release=f43").await;
+    assert!(page.contains("badge unsure\">unknown"), "{page}");
+    served.sql("UPDATE watched_references SET answer = 'missing'").await;
+    assert!(!served.text("/rebuilds?release=f43").await.contains("moved from"));
+}
+
+#[tokio::test]
+async fn a_release_has_its_own_problems_and_an_unknown_one_is_no_answer() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    let told = "belongs to release `f99`, which is not configured";
+    for (path, is_told) in
+        [("/rebuilds", true), ("/rebuilds?release=f43", false), ("/rebuilds?release=f99", true)]
+    {
+        assert_eq!(served.text(path).await.contains(told), is_told, "{path}");
+        let stale: Stale = served.json(&path.replace("/rebuilds", "/api/v1/stale")).await;
+        assert_eq!(stale.problems.iter().any(|one| one.contains(told)), is_told, "{path}");
+    }
+    for path in ["/rebuilds?release=nope", "/api/v1/stale?release=nope"] {
+        assert_eq!(served.get(path).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let all: Stale = served.json("/api/v1/stale?release=").await;
+    assert_eq!(all.images.len(), 3);
+}
+
+#[tokio::test]
+async fn what_an_operator_says_comes_in_a_body_and_is_done_to_what_it_changes() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    let say = async |call: &str, body: serde_json::Value| {
+        let url = format!("{}/api/v1/rebuilds/{call}", served.url);
+        let said = served.client.post(url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
+        let status = said.status().as_u16();
+        let images = said.json::<serde_json::Value>().await.unwrap()["images"].clone();
+        (status, images)
+    };
+    let all = serde_json::json!({});
+    assert_eq!(say("retry", all.clone()).await, (200, serde_json::json!([])));
+    served
+        .sql(
+            "UPDATE rebuild_controls SET attempts = 3, failed_at = 1, reason = 'x' \
+             WHERE repository = 'containers/old'",
+        )
+        .await;
+    let failed = serde_json::json!(["containers/old@f43"]);
+    assert_eq!(say("retry", all.clone()).await, (200, failed));
+    assert_eq!(say("retry", all).await, (200, serde_json::json!([])));
+
+    let reason =
+        |length: usize| serde_json::json!({"release": "f43", "reason": "x".repeat(length)});
+    assert_eq!(say("stop", reason(300)).await.1.as_array().map(Vec::len), Some(2));
+    for length in [301, 100_000] {
+        assert_eq!(say("stop", reason(length)).await.0, 400, "{length}");
+    }
+    assert_eq!(say("stop", serde_json::json!({"image": "none"})).await.0, 404);
+    let url = format!("{}/api/v1/rebuilds/stop", served.url);
+    let nothing = served.client.post(url).bearer_auth(TOKEN).send().await.unwrap();
+    assert_eq!(nothing.status(), StatusCode::BAD_REQUEST, "nothing is not everything");
+}
+
 #[tokio::test]
 async fn what_a_silent_registry_hides_is_told_as_it_was_last() {
     let served = Served::start().await;
