@@ -76,8 +76,8 @@ const RUN: &str = "
     INSERT INTO runs (id, event_id, forge, repository, ref_name, commit_id, release, cause, trust,
         workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, state, outcome,
         created_at, fetch_ref)
-    SELECT column1, 2, 'forge', 'containers/old', 'refs/heads/f43', 'c', 'f43', 'rebuild',
-        'trusted', 'w', column1, 'operator', 'b', '', 'finished', 'failure', 1, column2
+    SELECT column1, 2, 'forge', 'containers/old', 'refs/heads/f43', 'c', 'f43',
+        'parent ' || printf('%0300d', 0), 'trusted', 'w', column1, 'operator', 'b', '', 'finished', 'failure', 1, column2
     FROM (VALUES (50, 'refs/heads/f43'), (51, 'refs/pull/7/head'));
     INSERT INTO jobs (run_id, name, draft, state, outcome, created_at, context) VALUES
         (50, 'first', '{}', 'finished', 'success', 1, 'x'),
@@ -108,6 +108,10 @@ async fn the_page_tells_what_moved_and_leads_to_run_build_and_log() {
     assert!(old.contains("failure"), "{old}");
     assert!(!new.contains("/runs/") && new.contains("/builds/"), "no run of it is kept: {new}");
     assert!(page.contains("<div class=\"picture\""), "{page}");
+
+    let (zeros, runs) = ("0".repeat(300), served.text("/").await);
+    let cause = format!("title=\"parent {zeros}\">parent {}…<", &zeros[..93]);
+    assert!(runs.contains(&cause), "a list shows the beginning: {runs}");
 
     served.sql("UPDATE watched_references SET answer = 'failed', reason = 'x'").await;
     let page = served.text("/rebuilds?release=f43").await;
