@@ -22,7 +22,7 @@ pub(crate) struct Output {
 }
 
 /// One field of a table.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     text: String,
     colour: Option<&'static str>,
@@ -96,6 +96,16 @@ impl Cell {
     /// Text as it is, on one line.
     pub(crate) fn plain(text: impl AsRef<str>) -> Self {
         Self { text: clean_line(text.as_ref()), colour: None }
+    }
+
+    /// The beginning of a text that may be long; the whole is shown elsewhere.
+    pub(crate) fn beginning(text: &str, most_chars: usize) -> Self {
+        let text = clean_line(text);
+        if text.chars().count() <= most_chars {
+            return Self { text, colour: None };
+        }
+        let kept: String = text.chars().take(most_chars.saturating_sub(1)).collect();
+        Self { text: format!("{}…", kept.trim_end()), colour: None }
     }
 
     /// Whether there is nothing to show.

@@ -8,6 +8,10 @@ use crate::client::Bridge;
 use crate::failure::Failure;
 use crate::output::{Cell, Output};
 
+/// Most characters of a cause in the table: which parent moved, and not by which chain. `strata
+/// status` has the whole.
+const MAX_CAUSE_CHARS: usize = 60;
+
 /// Which runs to list.
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
@@ -75,7 +79,7 @@ fn row(run: &RunSummary, output: &Output) -> Vec<Cell> {
         Cell::plain(short_ref(&run.ref_name)),
         Cell::plain(short_commit(&run.commit)),
         Cell::plain(workflow(run)),
-        Cell::plain(&run.cause),
+        Cell::beginning(&run.cause, MAX_CAUSE_CHARS),
         output.ago(run.created_at),
         output.span(run.started_at, run.finished_at),
         Cell::plain(&run.message),
@@ -99,4 +103,19 @@ pub(crate) fn short_ref(ref_name: &str) -> &str {
 /// The first twelve digits.
 pub(crate) fn short_commit(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_cause_is_cut() {
+        let chain = "parent registry.example/f43/core:latest moved from 0123456789ab to ba9876543210 \
+                     (chain: containers/core@f43 ← parent registry.example/fedora:43 moved)";
+        let cell = Cell::beginning(chain, MAX_CAUSE_CHARS);
+        let shown = "parent registry.example/f43/core:latest moved from 01234567…";
+        assert_eq!(cell, Cell::plain(shown));
+        assert_eq!(Cell::beginning("push", MAX_CAUSE_CHARS), Cell::plain("push"));
+    }
 }

@@ -42,5 +42,5 @@ pub mod views;
 mod wakes;
 pub mod webhook;
 
-pub use rebuilds::hook::notice::moved as moved_tags;
+pub use rebuilds::hook::notice::{NoticeError, moved as moved_tags};
 pub use server::serve;

@@ -18,7 +18,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::app::AppState;
-use crate::rebuilds::show::Staleness;
+use crate::rebuilds::staleness::Staleness;
 use crate::store::StoreError;
 use crate::views::Overview;
 
@@ -34,6 +34,10 @@ const RUNNERS: &str = "strata_runners";
 const CHECK_SECONDS: &str = "strata_parent_check_seconds";
 const STALE: &str = "strata_stale_images";
 const STALEST: &str = "strata_oldest_staleness_seconds";
+const FAILED: &str = "strata_failed_images";
+const BLOCKED: &str = "strata_blocked_images";
+const UNKNOWN: &str = "strata_unknown_images";
+const UNANSWERED: &str = "strata_unanswered_parents";
 const SWEPT: &str = "strata_sweeps_total";
 const MISSED: &str = "strata_sweep_missed_total";
 const SLOTS: &str = "strata_runner_slots";
@@ -75,8 +79,12 @@ fn describe() {
     describe_gauge!(STATUSES_REFUSED, "Commit statuses that a forge finally refused");
     describe_gauge!(RUNNERS, "Registered runners, by whether they were heard of lately");
     describe_histogram!(CHECK_SECONDS, Unit::Seconds, "Time to ask for the parents that were due");
-    describe_gauge!(STALE, "Images that stand on a parent that moved");
+    describe_gauge!(STALE, "Images that stand on a parent that moved, as far as is known");
     describe_gauge!(STALEST, Unit::Seconds, "How long the longest stale image has been behind");
+    describe_gauge!(FAILED, "Stale images whose rebuilds failed");
+    describe_gauge!(BLOCKED, "Stale images that something else keeps from being built");
+    describe_gauge!(UNKNOWN, "Images with a parent of which nothing can be said now");
+    describe_gauge!(UNANSWERED, "Parents that their registries did not answer for");
     describe_counter!(SWEPT, "Looks at the branches of a repository, by result");
     describe_counter!(MISSED, "Changes of branches and pull requests that no forge delivered");
     describe_gauge!(SLOTS, "Slots of the runners that were heard of lately");
@@ -167,6 +175,10 @@ fn set_staleness(stale: Staleness, now: DateTime<Utc>) {
     gauge!(STALE).set(stale.images as f64);
     let age = stale.since.map_or(0, |since| (now - since).num_seconds());
     gauge!(STALEST).set(age.max(0) as f64);
+    gauge!(FAILED).set(stale.failed as f64);
+    gauge!(BLOCKED).set(stale.blocked as f64);
+    gauge!(UNKNOWN).set(stale.unknown as f64);
+    gauge!(UNANSWERED).set(stale.unanswered as f64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

@@ -130,6 +130,7 @@ impl Parts {
         config: Arc<Config>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Self, Starters)> {
+        rebuilds::hook::check(&config)?;
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
         let vault = secrets::open_vault(&store, &config).await?;
@@ -331,6 +332,7 @@ impl Parts {
                 sources: self.planner.sources.clone(),
                 registries: self.registries.clone(),
                 wakes: wakes.clone(),
+                logged: rebuilds::problems::Logged::default(),
             }
         );
         spawn!(

@@ -12,7 +12,9 @@ use crate::config::read_secret;
 
 /// The token that a request presents.
 pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
-    parts.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // A scheme may be written in any case (RFC 9110, 11.1).
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// Whether a file holds the presented token. Read for each call, so that a token that was changed
@@ -48,6 +50,21 @@ pub(crate) fn is_same(token: &SecretString, presented: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bearer_is_one_in_any_case() {
+        let presented = |value: &str| {
+            let request = axum::http::Request::builder().header(AUTHORIZATION, value);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            bearer(&parts).map(str::to_owned)
+        };
+        for value in ["Bearer s3cret", "bearer s3cret"] {
+            assert_eq!(presented(value).as_deref(), Some("s3cret"));
+        }
+        for value in ["s3cret", "Basic s3cret", "Bearers3cret"] {
+            assert_eq!(presented(value), None);
+        }
+    }
 
     #[test]
     fn only_the_token_is_the_token() {

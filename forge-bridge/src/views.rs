@@ -38,9 +38,9 @@ pub use named_values::{
 };
 pub use promotions::{Promoted, PromotionRequest};
 pub use rebuilds::{
-    BlockedView, ControlRequest, Controlled, History, HistoryFilter, MAX_SHOWN_IMAGES,
-    MAX_SHOWN_PLAN, MAX_SIGHTINGS, MovedView, ParentView, PlanView, PlannedView, Planning,
-    SightingView, Stale, StaleFilter, StaleImage, UnseenView, WaveView,
+    BlockedView, ControlRequest, Controlled, History, HistoryFilter, LastRun, MAX_REASON_CHARS,
+    MAX_SHOWN_IMAGES, MAX_SHOWN_PLAN, MAX_SIGHTINGS, MovedView, ParentView, PlanView, PlannedView,
+    Planning, SightingView, Stale, StaleFilter, StaleImage, UnseenView, WaveView,
 };
 pub use runs::{RunDetail, RunFilter, RunSummary, Runs, SkippedWorkflow, Standing, Status};
 pub use statuses::{ListedStatus, Retried, RetryRequest, StatusFilter, Statuses};

@@ -17,6 +17,7 @@ mod image;
 mod observed;
 mod order;
 mod pace;
+mod part;
 mod plan;
 mod policy;
 mod svg;

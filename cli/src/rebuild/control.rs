@@ -1,7 +1,7 @@
 //! `strata rebuild start|stop|retry`: what an operator says of rebuilds.
 
 use clap::Args;
-use forge_bridge::views::{ControlRequest, Controlled};
+use forge_bridge::views::{ControlRequest, Controlled, MAX_REASON_CHARS};
 
 use crate::args::{Asking, Operator};
 use crate::client::Bridge;
@@ -44,6 +44,12 @@ pub(super) async fn start(args: &ControlArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn stop(args: &StopArgs) -> Result<(), Failure> {
+    if let Some(reason) = &args.reason
+        && reason.chars().count() > MAX_REASON_CHARS
+    {
+        let message = format!("--reason: at most {MAX_REASON_CHARS} characters");
+        return Err(Failure::Usage(message));
+    }
     send("stop", "stopped", &args.control, args.reason.clone()).await
 }
 
@@ -66,9 +72,12 @@ async fn send(
         dry_run: args.dry_run,
     };
     let token_file = &args.operator.token_file()?;
-    let answer: Controlled = bridge.post_query(&["rebuilds", call], &request, token_file).await?;
+    let answer: Controlled = bridge.post_json(&["rebuilds", call], token_file, &request).await?;
     if output.is_json() {
         return Ok(output.json(&answer)?);
+    }
+    if answer.images.is_empty() {
+        return Ok(output.line("Nothing to do: none of these images has failed.")?);
     }
     let how = if answer.dry_run { "would be" } else { "is" };
     for image in &answer.images {

@@ -64,6 +64,21 @@ fn the_example_tells_what_starts_and_what_waits() {
     assert_eq!(view.problems, [""; 0]);
 }
 
+#[tokio::test]
+async fn a_reason_that_is_too_long_is_told_before_anybody_is_asked() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: RebuildCommand,
+    }
+    let reason = "x".repeat(100_000);
+    let bridge = ["--bridge", "http://127.0.0.1:1", "--token-file", "/nowhere"];
+    let line = ["strata", "stop", "--all", "--reason", &reason];
+    let line = <Line as clap::Parser>::parse_from(line.iter().chain(&bridge));
+    let Err(Failure::Usage(told)) = run(&line.command).await else { panic!("it is refused") };
+    assert_eq!(told, "--reason: at most 300 characters");
+}
+
 #[test]
 fn a_freeze_holds_back_what_would_start() {
     let view = view(&[], "2026-12-24T18:00:00Z");

@@ -1,24 +1,22 @@
 //! The calls about rebuilds.
 
-use axum::Json;
 use axum::extract::{Query, State};
+use axum::routing::post;
+use axum::{Json, Router};
 use chrono::Utc;
 use workflows::image::{DOCKER_HUB, Reference};
-use workflows::rebuild::ImageId;
+use workflows::rebuild::{Image, ImageId};
 
 use super::Answer;
 use super::error::{ApiError, Given};
 use super::operator::Operator;
 use crate::app::AppState;
-use crate::rebuilds::world::World;
+use crate::rebuilds::show;
 use crate::store::nodes::Branch;
 use crate::views::{
-    ControlRequest, Controlled, History, HistoryFilter, MAX_SIGHTINGS, PlanView, SightingView,
-    Stale, StaleFilter,
+    ControlRequest, Controlled, History, HistoryFilter, MAX_REASON_CHARS, MAX_SIGHTINGS, PlanView,
+    SightingView, Stale, StaleFilter,
 };
-
-/// Longest reason for a stop, in characters.
-const MAX_REASON_CHARS: usize = 300;
 
 pub(super) async fn plan(State(app): State<AppState>) -> Answer<PlanView> {
     let now = Utc::now();
@@ -30,10 +28,12 @@ pub(super) async fn stale(
     State(app): State<AppState>,
     Given(Query(filter)): Given<Query<StaleFilter>>,
 ) -> Answer<Stale> {
-    let now = Utc::now();
-    let world = app.worlds.now(now).await?;
-    let look = move |world: &World| world.show_stale(filter.release.as_deref(), now);
-    Ok(Json(world.apart(look).await?))
+    let stale = show::stale(&app, filter.release.clone()).await?;
+    let unknown = || {
+        let name = filter.release.as_deref().unwrap_or_default();
+        ApiError::NotFound(format!("there is no release `{name}`"))
+    };
+    stale.map(Json).ok_or_else(unknown)
 }
 
 pub(super) async fn history(
@@ -56,13 +56,21 @@ pub(super) async fn history(
     Ok(Json(History { reference, sightings: sightings.into_iter().map(view).collect() }))
 }
 
+/// The calls of an operator.
+pub(super) fn controls() -> Router<AppState> {
+    Router::new()
+        .route("/rebuilds/start", post(start))
+        .route("/rebuilds/stop", post(stop))
+        .route("/rebuilds/retry", post(retry))
+}
+
 /// Lets rebuilds run again, and looks at all parents at once.
-pub(super) async fn start(
+async fn start(
     State(app): State<AppState>,
     _operator: Operator,
-    Given(Query(request)): Given<Query<ControlRequest>>,
+    Given(Json(request)): Given<Json<ControlRequest>>,
 ) -> Answer<Controlled> {
-    let (images, branches) = chosen(&app, &request).await?;
+    let (images, branches) = chosen(&app, &request, |_| true).await?;
     if !request.dry_run {
         app.store.hold(&branches, None).await?;
         app.store.hint_all(Utc::now()).await?;
@@ -73,10 +81,10 @@ pub(super) async fn start(
 }
 
 /// Begins no rebuild of these images until they are started again. What is under way ends.
-pub(super) async fn stop(
+async fn stop(
     State(app): State<AppState>,
     _operator: Operator,
-    Given(Query(request)): Given<Query<ControlRequest>>,
+    Given(Json(request)): Given<Json<ControlRequest>>,
 ) -> Answer<Controlled> {
     let reason = request.reason.clone().unwrap_or_else(|| "stopped by an operator".to_owned());
     let reason = crate::logs::clean_line(&reason);
@@ -85,7 +93,7 @@ pub(super) async fn stop(
             "a reason has at most {MAX_REASON_CHARS} characters"
         )));
     }
-    let (images, branches) = chosen(&app, &request).await?;
+    let (images, branches) = chosen(&app, &request, |_| true).await?;
     if !request.dry_run {
         app.store.hold(&branches, Some(&reason)).await?;
         app.wakes.rebuilds.notify_one();
@@ -94,12 +102,12 @@ pub(super) async fn stop(
 }
 
 /// Forgets the failures of these images, so that they are tried at once.
-pub(super) async fn retry(
+async fn retry(
     State(app): State<AppState>,
     _operator: Operator,
-    Given(Query(request)): Given<Query<ControlRequest>>,
+    Given(Json(request)): Given<Json<ControlRequest>>,
 ) -> Answer<Controlled> {
-    let (images, branches) = chosen(&app, &request).await?;
+    let (images, branches) = chosen(&app, &request, |image| image.failure.is_some()).await?;
     if !request.dry_run {
         app.store.forget_failures(&branches).await?;
         app.wakes.rebuilds.notify_one();
@@ -107,10 +115,11 @@ pub(super) async fn retry(
     Ok(Json(Controlled { images, dry_run: request.dry_run }))
 }
 
-/// The images that a request speaks of.
+/// The images that a request speaks of, without those that it changes nothing for.
 async fn chosen(
     app: &AppState,
     request: &ControlRequest,
+    is_meant: impl Fn(&Image) -> bool,
 ) -> Result<(Vec<ImageId>, Vec<Branch>), ApiError> {
     let known = app.worlds.known().await?;
     let named = |id: &ImageId| request.image.as_deref().is_none_or(|name| name == id.as_str());
@@ -118,13 +127,15 @@ async fn chosen(
         |release: &str| request.release.as_deref().is_none_or(|wanted| wanted == release);
     let images = known.graph.images().iter();
     let images = images.filter(|image| named(&image.id) && of_release(&image.release));
-    let images: Vec<ImageId> = images.map(|image| image.id.clone()).collect();
+    let images: Vec<&Image> = images.collect();
     if images.is_empty() {
         return Err(ApiError::NotFound(
             "there is no such image; `strata stale --all` lists them as repository@branch"
                 .to_owned(),
         ));
     }
+    let images = images.into_iter().filter(|image| is_meant(image));
+    let images: Vec<ImageId> = images.map(|image| image.id.clone()).collect();
     let branches = images.iter().filter_map(|id| known.branches.get(id));
     let branches = branches.map(|standing| standing.branch.clone()).collect();
     Ok((images, branches))

@@ -9,6 +9,9 @@ use crate::views::times;
 
 use super::assets;
 
+/// Most characters of a text of which a list shows the beginning.
+const MAX_BEGINNING_CHARS: usize = 100;
+
 /// The pages of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
@@ -98,6 +101,16 @@ impl Frame {
             "held" => "waiting for approval".to_owned(),
             _ => word.replace('_', " "),
         }
+    }
+
+    /// The beginning of a text that may be long.
+    pub(super) fn beginning(&self, text: &str) -> String {
+        let mut chars = text.chars();
+        let mut beginning: String = chars.by_ref().take(MAX_BEGINNING_CHARS).collect();
+        if chars.next().is_some() {
+            beginning.push('…');
+        }
+        beginning
     }
 
     pub(super) fn short_ref<'a>(&self, ref_name: &'a str) -> &'a str {

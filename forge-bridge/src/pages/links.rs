@@ -28,6 +28,11 @@ pub(super) fn log_path(run: RunId, job: &str) -> String {
     format!("/runs/{run}/jobs/{}/log", percent_encoded(job))
 }
 
+/// The page of a build.
+pub(super) fn build_path(key: &str) -> String {
+    format!("/builds/{}", percent_encoded(key))
+}
+
 /// Where the forge shows a commit, when it is a forge that shows any.
 pub(super) fn commit_url(
     config: &Config,

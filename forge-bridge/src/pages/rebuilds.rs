@@ -8,11 +8,12 @@ use chrono::Utc;
 use workflows::rebuild::Condition;
 
 use super::frame::{Frame, Section};
-use super::links::with_query;
+use super::links::{build_path, log_path, with_query};
 use super::{Asked, Page, PageError, html};
 use crate::app::AppState;
+use crate::rebuilds::show;
 use crate::rebuilds::world::World;
-use crate::views::{Stale, StaleFilter};
+use crate::views::{LastRun, Stale, StaleFilter};
 
 #[derive(Template)]
 #[template(path = "rebuilds.html")]
@@ -27,10 +28,9 @@ pub(super) async fn table(
     State(app): State<AppState>,
     Asked(Query(filter)): Asked<Query<StaleFilter>>,
 ) -> Page {
-    let now = Utc::now();
-    let world = app.worlds.now(now).await?;
-    let release = filter.release.clone();
-    let stale = world.apart(move |world| world.show_stale(release.as_deref(), now)).await?;
+    let stale = show::stale(&app, filter.release.clone()).await?;
+    let stale = stale.ok_or_else(|| PageError::NotFound("There is no such release.".to_owned()))?;
+    let now = stale.at;
     let releases = app.config.releases.iter().map(|release| release.name.clone()).collect();
     html(&RebuildsPage { frame: Frame::new(Section::Rebuilds, now), filter, releases, stale })
 }
@@ -48,6 +48,14 @@ impl RebuildsPage {
         with_query("/rebuilds/graph.svg", &[("release", Some(release.to_owned()))])
     }
 
+    fn log(&self, run: &LastRun) -> Option<String> {
+        run.failed_job.as_deref().map(|job| log_path(run.id, job))
+    }
+
+    fn build(&self, key: &str) -> String {
+        build_path(key)
+    }
+
     /// The class that colours a condition.
     fn tone(&self, condition: &Condition) -> &'static str {
         match condition {
@@ -55,7 +63,8 @@ impl RebuildsPage {
             Condition::Waiting => "wait",
             Condition::Building => "live",
             Condition::Failed => "bad",
-            Condition::Blocked | Condition::Unknown => "fault",
+            Condition::Blocked => "fault",
+            Condition::Unknown => "unsure",
             Condition::Apart => "dim",
         }
     }

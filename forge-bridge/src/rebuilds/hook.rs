@@ -8,6 +8,7 @@ pub(crate) mod notice;
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
@@ -20,6 +21,7 @@ use chrono::Utc;
 use serde::Serialize;
 
 use crate::app::AppState;
+use crate::config::{Config, read_secret};
 use crate::token;
 
 /// Largest notification that is read, in bytes: one of distribution's holds a hundred events at
@@ -40,6 +42,17 @@ pub(crate) fn router(state: AppState) -> Router {
     Router::new().route("/hooks/registry", post(receive)).with_state(Arc::new(state))
 }
 
+/// Whether the token is there that registries have to send, so that a missing one is told at the
+/// start and not to a registry.
+///
+/// # Errors
+/// Why the file cannot be read, or that it is empty.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    let Some(path) = &config.registry_hook_token_file else { return Ok(()) };
+    read_secret(path).context("registry_hook_token_file")?;
+    Ok(())
+}
+
 type Refused = (StatusCode, &'static str);
 
 async fn receive(
@@ -57,7 +70,10 @@ async fn receive(
         Ok(false) => return Err(UNAUTHORISED),
         Err(error) => {
             tracing::error!(error, "hooks/registry: the token cannot be read: {error}");
-            return Err(UNAVAILABLE);
+            return Err((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "registry_hook_token_file cannot be read; the bridge's log says why\n",
+            ));
         }
     }
     // Of a stranger no byte is read.
@@ -67,7 +83,10 @@ async fn receive(
     })?;
     let names = notice::moved(&body).map_err(|error| {
         tracing::warn!(%error, "hooks/registry: a notification cannot be read: {error}");
-        (StatusCode::BAD_REQUEST, "this is no notification of distribution, Harbor or Quay\n")
+        (
+            StatusCode::BAD_REQUEST,
+            "a notification of distribution, Harbor or Quay is a JSON object\n",
+        )
     })?;
     let due = app.store.hint(&names, Utc::now()).await.map_err(|error| {
         tracing::error!(%error, "hooks/registry: the store does not answer");
@@ -94,10 +113,14 @@ fn presented(headers: &HeaderMap) -> Option<String> {
     if value.len() > MAX_HEADER_BYTES {
         return None;
     }
-    if let Some(token) = value.strip_prefix("Bearer ") {
-        return Some(token.trim().to_owned());
+    let (scheme, given) = value.split_once(' ').unwrap_or(("", value));
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(given.trim().to_owned());
     }
-    let Some(pair) = value.strip_prefix("Basic ") else { return Some(value.to_owned()) };
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Some(value.to_owned());
+    }
+    let pair = given;
     let pair = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
@@ -107,13 +130,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_token_that_is_not_there_is_told_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let check = || {
+            let text = format!(
+                "state_dir = \"/x\"\npublic_url = \"http://localhost\"\n\
+                 registry_hook_token_file = \"{}\"\n",
+                file.display()
+            );
+            super::check(&toml::from_str(&text).unwrap()).map_err(|error| format!("{error:#}"))
+        };
+        let missing = check().unwrap_err();
+        assert!(missing.starts_with("registry_hook_token_file: "), "{missing}");
+        std::fs::write(&file, "\n").unwrap();
+        assert!(check().unwrap_err().contains("is empty"));
+        std::fs::write(&file, "s3cret\n").unwrap();
+        assert_eq!(check(), Ok(()));
+    }
+
+    #[test]
     fn a_token_comes_in_three_forms() {
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
             presented(&headers)
         };
-        for value in ["Bearer s3cret", "s3cret", "Basic c3RyYXRhOnMzY3JldA=="] {
+        // A scheme may be written in any case (RFC 9110, 11.1).
+        for value in [
+            "Bearer s3cret",
+            "bearer s3cret",
+            "BEARER  s3cret",
+            "s3cret",
+            "Basic c3RyYXRhOnMzY3JldA==",
+            "basic c3RyYXRhOnMzY3JldA==",
+        ] {
             assert_eq!(with(value).as_deref(), Some("s3cret"), "{value}");
         }
         assert_eq!(with("Basic !"), None);

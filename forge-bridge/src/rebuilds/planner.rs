@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use workflows::image::Reference;
 use workflows::rebuild::{self, Admission, Hindrance, Plan, Started, Wait};
 
+use super::problems::Logged;
 use super::world::{Known, World, Worlds};
 use crate::level::Turn;
 use crate::registry::Registries;
@@ -31,6 +32,8 @@ pub(crate) struct Planner {
     pub(crate) sources: Arc<Sources>,
     pub(crate) registries: Arc<Registries>,
     pub(crate) wakes: Wakes,
+    /// What is wrong with the configuration and told in the log.
+    pub(crate) logged: Logged,
 }
 
 impl Planner {
@@ -42,12 +45,18 @@ impl Planner {
             return Ok(if settled > 0 { Turn::Busy } else { Turn::Idle });
         };
         let world = self.worlds.now(now).await?;
-        for problem in &world.known.left_out {
+        self.follow(&world).await?;
+        let look = move |world: &World| {
+            let plan = world.plan(now);
+            let staleness = world.staleness(&plan);
+            // Worked out here, where it keeps nobody waiting.
+            world.known.problems();
+            (plan, staleness)
+        };
+        let (plan, staleness) = Arc::clone(&world).apart(look).await?;
+        for problem in self.logged.news(world.known.problems()) {
             tracing::warn!("rebuilds: {problem}");
         }
-        self.follow(&world).await?;
-        let look = move |world: &World| (world.plan(now), world.staleness());
-        let (plan, staleness) = Arc::clone(&world).apart(look).await?;
         let mut again_at = self.begin_all(&world, &plan, now).await?;
         if plan.is_empty() && world.wave.is_some() {
             match self.store.end_wave(generation, now).await? {

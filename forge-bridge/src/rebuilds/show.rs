@@ -1,23 +1,45 @@
 //! The world as people see it.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use workflows::image::Reference;
-use workflows::rebuild::{self, Graph, Hindrance, Image, ImageId, Plan, Wait};
+use workflows::rebuild::{self, Image, ImageId};
 
 use super::world::{Known, World};
+use crate::app::AppState;
+use crate::store::StoreError;
 use crate::store::watched::{Answer, Watched};
 use crate::views::{
     MAX_SHOWN_IMAGES, MAX_SHOWN_PLAN, ParentView, PlanView, Planning, Stale, StaleImage, WaveView,
 };
 
-/// What the metrics say of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Staleness {
-    pub(crate) images: usize,
-    pub(crate) since: Option<DateTime<Utc>>,
+/// The images of a release, or of all, with the newest run and build of each; `None` when there is
+/// no such release.
+pub(crate) async fn stale(
+    app: &AppState,
+    release: Option<String>,
+) -> Result<Option<Stale>, StoreError> {
+    let now = Utc::now();
+    let world = app.worlds.now(now).await?;
+    let known = Arc::clone(&world.known);
+    let is_known = |name: &str| {
+        let configured = app.config.releases.iter().any(|one| one.name == name);
+        configured || known.graph.images().iter().any(|image| image.release == name)
+    };
+    if !release.as_deref().is_none_or(is_known) {
+        return Ok(None);
+    }
+    let mut stale = world.apart(move |world| world.show_stale(release.as_deref(), now)).await?;
+    let branch = |image: &StaleImage| known.branches.get(&image.image).map(|one| &one.branch);
+    // Each image that is shown has a branch.
+    let branches: Vec<_> = stale.images.iter().filter_map(branch).collect();
+    let newest = app.store.newest_of(&branches).await?;
+    for (image, newest) in stale.images.iter_mut().zip(newest) {
+        (image.run, image.build) = (newest.run, newest.build);
+    }
+    Ok(Some(stale))
 }
 
 impl World {
@@ -26,7 +48,7 @@ impl World {
         let plan = self.plan(now);
         let Known { graph, policy, .. } = &*self.known;
         let planning = Planning { graph, policy, activity: &self.activity, plan: &plan, at: now };
-        PlanView::new(planning, self.known.problems(), MAX_SHOWN_PLAN, false)
+        PlanView::new(planning, self.known.problems().of(None), MAX_SHOWN_PLAN, false)
     }
 
     /// Every image of a release, or of all, with its parents. Of those that are not shown, only
@@ -42,16 +64,19 @@ impl World {
         all.sort_by_key(|(since, _)| (since.is_none(), *since));
         let more = all.len().saturating_sub(MAX_SHOWN_IMAGES);
         all.truncate(MAX_SHOWN_IMAGES);
-        let mut whys = self.whys(&plan, now);
+        let whys = self.whys(&plan, now);
         let view = |(behind_since, image): (_, &Image)| {
+            let condition = *conditions.get(&image.id)?;
             Some(StaleImage {
                 image: image.id.clone(),
                 release: image.release.clone(),
-                condition: *conditions.get(&image.id)?,
+                condition,
                 behind_since,
                 built_at: self.known.branches.get(&image.id)?.built_at,
                 parents: self.parents(&image.id, &seen),
-                why: whys.remove(&image.id).map(|why| why.to_string()).unwrap_or_default(),
+                why: whys.of(&image.id, condition),
+                run: None,
+                build: None,
             })
         };
         Stale {
@@ -60,44 +85,15 @@ impl World {
             checked_at: self.known.watched.iter().filter_map(|one| one.asked_at).max(),
             images: all.into_iter().filter_map(view).collect(),
             more,
-            problems: self.known.problems(),
+            problems: self.known.problems().of(release),
         }
-    }
-
-    /// What each image that is stale waits for, or what stands in its way.
-    fn whys<'a>(&self, plan: &'a Plan, now: DateTime<Utc>) -> HashMap<&'a ImageId, Why<'a>> {
-        let Known { graph, policy, .. } = &*self.known;
-        let admission = rebuild::admit(graph, plan, &self.activity, policy, now);
-        let mut waits: HashMap<ImageId, Wait> =
-            admission.waiting.into_iter().map(|one| (one.image, one.wait)).collect();
-        let planned = plan.waves.iter().flatten().map(|planned| {
-            let wait = waits.remove(&planned.image);
-            (&planned.image, wait.map_or(Why::Starts, Why::Waits))
-        });
-        let blocked = plan.blocked.iter().map(|one| (&one.image, Why::Blocked(&one.hindrance)));
-        blocked.chain(planned).collect()
-    }
-
-    /// How many images are behind, and since when.
-    pub(crate) fn staleness(&self) -> Staleness {
-        let seen = self.seen();
-        let stale = rebuild::stale(&self.known.graph, &self.known.observed, &self.known.policy);
-        let since = |one: &rebuild::Stale| self.behind_since(&one.image, &seen);
-        Staleness { images: stale.len(), since: stale.iter().filter_map(since).min() }
     }
 
     /// A picture of the images of a release; `None` when there are none.
     pub(crate) fn picture(&self, release: &str, now: DateTime<Utc>) -> Option<String> {
         let states = self.conditions(&self.plan(now));
-        let of_release = |image: &&Image| image.release == release;
-        let images: Vec<Image> =
-            self.known.graph.images().iter().filter(of_release).cloned().collect();
-        if images.is_empty() {
-            return None;
-        }
-        // A part of a graph breaks no bound that the whole keeps.
-        let graph = Graph::new(images).ok()?;
-        Some(rebuild::svg(&graph, &states))
+        let part = self.known.graph.part(|image| image.release == release)?;
+        Some(rebuild::svg(&part, &states))
     }
 
     fn show_wave(&self) -> Option<WaveView> {
@@ -111,13 +107,13 @@ impl World {
         })
     }
 
-    fn seen(&self) -> HashMap<&Reference, &Watched> {
+    pub(super) fn seen(&self) -> HashMap<&Reference, &Watched> {
         self.known.watched.iter().map(|one| (&one.reference, one)).collect()
     }
 
     /// Since when a parent is not what was built on. As in a plan, an index and a manifest are not
     /// compared, and a reference that names nothing any more has not moved.
-    fn behind_since(
+    pub(super) fn behind_since(
         &self,
         image: &ImageId,
         seen: &HashMap<&Reference, &Watched>,
@@ -133,7 +129,8 @@ impl World {
     fn parents(&self, image: &ImageId, seen: &HashMap<&Reference, &Watched>) -> Vec<ParentView> {
         let view = |(parent, reference, _): (&rebuild::Parent, &Reference, _)| {
             let watched = seen.get(reference);
-            let known = watched.and_then(|one| one.known.as_ref());
+            let is_there = watched.filter(|one| one.answer != Answer::Missing);
+            let known = is_there.and_then(|one| one.known.as_ref());
             ParentView {
                 reference: reference.clone(),
                 pin: parent.pin.as_ref().map(|pin| pin.digest().clone()),
@@ -143,22 +140,5 @@ impl World {
             }
         };
         self.known.graph.parents_of(&self.known.policy, image).map(view).collect()
-    }
-}
-
-/// Why a stale image is not built yet.
-enum Why<'a> {
-    Starts,
-    Waits(Wait),
-    Blocked(&'a Hindrance),
-}
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Starts => f.write_str("starts"),
-            Self::Waits(wait) => wait.fmt(f),
-            Self::Blocked(hindrance) => hindrance.fmt(f),
-        }
     }
 }

@@ -13,15 +13,13 @@ use workflows::rebuild::{
     MAX_PARENTS, Name, Observed, Plan, Policy, Started,
 };
 
+use super::problems::Problems;
 use super::put_off::PutOff;
 use crate::config::Config;
 use crate::store::nodes::{Branch, Control, Node};
 use crate::store::rebuilds::{BegunRebuild, Wave};
 use crate::store::watched::Watched;
 use crate::store::{Store, StoreError};
-
-/// Most problems that are told at once; who has mended these sees the next.
-const MAX_PROBLEMS: usize = 100;
 
 /// Everything that a plan is made from, and what the plan does not need but its readers do.
 pub(crate) struct World {
@@ -41,10 +39,10 @@ pub(crate) struct Known {
     /// What is behind each image of the graph.
     pub(crate) branches: HashMap<ImageId, Standing>,
     pub(crate) watched: Vec<Watched>,
-    /// What the graph could not take in.
-    pub(crate) left_out: Vec<String>,
+    /// What the graph could not take in: release and words.
+    left_out: Vec<(String, String)>,
     /// What is wrong with the graph and its rules, once somebody has asked.
-    checked: OnceLock<Vec<String>>,
+    checked: OnceLock<Problems>,
     ids: HashMap<Branch, ImageId>,
 }
 
@@ -144,19 +142,13 @@ impl Known {
         Ok(Self { graph, policy, observed, branches, watched, left_out, checked, ids })
     }
 
-    /// What keeps rebuilds from working as configured; of very many the first. It is worked out
-    /// once for each state of the graph, because that takes as long as a plan.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let all = self.checked.get_or_init(|| {
+    /// What keeps rebuilds from working as configured. It is worked out once for each state of the
+    /// graph, because that takes as long as a plan.
+    pub(crate) fn problems(&self) -> &Problems {
+        self.checked.get_or_init(|| {
             let found = rebuild::check(&self.graph, &self.policy);
-            let found = found.iter().map(ToString::to_string);
-            let mut all: Vec<String> = found.chain(self.left_out.iter().cloned()).collect();
-            let hidden = all.len().saturating_sub(MAX_PROBLEMS);
-            all.truncate(MAX_PROBLEMS);
-            all.extend((hidden > 0).then(|| format!("and {hidden} more problems")));
-            all
-        });
-        all.clone()
+            Problems::new(&found, &self.left_out, &self.graph)
+        })
     }
 }
 
@@ -206,7 +198,7 @@ struct Gathered<'a> {
     images: BTreeMap<ImageId, Image>,
     branches: HashMap<ImageId, Standing>,
     ids: HashMap<Branch, ImageId>,
-    problems: Vec<String>,
+    problems: Vec<(String, String)>,
 }
 
 impl<'a> Gathered<'a> {
@@ -224,7 +216,7 @@ impl<'a> Gathered<'a> {
     /// built again together. The newest of a branch comes first; where its workflows ask for
     /// different things, one that wants rebuilds goes before one that does not.
     fn add(&mut self, node: Node) {
-        let Some(id) = self.id(&node.branch) else { return };
+        let Some(id) = self.id(&node.branch, &node.release) else { return };
         self.ids.insert(node.branch.clone(), id.clone());
         let standing = self.branches.entry(id.clone()).or_insert_with(|| Standing {
             branch: node.branch.clone(),
@@ -262,10 +254,11 @@ impl<'a> Gathered<'a> {
             }
         }
         if image.names.len() > MAX_NAMES || image.parents.len() > MAX_PARENTS {
-            self.problems.push(format!(
+            let problem = format!(
                 "{} has more than {MAX_NAMES} names or {MAX_PARENTS} parents; the rest is left out",
                 image.id
-            ));
+            );
+            self.problems.push((image.release.clone(), problem));
             image.names.truncate(MAX_NAMES);
             image.parents.truncate(MAX_PARENTS);
         }
@@ -281,14 +274,15 @@ impl<'a> Gathered<'a> {
     }
 
     /// `repository@branch`; with the forge before it where there are several.
-    fn id(&mut self, branch: &Branch) -> Option<ImageId> {
+    fn id(&mut self, branch: &Branch, release: &str) -> Option<ImageId> {
         let Branch { forge, repository, ref_name } = branch;
         let name = format!("{repository}@{}", ref_name.short());
         let name = if self.config.forges.len() > 1 { format!("{forge}/{name}") } else { name };
         match ImageId::parse(&name) {
             Ok(id) => Some(id),
             Err(error) => {
-                self.problems.push(format!("{name} is never built again: {error}"));
+                let problem = format!("{name} is never built again: {error}");
+                self.problems.push((release.to_owned(), problem));
                 None
             }
         }

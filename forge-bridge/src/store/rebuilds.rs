@@ -8,7 +8,7 @@ use workflows::event::{Event, Rebuild, WorkflowRef};
 use workflows::names::CommitId;
 use workflows::rebuild::Tried;
 
-use crate::rebuilds::show::Staleness;
+use crate::rebuilds::staleness::Staleness;
 
 use super::nodes::{Branch, of_branch};
 use super::row::{column, to_json};
@@ -77,12 +77,16 @@ impl Store {
         let mut tx = self.write().await?;
         sqlx::query(
             "UPDATE rebuild_clock SET planned = max(planned, $1), due_at = $2, stale = $3, \
-             stale_since = $4",
+             stale_since = $4, failed = $5, blocked = $6, unknown = $7, unanswered = $8",
         )
         .bind(generation)
         .bind(seconds(again_at))
-        .bind(i64::try_from(found.images).unwrap_or(i64::MAX))
+        .bind(stored(found.images))
         .bind(found.since.map(seconds))
+        .bind(stored(found.failed))
+        .bind(stored(found.blocked))
+        .bind(stored(found.unknown))
+        .bind(stored(found.unanswered))
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
@@ -103,12 +107,19 @@ impl Store {
 
     /// What the last plan found.
     pub(crate) async fn staleness(&self) -> Result<Staleness, StoreError> {
-        let row = sqlx::query("SELECT stale, stale_since FROM rebuild_clock")
-            .fetch_one(&self.reader)
-            .await?;
-        let images: i64 = column(&row, "stale")?;
+        let row = sqlx::query("SELECT * FROM rebuild_clock").fetch_one(&self.reader).await?;
+        let count = |name: &'static str| -> Result<usize, StoreError> {
+            Ok(usize::try_from(column::<i64>(&row, name)?).unwrap_or(0))
+        };
         let since: Option<i64> = column(&row, "stale_since")?;
-        Ok(Staleness { images: usize::try_from(images).unwrap_or(0), since: since.map(at) })
+        Ok(Staleness {
+            images: count("stale")?,
+            since: since.map(at),
+            failed: count("failed")?,
+            blocked: count("blocked")?,
+            unknown: count("unknown")?,
+            unanswered: count("unanswered")?,
+        })
     }
 
     /// Branches of which a run is under way or about to be planned, whatever its cause.
@@ -277,6 +288,11 @@ impl Store {
         }
         Ok(over.len())
     }
+}
+
+/// A count as the schema holds it.
+fn stored(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Whether a branch has something under way or about to be planned, besides one event.

@@ -3,6 +3,7 @@
 //! Lists are paged by key, newest first, so that a page costs the same however long the history.
 //! A detail is read in one transaction, so that its parts agree.
 
+mod branches;
 mod deliveries;
 mod images;
 mod overview;

@@ -149,13 +149,18 @@ impl Store {
         names: &[(String, String)],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
+        // One statement, because a notification may name very many tags that nobody watches.
         let mut tx = self.write().await?;
-        let mut due = 0;
-        for (repository, tag) in names {
-            due += hint(&mut tx, repository, tag, now).await?;
-        }
+        let done = sqlx::query(
+            "UPDATE watched_references SET due_at = min(due_at, $2), hints = hints + 1 \
+             WHERE (repository, tag) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1))",
+        )
+        .bind(to_json(&names)?)
+        .bind(seconds(now))
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
-        Ok(due)
+        Ok(done.rows_affected())
     }
 
     /// Makes each of these due at its time at the latest.

@@ -2,16 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use workflows::ids::RunId;
 use workflows::image::{Digest, Reference};
 use workflows::rebuild::{
     self, Activity, Admission, Condition, Graph, ImageId, Plan, Planned, Policy, Unseen,
     UnseenReason, Wait,
 };
 
+use super::blank_is_none;
+
 /// Most images of one answer; those that are behind come first.
 pub const MAX_SHOWN_IMAGES: usize = 1_000;
 /// Most rows of each list of a plan that the bridge shows; a file's plan is shown whole.
 pub const MAX_SHOWN_PLAN: usize = 10_000;
+/// Longest reason for a stop, in characters.
+pub const MAX_REASON_CHARS: usize = 300;
 /// Most digests of one history.
 pub const MAX_SIGHTINGS: u32 = 200;
 
@@ -216,6 +221,23 @@ pub struct StaleImage {
     pub parents: Vec<ParentView>,
     /// What it waits for, or why it is not built.
     pub why: String,
+    /// The newest run of its branch, whatever brought it about.
+    #[serde(default)]
+    pub run: Option<LastRun>,
+    /// What the page of its newest build is called.
+    #[serde(default)]
+    pub build: Option<String>,
+}
+
+/// The newest run of a branch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its number.
+    pub id: RunId,
+    /// Where it stands or how it ended, in one word.
+    pub standing: String,
+    /// The first job of it that did not end well.
+    pub failed_job: Option<String>,
 }
 
 /// One parent that counts.
@@ -225,7 +247,7 @@ pub struct ParentView {
     pub reference: Reference,
     /// What was built on.
     pub pin: Option<Digest>,
-    /// What it names now, as far as it is known.
+    /// What it names now, or named when the registry last said so; `null` when it is gone.
     pub now: Option<Digest>,
     /// Since when it names that.
     pub since: Option<DateTime<Utc>>,
@@ -233,12 +255,20 @@ pub struct ParentView {
     pub checked_at: Option<DateTime<Utc>>,
 }
 
+impl ParentView {
+    /// What was built on and what it names now, where these are not the same.
+    #[must_use]
+    pub fn moved(&self) -> Option<(&Digest, &Digest)> {
+        self.pin.as_ref().zip(self.now.as_ref()).filter(|(pin, now)| pin != now)
+    }
+}
+
 /// Which images to show.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaleFilter {
     /// Of this release.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "blank_is_none", skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
 }
 

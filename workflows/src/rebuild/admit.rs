@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::graph::Graph;
 use super::image::{Image, ImageId};
@@ -82,15 +82,18 @@ pub enum Wait {
 pub enum Limit {
     /// So many are under way.
     AtOnce(u32),
-    /// So many began within an hour.
-    PerHour(u32),
+    /// So many began within an hour, and no other one does before this time.
+    PerHour(u32, DateTime<Utc>),
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtOnce(count) => write!(f, "{count} at once"),
-            Self::PerHour(count) => write!(f, "{count} in an hour"),
+            Self::PerHour(count, until) => {
+                let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+                write!(f, "{count} in an hour; the next not before {until}")
+            }
         }
     }
 }
@@ -133,7 +136,7 @@ pub fn admit(
                 admission.waiting.push(Waiting { image: image.id.clone(), wait });
             }
             None => {
-                spending.start(image, true, true);
+                spending.start(image, true, Some(now));
                 admission.start.push(image.id.clone());
             }
         }
@@ -173,6 +176,8 @@ struct Spending<'a> {
 struct Spent {
     at_once: u32,
     within_hour: u32,
+    /// When the first of these is an hour ago.
+    frees_at: Option<DateTime<Utc>>,
 }
 
 impl Spent {
@@ -181,7 +186,8 @@ impl Spent {
         if self.at_once >= at_once {
             return Some(Limit::AtOnce(at_once));
         }
-        (self.within_hour >= per_hour).then_some(Limit::PerHour(per_hour))
+        let is_spent = self.within_hour >= per_hour;
+        Some(Limit::PerHour(per_hour, self.frees_at.filter(|_| is_spent)?))
     }
 }
 
@@ -190,17 +196,20 @@ impl<'a> Spending<'a> {
         let mut spending = Self::default();
         for started in &activity.rebuilds {
             let Some(image) = graph.image(&started.image) else { continue };
-            spending.start(image, started.under_way, now.signed_duration_since(started.at) < HOUR);
+            let lately = now.signed_duration_since(started.at) < HOUR;
+            spending.start(image, started.under_way, lately.then_some(started.at));
         }
         spending
     }
 
-    fn start(&mut self, image: &'a Image, under_way: bool, lately: bool) {
+    fn start(&mut self, image: &'a Image, under_way: bool, lately: Option<DateTime<Utc>>) {
         let release = self.releases.entry(&image.release).or_default();
         let registries = &mut self.registries;
         let spend = |spent: &mut Spent| {
             spent.at_once = spent.at_once.saturating_add(under_way.into());
-            spent.within_hour = spent.within_hour.saturating_add(lately.into());
+            spent.within_hour = spent.within_hour.saturating_add(lately.is_some().into());
+            let frees_at = lately.map(|at| at + HOUR);
+            spent.frees_at = spent.frees_at.into_iter().chain(frees_at).min();
         };
         spend(release);
         for host in hosts(image) {

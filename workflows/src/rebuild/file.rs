@@ -12,6 +12,7 @@ use super::observed::{Observation, Observed};
 use super::policy::{Budget, Policy, ReleaseRules};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::image::{BuildMode, Digest, Reference};
+use crate::schedule::Schedule;
 
 /// Longest file that is read, in bytes: 100,000 images with their digests take half of it.
 pub const MAX_GRAPH_FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -36,7 +37,7 @@ pub struct GraphFile {
 #[serde(deny_unknown_fields)]
 struct Written {
     #[serde(default)]
-    releases: BTreeMap<String, ReleaseRules>,
+    releases: BTreeMap<String, Spanned<ReleaseRules>>,
     #[serde(default)]
     registries: BTreeMap<String, Budget>,
     images: Vec<WrittenImage>,
@@ -110,7 +111,17 @@ impl GraphFile {
             let place = places.iter().rfind(|(id, _)| error.image() == Some(id));
             refused(place.map_or(Location::UNKNOWN, |(_, at)| *at), error.to_string())
         })?;
-        let policy = Policy { releases: written.releases, registries: written.registries };
+        let releases = written.releases.into_iter().map(|(name, rules)| {
+            // As the bridge does; where the release is, its time zone changes nothing about that.
+            match Schedule::parse(rules.value.check(), "UTC") {
+                Ok(_) => Ok((name, rules.value)),
+                Err(error) => {
+                    Err(refused(rules.referenced, format!("release `{name}`: check: {error}")))
+                }
+            }
+        });
+        let releases = releases.collect::<Result<_, _>>()?;
+        let policy = Policy { releases, registries: written.registries };
         let observe = |(reference, seen)| (reference, Observation::from(seen));
         Ok(Self { graph, policy, observed: written.observed.into_iter().map(observe).collect() })
     }

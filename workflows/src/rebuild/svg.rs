@@ -6,10 +6,11 @@ mod layout;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use self::layout::{Drawn, Layout};
+use self::layout::{Drawn, Layout, Node};
 use super::condition::Condition;
 use super::graph::Graph;
 use super::image::{ImageId, ParentKind};
+use crate::image::Reference;
 
 /// Most boxes of a picture, parents from outside included: more cannot be read on any screen.
 pub const MAX_DRAWN_IMAGES: usize = 400;
@@ -24,6 +25,10 @@ const MAX_TITLE_CHARS: usize = 600;
 const BOX: (usize, usize) = (230, 38);
 const GAP: (usize, usize) = (90, 14);
 const MARGIN: usize = 20;
+/// How far the line of an image that stands on itself reaches; three quarters of it are seen.
+const LOOP: usize = 24;
+/// Free space beside the text of a box.
+const INDENT: usize = 10;
 /// Space for the legend.
 const LEGEND: usize = 40;
 
@@ -70,12 +75,25 @@ impl Layout<'_> {
 
     fn draw_links(&self, out: &mut String) {
         for &(parent, child, kind) in &self.links {
+            let is_loop = parent == child;
             let (parent, child) = (&self.boxes[parent], &self.boxes[child]);
             let (x1, y1) = (left(parent) + BOX.0, self.top(parent) + BOX.1 / 2);
             let (x2, y2) = (left(child), self.top(child) + BOX.1 / 2);
             // In a circle a line may go back; its bend then goes round the boxes.
             let bend = GAP.0 / 2 + x1.saturating_sub(x2) / 4;
             let dashes = if kind == ParentKind::Builder { " stroke-dasharray=\"5 4\"" } else { "" };
+            if is_loop {
+                // Out of the right edge and into it again; it stays inside the margin.
+                let (out_of, into, reach) = (y1 - LOOP / 2, y1 + LOOP / 2, x1 + LOOP);
+                let _ = writeln!(
+                    out,
+                    "<path d=\"M{x1} {out_of}C{reach} {} {reach} {} {x1} {into}\" fill=\"none\" \
+                     stroke=\"#8a8a8a\"{dashes}/>",
+                    out_of - LOOP / 2,
+                    into + LOOP / 2,
+                );
+                continue;
+            }
             let back = x2.saturating_sub(bend);
             let _ = writeln!(
                 out,
@@ -120,26 +138,41 @@ impl Drawn<'_> {
         let x = left(self);
         let word = self.condition.map_or("built elsewhere", Condition::as_str);
         let (fill, edge) = self.condition.map_or(("#ffffff", "#8a8a8a"), Condition::colours);
+        // Text that is wider than its box is cut at the inner picture's edge.
         let _ = writeln!(
             out,
             "<g><title>{title}: {word}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" \
              height=\"{}\" rx=\"5\" fill=\"{fill}\" stroke=\"{edge}\"/>\
-             <text x=\"{tx}\" y=\"{}\" fill=\"#111111\">{label}</text>\
-             <text x=\"{tx}\" y=\"{}\" fill=\"#333333\" font-size=\"10\">{word}</text></g>",
+             <svg x=\"{tx}\" y=\"{y}\" width=\"{}\" height=\"{}\">\
+             <text y=\"16\" fill=\"#111111\">{label}</text>\
+             <text y=\"31\" fill=\"#333333\" font-size=\"10\">{word}</text></svg></g>",
             BOX.0,
             BOX.1,
-            y + 16,
-            y + 31,
+            BOX.0 - 2 * INDENT,
+            BOX.1,
             title = escaped(&self.name, MAX_TITLE_CHARS),
-            label = escaped(&label(&self.name), MAX_LABEL_CHARS),
-            tx = x + 10,
+            label = escaped(&self.label(), MAX_LABEL_CHARS),
+            tx = x + INDENT,
         );
+    }
+
+    /// What stands in the box. The hexadecimal digits of a digest say little, and the repository
+    /// before them says what it is.
+    fn label(&self) -> String {
+        match self.node {
+            Node::Outside(Reference { repository, digest: Some(digest), .. }) => {
+                let digest = format!("@{}", digest.short());
+                let room = MAX_LABEL_CHARS - digest.len();
+                format!("{}{digest}", end_of(repository, room))
+            }
+            _ => end_of(&self.name, MAX_LABEL_CHARS),
+        }
     }
 }
 
 /// The end of a long name, which says more than its beginning.
-fn label(name: &str) -> String {
-    let hidden = name.chars().count().saturating_sub(MAX_LABEL_CHARS);
+fn end_of(name: &str, room: usize) -> String {
+    let hidden = name.chars().count().saturating_sub(room);
     if hidden == 0 {
         name.to_owned()
     } else {

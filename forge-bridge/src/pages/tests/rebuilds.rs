@@ -1,6 +1,10 @@
 //! The page of rebuilds, and the copy of the graph that it is made from.
 
+use chrono::Utc;
+use workflows::rebuild::Condition;
+
 use super::*;
+use crate::views::{Stale, StaleImage};
 
 /// An image that stands on a parent that moved and is held for a hostile reason, one that is as
 /// new as its parent, and one of a release that is not configured.
@@ -67,6 +71,150 @@ async fn the_page_tells_what_is_behind_why_and_for_how_long() {
     }
 }
 
+/// A run of `old` that failed at its second job; the job of the graph's images is of run 1.
+const RUN: &str = "
+    INSERT INTO runs (id, event_id, forge, repository, ref_name, commit_id, release, cause, trust,
+        workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, state, outcome,
+        created_at, fetch_ref)
+    SELECT column1, 2, 'forge', 'containers/old', 'refs/heads/f43', 'c', 'f43',
+        'parent ' || printf('%0300d', 0), 'trusted', 'w', column1, 'operator', 'b', '', 'finished', 'failure', 1, column2
+    FROM (VALUES (50, 'refs/heads/f43'), (51, 'refs/pull/7/head'));
+    INSERT INTO jobs (run_id, name, draft, state, outcome, created_at, context) VALUES
+        (50, 'first', '{}', 'finished', 'success', 1, 'x'),
+        (50, 'the second', '{}', 'finished', 'failure', 1, 'x');";
+
+#[tokio::test]
+async fn the_page_tells_what_moved_and_leads_to_run_build_and_log() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    served.sql(RUN).await;
+    let page = served.text("/rebuilds?release=f43").await;
+    let rows: Vec<&str> = page.split("<li class=\"row\">").collect();
+    let row = |name: &str| *rows.iter().find(|row| row.contains(&format!(">{name}@f43"))).unwrap();
+    let (old, new) = (row("containers/old"), row("containers/new"));
+    let digest = |n: usize| format!("<code title=\"sha256:{n:064}\">{:012}</code>", 0);
+    let moved = format!(
+        "<code>registry.example/fedora:43</code> moved from {} to {}",
+        digest(1),
+        digest(2)
+    );
+    assert!(old.contains(&moved), "{old}");
+    assert!(!new.contains("moved from") && new.contains("the same since"), "{new}");
+    for link in
+        ["/runs/50", "/runs/50/jobs/the%20second/log", "/builds/httpd-container-2.4.66-3.fc43"]
+    {
+        assert!(old.contains(&format!("href=\"{link}\"")), "{link}: {old}");
+    }
+    assert!(old.contains("failure"), "{old}");
+    assert!(!new.contains("/runs/") && new.contains("/builds/"), "no run of it is kept: {new}");
+    assert!(page.contains("<div class=\"picture\""), "{page}");
+
+    let (zeros, runs) = ("0".repeat(300), served.text("/").await);
+    let cause = format!("title=\"parent {zeros}\">parent {}…<", &zeros[..93]);
+    assert!(runs.contains(&cause), "a list shows the beginning: {runs}");
+
+    served.sql("UPDATE watched_references SET answer = 'failed', reason = 'x'").await;
+    let page = served.text("/rebuilds?release=f43").await;
+    assert!(page.contains("badge unsure\">unknown"), "{page}");
+    served.sql("UPDATE watched_references SET answer = 'missing'").await;
+    assert!(!served.text("/rebuilds?release=f43").await.contains("moved from"));
+}
+
+#[tokio::test]
+async fn a_release_has_its_own_problems_and_an_unknown_one_is_no_answer() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    let told = "belongs to release `f99`, which is not configured";
+    for (path, is_told) in
+        [("/rebuilds", true), ("/rebuilds?release=f43", false), ("/rebuilds?release=f99", true)]
+    {
+        assert_eq!(served.text(path).await.contains(told), is_told, "{path}");
+        let stale: Stale = served.json(&path.replace("/rebuilds", "/api/v1/stale")).await;
+        assert_eq!(stale.problems.iter().any(|one| one.contains(told)), is_told, "{path}");
+    }
+    for path in ["/rebuilds?release=nope", "/api/v1/stale?release=nope"] {
+        assert_eq!(served.get(path).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let all: Stale = served.json("/api/v1/stale?release=").await;
+    assert_eq!(all.images.len(), 3);
+}
+
+#[tokio::test]
+async fn what_an_operator_says_comes_in_a_body_and_is_done_to_what_it_changes() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    let say = async |call: &str, body: serde_json::Value| {
+        let url = format!("{}/api/v1/rebuilds/{call}", served.url);
+        let said = served.client.post(url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
+        let status = said.status().as_u16();
+        let images = said.json::<serde_json::Value>().await.unwrap()["images"].clone();
+        (status, images)
+    };
+    let all = serde_json::json!({});
+    assert_eq!(say("retry", all.clone()).await, (200, serde_json::json!([])));
+    served
+        .sql(
+            "UPDATE rebuild_controls SET attempts = 3, failed_at = 1, reason = 'x' \
+             WHERE repository = 'containers/old'",
+        )
+        .await;
+    let failed = serde_json::json!(["containers/old@f43"]);
+    assert_eq!(say("retry", all.clone()).await, (200, failed));
+    assert_eq!(say("retry", all).await, (200, serde_json::json!([])));
+
+    let reason =
+        |length: usize| serde_json::json!({"release": "f43", "reason": "x".repeat(length)});
+    assert_eq!(say("stop", reason(300)).await.1.as_array().map(Vec::len), Some(2));
+    for length in [301, 100_000] {
+        assert_eq!(say("stop", reason(length)).await.0, 400, "{length}");
+    }
+    assert_eq!(say("stop", serde_json::json!({"image": "none"})).await.0, 404);
+    let url = format!("{}/api/v1/rebuilds/stop", served.url);
+    let nothing = served.client.post(url).bearer_auth(TOKEN).send().await.unwrap();
+    assert_eq!(nothing.status(), StatusCode::BAD_REQUEST, "nothing is not everything");
+}
+
+#[tokio::test]
+async fn what_a_silent_registry_hides_is_told_as_it_was_last() {
+    let served = Served::start().await;
+    served.sql(GRAPH).await;
+    served.sql("UPDATE watched_references SET answer = 'failed', reason = 'it answered 503'").await;
+    let stale: Stale = served.json("/api/v1/stale?release=f43").await;
+    let of = |name: &str| -> &StaleImage {
+        let named = |one: &&StaleImage| one.image.as_str() == format!("containers/{name}@f43");
+        stale.images.iter().find(named).unwrap()
+    };
+    let (old, new) = (of("old"), of("new"));
+    assert_eq!([old.condition, new.condition], [Condition::Unknown; 2]);
+    assert!(old.behind_since.is_some() && new.behind_since.is_none());
+    let silent =
+        |name: &str| format!("registry.example/{name} could not be asked for: it answered 503");
+    assert_eq!(old.why, format!("held: <b>bold</b> & waits; {}", silent("fedora:43")));
+    assert_eq!(new.why, silent("debian:13"));
+
+    let now = Utc::now();
+    let found = || async {
+        let world = served.app.worlds.now(now).await.unwrap();
+        world.staleness(&world.plan(now))
+    };
+    let silent = found().await;
+    assert!(silent.since.is_some());
+    assert_eq!((silent.images, silent.unknown, silent.unanswered), (1, 3, 2));
+    served.app.store.planned(1, None, silent, now).await.unwrap();
+    assert_eq!(served.app.store.staleness().await.unwrap(), silent);
+
+    served.sql("UPDATE watched_references SET answer = 'found'").await;
+    let heard = found().await;
+    assert_eq!(heard.since, silent.since);
+    assert_eq!((heard.images, heard.blocked, heard.unknown, heard.unanswered), (1, 1, 0, 0));
+
+    served.sql("UPDATE watched_references SET answer = 'missing'").await;
+    let stale: Stale = served.json("/api/v1/stale?release=f43").await;
+    let told = "is not in the registry";
+    assert!(stale.images.iter().all(|one| one.why.ends_with(told)), "{stale:?}");
+    assert_eq!(found().await.images, 0, "what is gone has not moved");
+}
+
 #[tokio::test]
 async fn a_registry_is_heard_that_has_the_token_and_says_little() {
     let served = Served::start().await;
@@ -83,15 +231,19 @@ async fn a_registry_is_heard_that_has_the_token_and_says_little() {
         ("", event, 401),
         ("wrong", event, 401),
         (TOKEN, "{", 400),
+        (TOKEN, r#"{"type": "REPLICATION", "event_data": {"replication": {}}}"#, 202),
         (TOKEN, &*too_long, 413),
         (TOKEN, event, 202),
     ] {
         assert_eq!(tell(token, body).await, expected, "{token}");
     }
+    let many: Vec<String> = (0..20_000).map(|n| format!("\"t{n}\"")).collect();
+    let many = format!(r#"{{"repository": "debian", "updated_tags": [{}, "13"]}}"#, many.join(","));
+    assert_eq!(tell(TOKEN, &many).await, 202);
     let hints = served.app.store.watched().await.unwrap();
     let mut hints: Vec<i64> = hints.iter().map(|one| one.hints).collect();
     hints.sort_unstable();
-    assert_eq!(hints, [0, 1], "one of the two moved");
+    assert_eq!(hints, [1, 1], "each moved once");
 }
 
 #[tokio::test]

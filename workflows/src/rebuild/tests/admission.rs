@@ -90,8 +90,11 @@ fn an_hour_has_its_limit() {
     let activity = Activity { rebuilds, ..Activity::default() };
     let admission = admitted(&graph, &activity, &policy);
     assert_eq!(admission.start.len(), 1);
-    let limit = Wait::Release("f43".to_owned(), Limit::PerHour(3));
+    let limit = Wait::Release("f43".to_owned(), Limit::PerHour(3, now() + minutes(1)));
     assert!(admission.waiting.iter().all(|waiting| waiting.wait == limit));
+    let until = (now() + minutes(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let told = format!("release f43 builds 3 in an hour; the next not before {until}");
+    assert_eq!(limit.to_string(), told);
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn faults_are_told_with_their_places() {
         (format!("{image}    parents: [{{ reference: 'A b' }}]\n"), "4:", "image reference"),
         (format!("{image}    mode: hotfix\n"), "4:11", "hotfix"),
         (format!("{image}observed:\n  r.example/a: {{ index: abc }}\n"), "5:", "digest"),
+        (format!("{image}releases:\n  f43: {{ check: x y z }}\n"), "5:", "release `f43`: check"),
         (format!("{image}releases:\n  f43: {{ budget: {{ at_once: 0 }} }}\n"), "5:", "zero"),
         ("images: [".to_owned(), "1:", ""),
         ("{}".to_owned(), "1:", "images"),

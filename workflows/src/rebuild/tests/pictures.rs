@@ -41,3 +41,44 @@ fn an_empty_graph_and_a_circle_are_drawn() {
     let picture = drawn(&graph("a < b\n b < a\n c < c"), &[]);
     assert_eq!((picture.matches("<g>").count(), picture.matches("<path").count()), (3, 3));
 }
+
+#[test]
+fn a_parent_by_digest_is_named_by_its_repository() {
+    let digest = format!("sha256:0123456789ab{}", "c".repeat(52));
+    let mut child = image("child", &["fedora"]);
+    let reference = format!("registry.example/a/long/path/of/mirrors/fedora@{digest}");
+    child.parents[0].reference = reference.clone().try_into().unwrap();
+    let picture = drawn(&Graph::new(vec![child]).unwrap(), &[]);
+    assert!(picture.contains(">…f/mirrors/fedora@0123456789ab</text>"), "{picture}");
+    assert!(picture.contains(&format!("<title>{reference}: built elsewhere</title>")), "{picture}");
+}
+
+#[test]
+fn who_stands_on_itself_has_a_loop_that_is_seen() {
+    let picture = drawn(&graph("me < me"), &[]);
+    let path = picture.split("<path d=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let numbers: Vec<i64> = path
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [x1, y1, beside, .., x2, y2] = numbers[..] else { panic!("{path}") };
+    assert!(x1 == x2 && y2 - y1 >= 20 && beside - x1 >= 20, "{path}");
+}
+
+#[test]
+fn a_part_keeps_what_its_images_stand_on() {
+    let whole = graph("base < fedora\n app < base *tool\n tool < go\n other < app");
+    let part = whole.part(|image| image.id.as_str() == "app").unwrap();
+    let picture = drawn(&part, &[]);
+    for (title, is_drawn) in [
+        ("app: ", true),
+        ("base: ", true),
+        ("tool: ", true),
+        ("other: ", false),
+        (": built elsewhere", false),
+    ] {
+        assert_eq!(picture.contains(title), is_drawn, "{title}: {picture}");
+    }
+    assert_eq!(picture.matches("<path").count(), 2);
+    assert!(whole.part(|_| false).is_none());
+}
