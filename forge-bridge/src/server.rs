@@ -130,7 +130,6 @@ impl Parts {
         config: Arc<Config>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Self, Starters)> {
-        rebuilds::hook::check(&config)?;
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
         let vault = secrets::open_vault(&store, &config).await?;

@@ -8,7 +8,6 @@ pub(crate) mod notice;
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
@@ -21,7 +20,6 @@ use chrono::Utc;
 use serde::Serialize;
 
 use crate::app::AppState;
-use crate::config::{Config, read_secret};
 use crate::token;
 
 /// Largest notification that is read, in bytes: one of distribution's holds a hundred events at
@@ -40,17 +38,6 @@ struct Taken {
 /// The route.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new().route("/hooks/registry", post(receive)).with_state(Arc::new(state))
-}
-
-/// Whether the token is there that registries have to send, so that a missing one is told at the
-/// start and not to a registry.
-///
-/// # Errors
-/// Why the file cannot be read, or that it is empty.
-pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    let Some(path) = &config.registry_hook_token_file else { return Ok(()) };
-    read_secret(path).context("registry_hook_token_file")?;
-    Ok(())
 }
 
 type Refused = (StatusCode, &'static str);
@@ -128,26 +115,6 @@ fn presented(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_that_is_not_there_is_told_at_the_start() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("token");
-        let check = || {
-            let text = format!(
-                "state_dir = \"/x\"\npublic_url = \"http://localhost\"\n\
-                 registry_hook_token_file = \"{}\"\n",
-                file.display()
-            );
-            super::check(&toml::from_str(&text).unwrap()).map_err(|error| format!("{error:#}"))
-        };
-        let missing = check().unwrap_err();
-        assert!(missing.starts_with("registry_hook_token_file: "), "{missing}");
-        std::fs::write(&file, "\n").unwrap();
-        assert!(check().unwrap_err().contains("is empty"));
-        std::fs::write(&file, "s3cret\n").unwrap();
-        assert_eq!(check(), Ok(()));
-    }
 
     #[test]
     fn a_token_comes_in_three_forms() {
