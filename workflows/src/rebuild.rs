@@ -7,6 +7,7 @@
 //! of it in the graph, and looks again; when [`plan`] finds nothing more, the tree is current.
 
 mod admit;
+mod adopt;
 mod built;
 mod check;
 mod condition;
@@ -25,6 +26,7 @@ mod svg;
 mod tests;
 
 pub use admit::{Activity, Admission, Limit, Started, Wait, Waiting, admit};
+pub use adopt::{Adopted, Mark, Stranger, adopted};
 pub use built::Built;
 pub use check::{Problem, check};
 pub use condition::{Condition, conditions};

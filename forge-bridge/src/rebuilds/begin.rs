@@ -27,12 +27,16 @@ impl Planner {
         let Some(standing) = world.known.branches.get(image) else { return Ok(true) };
         let moved = plan.planned(image).map(|planned| planned.moved.as_slice()).unwrap_or_default();
         let tried: Vec<Tried> = moved.iter().filter_map(tried).collect();
-        let Some(commit) = self.commit(world, image, standing, &tried, now).await? else {
+        let Some(head) = self.head(image, standing, &tried, now).await? else {
             return Ok(false);
         };
-        if self.adopt(world, image, standing, moved).await? {
+        if self.adopt(world, image, standing, &head, moved).await? {
             return Ok(false);
         }
+        let release = world.known.graph.image(image).map(|image| image.release.as_str());
+        let rules = release.and_then(|name| world.known.policy.releases.get(name));
+        let builds_head = rules.is_some_and(|rules| standing.builds_head(rules.commit));
+        let commit = if builds_head { head } else { standing.commit.clone() };
         let new = NewRebuild {
             branch: standing.branch.clone(),
             commit,
@@ -48,11 +52,10 @@ impl Planner {
         Ok(true)
     }
 
-    /// The commit to build; `None` when it cannot be told now, or the branch is gone. The forge is
-    /// asked whichever commit it is: of a branch that nobody has told us is gone, nothing is built.
-    async fn commit(
+    /// The head of the branch; `None` when it cannot be told now, or the branch is gone. The forge is
+    /// asked whichever commit is built: of a branch that nobody has told us is gone, nothing is.
+    async fn head(
         &self,
-        world: &World,
         image: &ImageId,
         standing: &Standing,
         tried: &[Tried],
@@ -63,10 +66,7 @@ impl Planner {
         match head {
             Ok(Some(head)) => {
                 self.worlds.put_off().forget(image);
-                let release = world.known.graph.image(image).map(|image| image.release.as_str());
-                let rules = release.and_then(|name| world.known.policy.releases.get(name));
-                let builds_head = rules.is_some_and(|rules| standing.builds_head(rules.commit));
-                Ok(Some(if builds_head { head } else { standing.commit.clone() }))
+                Ok(Some(head))
             }
             Ok(None) => {
                 tracing::info!(image = %image, "{image} is gone: its branch does not exist any more");

@@ -5,10 +5,10 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use workflows::event::WorkflowRef;
 use workflows::ids::JobId;
-use workflows::image::{BuildMode, Digest};
+use workflows::image::{BuildMode, Digest, Reference};
 use workflows::job::{BuildSpec, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
-use workflows::rebuild::{Built, Failure, Name, Parent};
+use workflows::rebuild::{Adopted, Built, Failure, Mark, Name, Parent};
 use workflows::workflow;
 
 use super::row::{column, json, parsed, to_json};
@@ -55,7 +55,7 @@ pub(crate) struct Made {
     pub(crate) job: JobId,
     pub(crate) names: Vec<Name>,
     pub(crate) parents: Vec<Parent>,
-    pub(crate) digest: Digest,
+    pub(crate) mark: Mark,
 }
 
 /// What people and failures say of a branch's rebuilds.
@@ -117,40 +117,53 @@ impl Store {
     /// The images that a branch made last.
     pub(crate) async fn made_of(&self, branch: &Branch) -> Result<Vec<Made>, StoreError> {
         let rows = of_branch(
-            "SELECT image_nodes.job_id AS job, names, parents, digest FROM image_nodes \
-             JOIN images ON images.job_id = image_nodes.job_id \
-             WHERE forge = $1 AND image_nodes.repository = $2 AND ref_name = $3",
+            "SELECT job_id AS job, names, parents, spec FROM image_nodes \
+             JOIN jobs ON jobs.id = job_id \
+             WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND spec IS NOT NULL",
             branch,
         )
         .fetch_all(&self.reader)
         .await?;
         let made = |row: &SqliteRow| {
-            let digest = Digest::parse(column(row, "digest")?);
+            let spec: JobSpec = json(row, "spec")?;
             Ok(Made {
                 job: JobId(column(row, "job")?),
                 names: json(row, "names")?,
                 parents: json(row, "parents")?,
-                digest: digest.map_err(|error| StoreError::Corrupt(format!("images: {error}")))?,
+                mark: layered_build(&spec).map(Mark::of).unwrap_or_default(),
             })
         };
         rows.iter().map(made).collect()
     }
 
-    /// Writes what an image stands on that somebody built after this database was saved, and the
-    /// commit that it was built from where that is known.
-    pub(crate) async fn adopt(
+    /// Whether any build, of whatever branch, made that digest in the repository of a name.
+    pub(crate) async fn is_known_image(
         &self,
-        made: &Made,
-        commit: Option<&CommitId>,
-    ) -> Result<(), StoreError> {
+        name: &Reference,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let known = sqlx::query(
+            "SELECT 1 FROM images WHERE registry = $1 AND repository = $2 AND digest = $3 LIMIT 1",
+        )
+        .bind(&name.registry)
+        .bind(&name.repository)
+        .bind(digest.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(known.is_some())
+    }
+
+    /// Writes what an image stands on that was built after this database was saved, and the commit
+    /// that it was built from where that is the branch's.
+    pub(crate) async fn adopt(&self, job: JobId, adopted: &Adopted) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
             "UPDATE image_nodes SET parents = $2, commit_id = coalesce($3, commit_id) \
              WHERE job_id = $1",
         )
-        .bind(made.job.0)
-        .bind(to_json(&made.parents)?)
-        .bind(commit.map(CommitId::as_str))
+        .bind(job.0)
+        .bind(to_json(&adopted.parents)?)
+        .bind(adopted.commit.as_ref().map(CommitId::as_str))
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)

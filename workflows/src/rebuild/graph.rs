@@ -192,6 +192,12 @@ impl Graph {
         }
     }
 
+    /// Whether more than one image moves this name, so that nobody can tell whose it is.
+    #[must_use]
+    pub fn is_shared(&self, reference: &Reference) -> bool {
+        self.shared.iter().any(|shared| shared.reference == *reference)
+    }
+
     pub(super) fn place(&self, id: &ImageId) -> Option<usize> {
         self.images.binary_search_by(|image| image.id.cmp(id)).ok()
     }

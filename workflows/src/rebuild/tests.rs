@@ -1,6 +1,7 @@
 //! Small graphs, written as `child < parent` lines.
 
 mod admission;
+mod adoption;
 mod files;
 mod pictures;
 mod planning;

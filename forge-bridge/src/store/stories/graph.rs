@@ -2,7 +2,7 @@
 
 use sqlx::Connection as _;
 use workflows::evidence::{BuildEvidence, LayerFacts, Package, PackageKind};
-use workflows::rebuild::{Sameness, Target, Tried};
+use workflows::rebuild::{Adopted, Sameness, Target, Tried};
 
 use super::*;
 use crate::store::nodes::Branch;
@@ -213,6 +213,26 @@ async fn a_rebuild_of_a_branch_that_goes_before_it_begins_is_dropped() {
     let ended = story.text("SELECT outcome || ': ' || reason FROM rebuilds").await;
     assert_eq!(ended, ["superseded: superseded: the branch is deleted"]);
     assert!(story.attempts().await.is_empty(), "nothing is left of it");
+}
+
+#[tokio::test]
+async fn an_image_that_a_build_made_is_known_whichever_branch_it_was() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    story.publish("one", '1', evidence('1')).await;
+    let known = async |place: &str, digit| {
+        let name = Reference::parse(place, "registry.example").unwrap();
+        story.store.is_known_image(&name, &digest(digit)).await.unwrap()
+    };
+    assert!(known("registry.example/f43/httpd:latest", '1').await);
+    assert!(!known("registry.example/f43/httpd:latest", '2').await, "built after a backup");
+    assert!(!known("registry.example/f43/other:latest", '1').await);
+
+    let made = story.store.made_of(&this_branch()).await.unwrap();
+    let adopted = Adopted { parents: Vec::new(), commit: None };
+    story.store.adopt(made[0].job, &adopted).await.unwrap();
+    assert_eq!(story.store.nodes().await.unwrap()[0].commit, commit('a'), "it stays");
 }
 
 #[tokio::test]
