@@ -79,8 +79,6 @@ pub enum UnseenReason {
     Failed(String),
     /// The image has no pin for it to compare with.
     NoPin,
-    /// One side is an index, the other a manifest of one platform.
-    OtherKind,
 }
 
 impl fmt::Display for UnseenReason {
@@ -90,10 +88,6 @@ impl fmt::Display for UnseenReason {
             Self::Missing => f.write_str("is not in the registry"),
             Self::Failed(reason) => write!(f, "could not be asked for: {reason}"),
             Self::NoPin => f.write_str("has no recorded digest to compare with"),
-            Self::OtherKind => f.write_str(
-                "is an index on one side and one platform's manifest on the other; build the \
-                 image once by hand to record what it is now",
-            ),
         }
     }
 }
@@ -158,6 +152,10 @@ impl Compared {
 }
 
 /// Whether one parent moved, or why that cannot be said.
+///
+/// A pin and an observation answer the same question, the tag and every kind of manifest, so that an
+/// index is never held against one of its own members: where one side is an index and the other is
+/// none, the tag was given to something else.
 fn compare(
     followed: &Followed<'_>,
     observation: Option<&Observation>,
@@ -175,11 +173,9 @@ fn compare(
         Some(Observation::Supposed) => return Ok(Some(moved(None))),
         Some(Observation::Found(now)) => now,
     };
-    match (pin, now) {
-        (None, _) => Err(UnseenReason::NoPin),
-        (Some(pin), now) if pin == now => Ok(None),
-        (Some(Target::Index(_)), Target::Index(_))
-        | (Some(Target::Manifest(_)), Target::Manifest(_)) => Ok(Some(moved(Some(now)))),
-        (Some(_), _) => Err(UnseenReason::OtherKind),
+    match pin {
+        None => Err(UnseenReason::NoPin),
+        Some(pin) if pin.digest() == now.digest() => Ok(None),
+        Some(_) => Ok(Some(moved(Some(now)))),
     }
 }

@@ -88,25 +88,43 @@ fn builder_images_count_where_the_release_says_so() {
 
 #[test]
 fn a_registry_that_does_not_say_changes_nothing() {
-    let graph = graph("a < one\n b < two\n c < three\n d < four\n e < five");
+    let graph = graph("a < one\n b < two\n c < three\n e < five");
     let policy = policy(rules());
     let mut seen = observed(&graph, &policy, &[]);
     seen.remove(&reference("one"));
     seen.insert(reference("two"), Observation::Missing);
     seen.insert(reference("three"), Observation::Failed("503 from r.example".to_owned()));
-    seen.insert(reference("four"), Observation::Found(Target::Manifest(digest(9))));
     let plan = plan(&graph, &seen, &policy, now());
     assert!(plan.is_empty() && plan.blocked.is_empty());
     let unseen: Vec<_> = plan.unseen.iter().map(|u| (&u.reason, u.images)).collect();
     assert_eq!(
         unseen,
         [
-            (&UnseenReason::OtherKind, 1),
             (&UnseenReason::NotAsked, 1),
             (&UnseenReason::Failed("503 from r.example".to_owned()), 1),
             (&UnseenReason::Missing, 1),
         ]
     );
+}
+
+#[test]
+fn a_tag_that_turns_from_an_index_into_a_manifest_or_back_has_moved() {
+    let policy = policy(rules());
+    let manifest = |number| Target::Manifest(digest(number));
+    for (pin, now, stale) in [
+        (index(1), manifest(2), true),
+        (manifest(1), index(2), true),
+        // What a registry says of the kind is no proof; the digest is.
+        (index(1), manifest(1), false),
+    ] {
+        let mut images = images("a < one");
+        images[0].parents[0].pin = Some(pin);
+        let graph = Graph::new(images).unwrap();
+        let seen = [(reference("one"), Observation::Found(now))].into();
+        let plan = plan(&graph, &seen, &policy, super::now());
+        assert_eq!(!plan.is_empty(), stale, "{plan:?}");
+        assert!(plan.unseen.is_empty());
+    }
 }
 
 #[test]
