@@ -246,6 +246,7 @@ impl<'a> Gathered<'a> {
             fixed_release: None,
             held: None,
             failure: None,
+            built_at: Some(node.built_at),
         });
         // What another commit of the branch asked for is of the past.
         if node.commit == standing.commit {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{Location, MessageFormatter as _, Spanned, UserMessageFormatter};
@@ -64,6 +65,8 @@ struct WrittenImage {
     held: Option<String>,
     #[serde(default)]
     failure: Option<Box<Failure>>,
+    #[serde(default)]
+    built_at: Option<DateTime<Utc>>,
 }
 
 fn release_build() -> BuildMode {
@@ -128,6 +131,7 @@ impl WrittenImage {
             fixed_release: self.fixed_release,
             held: self.held,
             failure: self.failure,
+            built_at: self.built_at,
         }
     }
 }

@@ -210,4 +210,6 @@ pub struct Image {
     pub held: Option<String>,
     /// The failures since the last success.
     pub failure: Option<Box<Failure>>,
+    /// When it was built last; `None` where nobody knows, which is longest ago.
+    pub built_at: Option<DateTime<Utc>>,
 }

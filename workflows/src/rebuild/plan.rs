@@ -25,7 +25,8 @@ const MAX_CHAIN: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Each image once. Those of the first wave can start; each later one waits for images of the
-    /// wave before it. Within a wave, what most waves wait for comes first.
+    /// wave before it. Within a wave, what most waves wait for comes first, and of these what was
+    /// built longest ago, so that a budget goes round.
     pub waves: Vec<Vec<Planned>>,
     /// Images that stand on what moved and are not built, in the order of their ids.
     pub blocked: Vec<Blocked>,

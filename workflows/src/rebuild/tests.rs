@@ -58,6 +58,7 @@ fn image(name: &str, parents: &[&str]) -> Image {
         fixed_release: None,
         held: None,
         failure: None,
+        built_at: None,
     }
 }
 

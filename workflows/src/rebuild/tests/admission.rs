@@ -95,6 +95,26 @@ fn an_hour_has_its_limit() {
 }
 
 #[test]
+fn a_parent_that_moves_faster_than_the_budget_starves_nobody() {
+    let mut images = images("a < base\n b < base\n c < base\n d < base");
+    images[1].release = "f44".to_owned();
+    let mut policy = policy(rules());
+    policy.releases.insert("f44".to_owned(), rules());
+    policy.registries.insert("r.example".to_owned(), budget(1, 1));
+    let mut starts = Vec::new();
+    for hour in 0..6 {
+        let graph = Graph::new(images.clone()).unwrap();
+        let start = admitted(&graph, &Activity::default(), &policy).start;
+        assert_eq!(start.len(), 1);
+        // It is built, and its parent moves at once.
+        let built = images.iter_mut().find(|image| image.id == start[0]).unwrap();
+        built.built_at = Some(now() + minutes(60 * hour));
+        starts.push(start[0].to_string());
+    }
+    assert_eq!(starts, ["a", "b", "c", "d", "a", "b"]);
+}
+
+#[test]
 fn a_registry_is_spared_over_all_releases() {
     let mut images = images("a < base\n b < base\n c < base");
     images[1].release = "f44".to_owned();
