@@ -39,6 +39,7 @@ fn evidence(layer: char) -> BuildEvidence {
         tools: Vec::new(),
         kept_steps: Vec::new(),
         labels: Default::default(),
+        settings: Some(digest('a')),
         has_help: false,
     }
 }
@@ -250,16 +251,20 @@ async fn a_push_that_waits_keeps_rebuilds_of_its_branch_from_beginning() {
 #[tokio::test]
 async fn a_rebuild_with_the_same_layers_moves_no_floating_tag() {
     let story = Story::begin().await;
-    for (after, commit, layer, expected) in [
-        ('a', 'a', '1', &["2.4-1", "latest"][..]),
-        ('b', 'a', '1', &["2.4-1"]),
-        ('c', 'a', '2', &["2.4-1", "latest"]),
-        // What the packager changed may be in no layer.
-        ('d', 'd', '2', &["2.4-1", "latest"]),
+    for (after, commit, layer, runs, expected) in [
+        ('a', 'a', '1', '1', &["2.4-1", "latest"][..]),
+        ('b', 'a', '1', '1', &["2.4-1"]),
+        ('c', 'a', '2', '1', &["2.4-1", "latest"]),
+        // What the parent changed may be in no layer: a variable, a user, a command.
+        ('d', 'a', '2', '2', &["2.4-1", "latest"]),
+        ('e', 'a', '2', '2', &["2.4-1"]),
+        // What the packager changed, too.
+        ('f', 'd', '2', '2', &["2.4-1", "latest"]),
     ] {
         story.run_of(after, commit, one_run(&[draft("build", &[])])).await;
         story.pin_to_skip(Sameness::Layers).await;
-        let tags = story.publish(&after.to_string(), after, evidence(layer)).await;
+        let built = BuildEvidence { settings: Some(digest(runs)), ..evidence(layer) };
+        let tags = story.publish(&after.to_string(), after, built).await;
         assert_eq!(tags, expected, "{after}");
     }
 }
