@@ -1,5 +1,6 @@
 //! Which workflow files an event fires, and why the others do not.
 
+mod again;
 mod offer;
 
 use serde_json::Map;
@@ -12,6 +13,7 @@ use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft, RunTexts};
 use crate::workflow::{self, Called, Workflow};
 
+pub use again::again;
 pub use offer::{Dispatchable, Offer};
 
 /// Most workflow files that are read for one event; more is a mistake or an attack.
@@ -158,6 +160,15 @@ pub fn select_all(candidates: Vec<Candidate>, facts: &Facts) -> Selection {
             Ok(workflow) => selection.fire(file, &workflow, facts),
         }
     }
+    selection
+}
+
+/// Fires every file that builds an image, whatever its `on` says: that a parent moved was decided
+/// elsewhere.
+#[must_use]
+pub fn select_again(candidates: Vec<Candidate>, facts: &Facts) -> Selection {
+    let mut selection = select_all(candidates, facts);
+    selection.forgo_what_builds_nothing();
     selection
 }
 

@@ -7,7 +7,7 @@ use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
-use workflows::selection::Origin;
+use workflows::selection::{self, Candidate, Origin};
 
 use crate::store::planning::{Decision, Priority, PullSubject};
 
@@ -61,9 +61,21 @@ impl Target {
         }
     }
 
-    /// Whether the files fire whatever their `on` says: the decision was made elsewhere.
-    pub(crate) fn fires_all(&self, release: &ReleasePolicy) -> bool {
-        matches!(self.occasion, OccasionKind::Rebuild { .. }) || self.is_schedule_of(release)
+    /// Whether a parent moved: that the files fire was decided elsewhere.
+    pub(crate) fn is_rebuild(&self) -> bool {
+        matches!(self.occasion, OccasionKind::Rebuild { .. })
+    }
+
+    /// The files that the event is about; or what the operator has to mend before there are any.
+    pub(crate) fn meant(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, String> {
+        let Some(only) = &self.only else { return Ok(candidates) };
+        if self.is_rebuild() {
+            return selection::again(candidates, only, self.ref_name.short());
+        }
+        let is_named = |one: &Candidate| {
+            only.iter().any(|file| file.origin == one.file.origin && file.path == one.file.path)
+        };
+        Ok(candidates.into_iter().filter(is_named).collect())
     }
 }
 

@@ -192,7 +192,7 @@ pub(super) async fn forget(tx: &mut SqliteConnection, branch: &Branch) -> Result
 pub(super) async fn forgive(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
     of_branch(
         "UPDATE rebuild_controls SET attempts = 0, failed_at = NULL, reason = '', tried = '[]' \
-         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND attempts > 0",
+         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND failed_at IS NOT NULL",
         branch,
     )
     .execute(&mut *tx)
@@ -358,7 +358,7 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
 fn control(row: &SqliteRow) -> Result<Control, StoreError> {
     let attempts: u32 = column(row, "attempts")?;
     let failed_at: Option<i64> = column(row, "failed_at")?;
-    let failure = match failed_at.filter(|_| attempts > 0) {
+    let failure = match failed_at {
         Some(failed_at) => Some(Failure {
             attempts,
             last_at: at(failed_at),

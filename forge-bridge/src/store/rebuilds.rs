@@ -23,6 +23,10 @@ const MAX_REST: TimeDelta = TimeDelta::minutes(10);
 /// With these words begins the reason of a rebuild that something newer made needless.
 pub(super) const SUPERSEDED: &str = "superseded";
 
+/// With these words begins the reason of a rebuild that waits for the operator to mend the
+/// configuration, which is no failure of its image.
+pub(crate) const NOT_CONFIGURED: &str = "not configured";
+
 /// A rebuild to begin.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRebuild {

@@ -177,7 +177,8 @@ pub struct Tried {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// How many there were on the parents in `tried`.
+    /// How many there were on the parents in `tried`; none where it could not be begun, and that is
+    /// not the image's fault.
     pub attempts: u32,
     /// When the last one ended.
     pub last_at: DateTime<Utc>,

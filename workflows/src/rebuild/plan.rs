@@ -172,7 +172,12 @@ impl fmt::Display for Hindrance {
             Self::Held(reason) => write!(f, "held: {reason}"),
             Self::BackingOff { until, attempts, reason } => {
                 let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
-                write!(f, "failed {} ({reason}); tried again at {until}", times(*attempts))
+                match attempts {
+                    0 => write!(f, "{reason}; tried again at {until}"),
+                    _ => {
+                        write!(f, "failed {} ({reason}); tried again at {until}", times(*attempts))
+                    }
+                }
             }
             Self::GaveUp { attempts, reason } => {
                 write!(f, "failed {} ({reason}); mend it, then retry by hand", times(*attempts))

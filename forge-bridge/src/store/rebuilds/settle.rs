@@ -9,7 +9,7 @@ use workflows::state::Outcome;
 use super::super::nodes::{self, Branch, of_branch};
 use super::super::row::{column, json, parsed_option, to_json};
 use super::super::{StoreError, seconds};
-use super::SUPERSEDED;
+use super::{NOT_CONFIGURED, SUPERSEDED};
 
 /// How one rebuild ended.
 struct End {
@@ -119,7 +119,8 @@ async fn drop_leftovers(
     Ok(())
 }
 
-/// Counts a failure, anew when the parents are others than those of the failures before.
+/// Counts a failure, anew when the parents are others than those of the failures before. What the
+/// operator has to mend takes no attempt: it is tried again after the first pause, for ever.
 pub(super) async fn record_failure(
     tx: &mut SqliteConnection,
     branch: &Branch,
@@ -129,15 +130,16 @@ pub(super) async fn record_failure(
 ) -> Result<(), StoreError> {
     of_branch(
         "INSERT INTO rebuild_controls (forge, repository, ref_name, attempts, failed_at, reason, \
-         tried) VALUES ($1, $2, $3, 1, $4, $5, $6) \
+         tried) VALUES ($1, $2, $3, $7, $4, $5, $6) \
          ON CONFLICT (forge, repository, ref_name) DO UPDATE SET \
-         attempts = CASE WHEN tried = excluded.tried THEN attempts + 1 ELSE 1 END, \
+         attempts = CASE WHEN tried = excluded.tried THEN attempts ELSE 0 END + $7, \
          failed_at = excluded.failed_at, reason = excluded.reason, tried = excluded.tried",
         branch,
     )
     .bind(seconds(now))
     .bind(reason)
     .bind(to_json(&tried)?)
+    .bind(!reason.starts_with(NOT_CONFIGURED))
     .execute(&mut *tx)
     .await?;
     Ok(())

@@ -7,7 +7,8 @@ use workflows::rebuild::{Adopted, Sameness, Target, Tried};
 use super::*;
 use crate::store::nodes::Branch;
 use crate::store::rebuilds::NewRebuild;
-use crate::store::watched::{Checked, Said};
+
+mod watched;
 
 fn digest(digit: char) -> Digest {
     Digest::parse(&format!("sha256:{}", digit.to_string().repeat(64))).unwrap()
@@ -135,9 +136,18 @@ async fn a_branch_is_rebuilt_once_at_a_time_and_failures_count_by_their_parents(
     story.skip_newest("no workflow file").await;
     assert_eq!(story.attempts().await, [1], "another parent may mend it");
 
+    assert!(story.begin_rebuild('2').await);
+    story.skip_newest("not configured: the release has no default workflow").await;
+    assert_eq!(story.attempts().await, [1], "what the operator has to mend is no failure of it");
+    assert!(story.begin_rebuild('4').await);
+    story.skip_newest("not configured: the release has no default workflow").await;
+    let controls = story.store.controls().await.unwrap();
+    let failure = controls[0].failure.as_ref().unwrap();
+    assert_eq!((failure.attempts, failure.last_at), (0, story.now), "and it is not forgotten");
+
     assert!(story.begin_rebuild('3').await);
     story.skip_newest("superseded: another run of the branch is under way").await;
-    assert_eq!(story.attempts().await, [1], "what a push does is no failure");
+    assert_eq!(story.attempts().await, [0], "what a push does is no failure");
     let generation = story.store.plan_due(story.now).await.unwrap().unwrap();
     assert!(!story.store.end_wave(generation - 1, story.now).await.unwrap(), "not yet planned for");
     assert!(story.store.end_wave(generation, story.now).await.unwrap());
@@ -289,82 +299,6 @@ async fn the_same_packages_are_the_same_content_on_one_commit_only() {
         let tags = story.publish(&event.to_string(), event, evidence).await;
         assert_eq!(tags, expected, "{event}");
     }
-}
-
-#[tokio::test]
-async fn every_digest_of_a_reference_is_kept_and_a_silent_registry_adds_none() {
-    let mut story = Story::begin().await;
-    story.store.watch(&[(base(), vec!["f43".to_owned()])], &[]).await.unwrap();
-    let index = |digit| Said::Names(Target::Index(digest(digit)), Some("\"tag\"".to_owned()));
-    let failed = || Said::Failed("it answers 502".to_owned());
-    let said = [
-        index('1'),
-        Said::Unchanged,
-        failed(),
-        index('1'),
-        Said::Missing,
-        Said::Missing,
-        index('1'),
-        index('2'),
-    ];
-    let mut moved = 0;
-    for said in said {
-        story.now += TimeDelta::minutes(1);
-        let due = story.store.watched_due(story.now, 10).await.unwrap();
-        let check = Checked { reference: base(), hints: due[0].hints, said, due_at: story.now };
-        moved += story.store.record_checks(&[check], story.now).await.unwrap();
-    }
-    assert_eq!(moved, 2, "from nothing, and from one to the other");
-    let seen = story.store.sightings(&base(), 10).await.unwrap();
-    let seen: Vec<_> = seen.iter().map(|one| one.target.as_ref().map(|t| t.digest())).collect();
-    let (one, two) = (digest('1'), digest('2'));
-    assert_eq!(seen, [Some(&two), Some(&one), None, Some(&one)]);
-}
-
-#[tokio::test]
-async fn a_hint_during_a_question_is_not_lost() {
-    let story = Story::begin().await;
-    story.store.watch(&[(base(), vec!["f43".to_owned()])], &[]).await.unwrap();
-    let due = story.store.watched_due(story.now, 10).await.unwrap();
-    let name = ("f43/base".to_owned(), "latest".to_owned());
-    assert_eq!(story.store.hint(&[name], story.now).await.unwrap(), 1);
-    let check = Checked {
-        reference: base(),
-        hints: due[0].hints,
-        said: Said::Missing,
-        due_at: story.now + TimeDelta::hours(1),
-    };
-    story.store.record_checks(&[check], story.now).await.unwrap();
-    assert_eq!(story.store.watched_due(story.now, 10).await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn whoever_follows_a_reference_anew_is_told_at_once_and_a_sooner_time_counts() {
-    let story = Story::begin().await;
-    let follow = async |release: &str| {
-        story.store.watch(&[(base(), vec![release.to_owned()])], &[]).await.unwrap();
-    };
-    let due = async |minutes: i64| {
-        let at = story.now + TimeDelta::minutes(minutes);
-        story.store.watched_due(at, 10).await.unwrap()
-    };
-    let answered = async || {
-        let hints = due(0).await[0].hints;
-        let due_at = story.now + TimeDelta::hours(1);
-        let check = Checked { reference: base(), hints, said: Said::Missing, due_at };
-        story.store.record_checks(&[check], story.now).await.unwrap();
-        assert!(due(59).await.is_empty());
-    };
-    follow("f43").await;
-    answered().await;
-    follow("f44").await;
-    answered().await;
-    for (sooner, later) in [(90, 59), (10, 9)] {
-        let at = story.now + TimeDelta::minutes(sooner);
-        story.store.due_by([(at, base())].into_iter()).await.unwrap();
-        assert!(due(later).await.is_empty(), "{sooner}");
-    }
-    assert_eq!(due(10).await.len(), 1);
 }
 
 #[tokio::test]

@@ -306,6 +306,23 @@ fn a_failed_child_is_tried_again_later_and_not_for_ever() {
 }
 
 #[test]
+fn what_the_operator_has_to_mend_is_tried_for_ever_and_no_failure() {
+    let mut images = images("app < fedora");
+    let tried = vec![Tried { reference: reference("fedora"), digest: digest(2) }];
+    let reason = "not configured: no default workflow".to_owned();
+    images[0].failure = Some(Box::new(Failure { attempts: 0, last_at: now(), reason, tried }));
+    let graph = Graph::new(images).unwrap();
+    let policy = policy(ReleaseRules { max_attempts: std::num::NonZeroU32::MIN, ..rules() });
+    let seen = observed(&graph, &policy, &["fedora"]);
+    let early = plan(&graph, &seen, &policy, now() + minutes(9));
+    let expected = "app: not configured: no default workflow; tried again at 2026-03-01T12:10:00Z";
+    assert_eq!(blocked(&early), [expected]);
+    let states = conditions(&graph, &early, &Activity::default(), &policy);
+    assert_eq!(states[&id("app")], Condition::Blocked);
+    assert_eq!(waves(&plan(&graph, &seen, &policy, now() + minutes(10))), [["app"]]);
+}
+
+#[test]
 fn another_digest_is_another_chance() {
     let policy = policy(rules());
     let graph = failed(3);
