@@ -136,9 +136,10 @@ impl Known {
         nodes.into_iter().for_each(|node| gathered.add(node));
         controls.into_iter().for_each(|control| gathered.control(control));
         let Gathered { images, branches, ids, problems, .. } = gathered;
-        let graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
+        let mut graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
         let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
         let observed = watched.iter().filter_map(observe).collect();
+        graph.promoted_by(&observed);
         let policy = policy(config);
         let (left_out, checked) = (problems, OnceLock::new());
         Ok(Self { graph, policy, observed, branches, watched, left_out, checked, ids })

@@ -73,7 +73,7 @@ fn release_build() -> BuildMode {
     BuildMode::Release
 }
 
-/// One observation as it is written: the word `missing`, or one key with what was found.
+/// One observation as it is written: the word `missing` or `never`, or one key with what was found.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WrittenObservation {
@@ -81,6 +81,7 @@ enum WrittenObservation {
     Manifest(Digest),
     Failed(String),
     Missing,
+    Never,
 }
 
 impl GraphFile {
@@ -108,14 +109,16 @@ impl GraphFile {
         let places: Vec<(ImageId, Location)> =
             written.images.iter().map(|i| (i.id.value.clone(), i.id.referenced)).collect();
         let images = written.images.into_iter().map(WrittenImage::image).collect();
-        let graph = Graph::new(images).map_err(|error| {
+        let mut graph = Graph::new(images).map_err(|error| {
             // Of two images with one id, the second is in the wrong.
             let place = places.iter().rfind(|(id, _)| error.image() == Some(id));
             refused(place.map_or(Location::UNKNOWN, |(_, at)| *at), error.to_string())
         })?;
         let policy = Policy { releases: written.releases, registries: written.registries };
         let observe = |(reference, seen)| (reference, Observation::from(seen));
-        Ok(Self { graph, policy, observed: written.observed.into_iter().map(observe).collect() })
+        let observed: Observed = written.observed.into_iter().map(observe).collect();
+        graph.promoted_by(&observed);
+        Ok(Self { graph, policy, observed })
     }
 }
 
@@ -143,6 +146,7 @@ impl From<WrittenObservation> for Observation {
             WrittenObservation::Manifest(digest) => Self::Found(Target::Manifest(digest)),
             WrittenObservation::Failed(reason) => Self::Failed(reason),
             WrittenObservation::Missing => Self::Missing,
+            WrittenObservation::Never => Self::Never,
         }
     }
 }

@@ -15,6 +15,9 @@ pub enum Observation {
     Found(Target),
     /// It names nothing any more. Children keep what they have.
     Missing,
+    /// It names nothing, and never did as far as anybody knows: a stable name before the first
+    /// promotion.
+    Never,
     /// The registry did not say, for this reason.
     Failed(String),
     /// A person supposes that it moved, and does not say where to.
@@ -168,7 +171,7 @@ fn compare(
     };
     let now = match observation {
         None => return Err(UnseenReason::NotAsked),
-        Some(Observation::Missing) => return Err(UnseenReason::Missing),
+        Some(Observation::Missing | Observation::Never) => return Err(UnseenReason::Missing),
         Some(Observation::Failed(reason)) => return Err(UnseenReason::Failed(reason.clone())),
         Some(Observation::Supposed) => return Ok(Some(moved(None))),
         Some(Observation::Found(now)) => now,

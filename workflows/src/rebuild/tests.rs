@@ -3,6 +3,7 @@
 mod admission;
 mod adoption;
 mod files;
+mod gates;
 mod pictures;
 mod planning;
 mod properties;
