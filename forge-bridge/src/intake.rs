@@ -289,7 +289,7 @@ impl Planner {
             return Ok(selection::select_dispatched(candidates, dispatch, &facts));
         }
         let selection = if target.is_rebuild() {
-            selection::select_again(candidates, &facts)
+            selection::select_again(candidates, &target.current, &facts)
         } else if target.is_schedule_of(release) {
             selection::select_all(candidates, &facts)
         } else if target.asked.is_some() {

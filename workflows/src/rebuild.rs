@@ -36,7 +36,9 @@ pub use image::{
     Failure, Image, ImageId, ImageIdError, MAX_IMAGE_ID_BYTES, Name, Parent, ParentKind, Target,
     Tried,
 };
-pub use observed::{Moved, Observation, Observed, Stale, Unseen, UnseenReason, stale, suppose};
+pub use observed::{
+    Moved, Observation, Observed, Stale, Unseen, UnseenReason, concerns, stale, suppose,
+};
 pub use pace::next_check;
 pub use plan::{Blocked, Chain, Cycle, Hindrance, Plan, Planned, plan};
 pub use policy::{

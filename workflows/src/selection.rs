@@ -8,6 +8,7 @@ use serde_json::Map;
 use crate::asked::builds_an_image;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dispatch::{self, Dispatch};
+use crate::event::JobRef;
 use crate::facts::Facts;
 use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft, RunTexts};
@@ -164,11 +165,20 @@ pub fn select_all(candidates: Vec<Candidate>, facts: &Facts) -> Selection {
 }
 
 /// Fires every file that builds an image, whatever its `on` says: that a parent moved was decided
-/// elsewhere.
+/// elsewhere. Jobs whose images are `current` are left out with all that only they are there for.
 #[must_use]
-pub fn select_again(candidates: Vec<Candidate>, facts: &Facts) -> Selection {
+pub fn select_again(candidates: Vec<Candidate>, current: &[JobRef], facts: &Facts) -> Selection {
     let mut selection = select_all(candidates, facts);
     selection.forgo_what_builds_nothing();
+    for fired in &mut selection.fired {
+        let is_here = |one: &&JobRef| {
+            one.workflow.origin == fired.file.origin && one.workflow.path == fired.file.path
+        };
+        let current: Vec<&str> = current.iter().filter(is_here).map(|one| &*one.job).collect();
+        if let (Ok(jobs), false) = (&mut fired.jobs, current.is_empty()) {
+            again::leave_out(jobs, &current);
+        }
+    }
     selection
 }
 

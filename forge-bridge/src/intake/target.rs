@@ -2,7 +2,7 @@
 
 use workflows::asked::BuildAsked;
 use workflows::dispatch::Dispatch;
-use workflows::event::{Event, PullRequestAction, Trust, WorkflowRef};
+use workflows::event::{Event, JobRef, PullRequestAction, Trust, WorkflowRef};
 use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
 use workflows::names::{CommitId, RefName, RepositoryName};
@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) honours_skip_marker: bool,
     /// The only files that fire: that of a schedule, or those that made an image; `None` for all.
     pub(crate) only: Option<Vec<WorkflowRef>>,
+    /// Jobs that made an image which is current.
+    pub(crate) current: Vec<JobRef>,
     /// What a person asked for.
     pub(crate) asked: Option<BuildAsked>,
     /// The workflow that a person asked for.
@@ -179,6 +181,7 @@ pub(crate) fn target<'a>(
                 sets_schedules: false,
                 honours_skip_marker: true,
                 only: None,
+                current: Vec::new(),
                 asked: None,
                 dispatch: None,
                 pull: Some(PullSubject {
@@ -219,6 +222,7 @@ pub(crate) fn target<'a>(
                 sets_schedules: false,
                 honours_skip_marker: false,
                 only: Some(rebuild.workflows.clone()),
+                current: rebuild.current.clone(),
                 ..branch_target(repository, ref_name, None, &rebuild.commit, None, releases)?.0
             };
             Ok((target, release))
@@ -269,6 +273,7 @@ fn branch_target<'a>(
         sets_schedules: true,
         honours_skip_marker: true,
         only: None,
+        current: Vec::new(),
         asked: None,
         dispatch: None,
         pull: None,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use workflows::event::{JobRef, WorkflowRef};
 use workflows::image::Reference;
 use workflows::names::CommitId;
-use workflows::rebuild::{ImageId, Moved, Plan, Tried};
+use workflows::rebuild::{self, ImageId, Moved, Parent, Plan, Tried};
 
 use super::planner::Planner;
-use super::world::{Standing, World};
+use super::world::{Known, Standing, World};
 use crate::store::StoreError;
 use crate::store::rebuilds::NewRebuild;
 
@@ -37,10 +38,12 @@ impl Planner {
         let rules = release.and_then(|name| world.known.policy.releases.get(name));
         let builds_head = rules.is_some_and(|rules| standing.builds_head(rules.commit));
         let commit = if builds_head { head } else { standing.commit.clone() };
+        let (workflows, current) = parts(world, image, standing, moved);
         let new = NewRebuild {
             branch: standing.branch.clone(),
             commit,
-            workflows: standing.workflows.clone(),
+            workflows,
+            current,
             tried,
             because: because(world, image, moved),
         };
@@ -85,6 +88,27 @@ impl Planner {
             }
         }
     }
+}
+
+/// The workflows that build what is stale, and the jobs of the branch that are not.
+fn parts(
+    world: &World,
+    image: &ImageId,
+    standing: &Standing,
+    moved: &[Moved],
+) -> (Vec<WorkflowRef>, Vec<JobRef>) {
+    let Known { graph, policy, .. } = &*world.known;
+    let is_stale = |(_, parents): &&(JobRef, Vec<Parent>)| {
+        rebuild::concerns(graph, policy, image, parents, moved)
+    };
+    let (stale, current): (Vec<_>, Vec<_>) = standing.jobs.iter().partition(is_stale);
+    let mut workflows: Vec<WorkflowRef> = Vec::new();
+    for (job, _) in stale {
+        if !workflows.contains(&job.workflow) {
+            workflows.push(job.workflow.clone());
+        }
+    }
+    (workflows, current.into_iter().map(|(job, _)| job.clone()).collect())
 }
 
 fn tried(moved: &Moved) -> Option<Tried> {

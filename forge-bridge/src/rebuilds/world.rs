@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
-use workflows::event::WorkflowRef;
+use workflows::event::JobRef;
 use workflows::image::BuildMode;
 use workflows::names::CommitId;
 use workflows::rebuild::{
     self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, MAX_NAMES,
-    MAX_PARENTS, Name, Observed, Plan, Policy, Started,
+    MAX_PARENTS, Name, Observed, Parent, Plan, Policy, Started,
 };
 
 use super::put_off::PutOff;
@@ -112,7 +112,8 @@ impl Worlds {
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     pub(crate) branch: Branch,
-    pub(crate) workflows: Vec<WorkflowRef>,
+    /// Its jobs, each with the parents that its image was built on.
+    pub(crate) jobs: Vec<(JobRef, Vec<Parent>)>,
     /// The commit that was built last.
     pub(crate) commit: CommitId,
     /// The repository's own choice of what to build.
@@ -222,21 +223,19 @@ impl<'a> Gathered<'a> {
     }
 
     /// Adds what one job of a branch built; several of one branch are one image, because they are
-    /// built again together. The newest of a branch comes first; where its workflows ask for
+    /// built again by one run. The newest of a branch comes first; where its workflows ask for
     /// different things, one that wants rebuilds goes before one that does not.
     fn add(&mut self, node: Node) {
         let Some(id) = self.id(&node.branch) else { return };
         self.ids.insert(node.branch.clone(), id.clone());
         let standing = self.branches.entry(id.clone()).or_insert_with(|| Standing {
             branch: node.branch.clone(),
-            workflows: Vec::new(),
+            jobs: Vec::new(),
             commit: node.commit.clone(),
             from_latest: node.from_latest,
             built_at: node.built_at,
         });
-        if !standing.workflows.contains(&node.workflow) {
-            standing.workflows.push(node.workflow);
-        }
+        standing.jobs.push((node.job, node.built.parents.clone()));
         let image = self.images.entry(id.clone()).or_insert_with(|| Image {
             id,
             release: node.release.clone(),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use workflows::event::WorkflowRef;
+use workflows::event::{JobRef, WorkflowRef};
 use workflows::ids::JobId;
 use workflows::image::{BuildMode, Digest, Reference};
 use workflows::job::{BuildSpec, JobSpec, StepAction};
@@ -41,7 +41,7 @@ impl Branch {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) branch: Branch,
-    pub(crate) workflow: WorkflowRef,
+    pub(crate) job: JobRef,
     pub(crate) release: String,
     pub(crate) commit: CommitId,
     pub(crate) built: Built,
@@ -338,9 +338,12 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
     let names: Vec<Name> = json(row, "names")?;
     Ok(Node {
         branch: Branch::read(row)?,
-        workflow: WorkflowRef {
-            origin: parsed(row, "workflow_origin")?,
-            path: column(row, "workflow_path")?,
+        job: JobRef {
+            workflow: WorkflowRef {
+                origin: parsed(row, "workflow_origin")?,
+                path: column(row, "workflow_path")?,
+            },
+            job: column(row, "job_name")?,
         },
         release: column(row, "release")?,
         commit: parsed(row, "commit_id")?,

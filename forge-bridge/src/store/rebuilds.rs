@@ -4,7 +4,7 @@ mod settle;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
-use workflows::event::{Event, Rebuild, WorkflowRef};
+use workflows::event::{Event, JobRef, Rebuild, WorkflowRef};
 use workflows::names::CommitId;
 use workflows::rebuild::Tried;
 
@@ -33,6 +33,8 @@ pub(crate) struct NewRebuild {
     pub(crate) branch: Branch,
     pub(crate) commit: CommitId,
     pub(crate) workflows: Vec<WorkflowRef>,
+    /// The jobs of the branch that are not built again.
+    pub(crate) current: Vec<JobRef>,
     /// The parents that moved, and to what.
     pub(crate) tried: Vec<Tried>,
     pub(crate) because: String,
@@ -203,6 +205,7 @@ impl Store {
             number,
             parents: new.tried.iter().map(|tried| tried.reference.clone()).collect(),
             workflows: new.workflows.clone(),
+            current: new.current.clone(),
             because: new.because.clone(),
         });
         let row = sqlx::query(

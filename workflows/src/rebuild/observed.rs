@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::graph::{Followed, Graph};
-use super::image::{ImageId, Target};
+use super::image::{ImageId, Parent, Target};
 use super::policy::Policy;
 use crate::image::{Digest, Reference};
 
@@ -102,6 +102,23 @@ pub fn stale(graph: &Graph, observed: &Observed, policy: &Policy) -> Vec<Stale> 
     let name =
         |(place, moved): (usize, _)| Stale { image: graph.images()[place].id.clone(), moved };
     compared.moved.into_iter().map(name).collect()
+}
+
+/// Whether one of the jobs that build an image was built on what moved since, by its own parents:
+/// where another job of the branch failed, it may be current.
+#[must_use]
+pub fn concerns(
+    graph: &Graph,
+    policy: &Policy,
+    image: &ImageId,
+    parents: &[Parent],
+    moved: &[Moved],
+) -> bool {
+    graph.parents_of(policy, image).any(|(known, followed, _)| {
+        let pin = known.pin.as_ref().map(Target::digest);
+        let has_moved = |one: &Moved| one.reference == *followed && one.from.as_ref() == pin;
+        parents.contains(known) && moved.iter().any(has_moved)
+    })
 }
 
 /// Takes for moved whatever images follow when their Dockerfile names `reference`, or when they

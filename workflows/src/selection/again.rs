@@ -1,8 +1,10 @@
 //! Which files build an image again.
 
 use super::{Candidate, Origin};
+use crate::asked::builds_an_image;
 use crate::event::WorkflowRef;
 use crate::matching::{self, ChangedPaths, Occasion};
+use crate::plan::JobDraft;
 
 /// The files that made an image, as they are now. Where a default workflow was one of them that the
 /// release does not have any more, its defaults of today take its place, as they would for a push to
@@ -46,5 +48,37 @@ pub fn again(
     match of_operator.filter_map(|one| one.workflow.as_ref().err()?.first()).next() {
         Some(fault) => Err(format!("default workflow `{}`: {}", fault.file, fault.message)),
         None => Ok(meant),
+    }
+}
+
+/// Leaves out the jobs whose images are current, as far as no other job that builds one needs them.
+/// What such a job needs and what needs it stays; where none is left, nobody knows what is stale,
+/// and all jobs stay.
+pub(super) fn leave_out(jobs: &mut Vec<JobDraft>, current: &[&str]) {
+    let may_be_stale = |job: &JobDraft| {
+        let may_build = builds_an_image(std::slice::from_ref(job)) || job.is_provisional;
+        may_build && !current.contains(&&*job.name)
+    };
+    let mut stays: Vec<bool> = jobs.iter().map(may_be_stale).collect();
+    if !stays.contains(&true) {
+        return;
+    }
+    let needs = |one: &JobDraft, other: &JobDraft| one.needs.contains(&other.key);
+    spread(&mut stays, |from, to| needs(&jobs[to], &jobs[from]));
+    spread(&mut stays, |from, to| needs(&jobs[from], &jobs[to]));
+    let mut stays = stays.into_iter();
+    jobs.retain(|_| stays.next().unwrap_or(true));
+}
+
+/// Marks whatever a marked one leads to, on and on.
+fn spread(marked: &mut [bool], leads: impl Fn(usize, usize) -> bool) {
+    let mut open: Vec<usize> = (0..marked.len()).filter(|&one| marked[one]).collect();
+    while let Some(from) = open.pop() {
+        for to in 0..marked.len() {
+            if !marked[to] && leads(from, to) {
+                marked[to] = true;
+                open.push(to);
+            }
+        }
     }
 }

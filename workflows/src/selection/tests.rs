@@ -1,7 +1,7 @@
 //! Which files a request fires.
 
 use super::*;
-use crate::event::WorkflowRef;
+use crate::event::{JobRef, WorkflowRef};
 
 fn candidate(path: &str, on: &str, step: &str) -> WorkflowFile {
     let text = format!(
@@ -83,4 +83,42 @@ fn an_image_is_built_again_by_what_made_it_or_by_the_defaults_of_today() {
     assert!(broken.contains("`standard.yml`: ") && broken.contains("cannot read it"), "{broken}");
     // The packager's.
     assert_eq!(meant(Vec::new(), &own).unwrap(), [""; 0]);
+}
+
+#[test]
+fn what_is_current_is_not_built_again_because_another_job_failed() {
+    let job = |name: &str, needs: &str, step: &str| {
+        format!(
+            "  {name}:\n    runs-on: docker\n    container: base:1\n    needs: [{needs}]\n    \
+             steps:\n      - {step}\n"
+        )
+    };
+    const BUILD: &str = "uses: strata/layered-build";
+    const RUN: &str = "run: 'true'";
+    let jobs = [
+        job("lint", "", RUN),
+        job("good", "lint", BUILD),
+        job("check-good", "good", RUN),
+        job("bad", "lint", BUILD),
+        job("check-bad", "bad", RUN),
+        job("notes", "", RUN),
+    ];
+    let text = format!("on: push\njobs:\n{}", jobs.concat());
+    let file = WorkflowFile { text: Ok(text), ..candidate("two.yml", "push", BUILD) };
+    let current = |path: &str, names: &[&str]| -> Vec<JobRef> {
+        let workflow = WorkflowRef { origin: Origin::Repository, path: path.to_owned() };
+        let one = |name: &&str| JobRef { workflow: workflow.clone(), job: (*name).to_owned() };
+        names.iter().map(one).collect()
+    };
+    let left = |current: Vec<JobRef>| {
+        let facts = crate::plan::tests::facts();
+        let selection = select_again(read(vec![file.clone()]), &current, &facts);
+        let jobs = selection.fired[0].jobs.clone().unwrap();
+        jobs.into_iter().map(|job| job.name).collect::<Vec<_>>()
+    };
+    assert_eq!(left(current("two.yml", &["good"])), ["lint", "bad", "check-bad"]);
+    for all in [current("two.yml", &[]), current("other.yml", &["good"])] {
+        assert_eq!(left(all).len(), 6);
+    }
+    assert_eq!(left(current("two.yml", &["good", "bad"])).len(), 6, "nobody knows what is stale");
 }

@@ -101,7 +101,7 @@ async fn end_of_runs(tx: &mut SqliteConnection, event: i64) -> Result<End, Store
 }
 
 /// A job that the workflow does not have any more, or one that does not build any more, has left
-/// an image that nobody will build again.
+/// an image that nobody will build again. One that was current was not to be built.
 async fn drop_leftovers(
     tx: &mut SqliteConnection,
     branch: &Branch,
@@ -110,7 +110,11 @@ async fn drop_leftovers(
     of_branch(
         "DELETE FROM image_nodes WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
          AND job_id < (SELECT min(jobs.id) FROM jobs JOIN runs ON runs.id = run_id \
-         WHERE event_id = $4)",
+         WHERE event_id = $4) AND NOT EXISTS (SELECT 1 FROM events, \
+         json_each(event, '$.current') AS current WHERE events.id = $4 \
+         AND current.value ->> '$.workflow.origin' = workflow_origin \
+         AND current.value ->> '$.workflow.path' = workflow_path \
+         AND current.value ->> 'job' = job_name)",
         branch,
     )
     .bind(event)

@@ -1,6 +1,7 @@
 //! What builds leave in the graph, and how rebuilds end.
 
 use sqlx::Connection as _;
+use workflows::event::{JobRef, WorkflowRef};
 use workflows::evidence::{BuildEvidence, LayerFacts, Package, PackageKind};
 use workflows::rebuild::{Adopted, Sameness, Target, Tried};
 
@@ -96,10 +97,19 @@ impl Story {
     }
 
     async fn begin_rebuild(&self, to: char) -> bool {
+        self.begin_rebuild_but(to, &[]).await
+    }
+
+    /// Begins one that leaves out these jobs.
+    async fn begin_rebuild_but(&self, to: char, current: &[&str]) -> bool {
+        let path = "w.yml".to_owned();
+        let workflow = WorkflowRef { origin: Origin::Repository, path };
+        let current = current.iter().map(|job| (workflow.clone(), (*job).to_owned()));
         let new = NewRebuild {
             branch: this_branch(),
             commit: commit('a'),
             workflows: Vec::new(),
+            current: current.map(|(workflow, job)| JobRef { workflow, job }).collect(),
             tried: vec![Tried { reference: base(), digest: digest(to) }],
             because: "parent moved".to_owned(),
         };
@@ -177,6 +187,27 @@ async fn a_job_that_goes_well_does_not_forgive_one_that_fails() {
     story.pin_all().await;
     story.publish("mended", '2', evidence('2')).await;
     assert_eq!(story.attempts().await, [0]);
+}
+
+#[tokio::test]
+async fn a_job_that_is_current_keeps_its_place_when_it_is_not_built_again() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("good", &[]), draft("bad", &[]), draft("old", &[])]).await;
+    story.pin_all().await;
+    for job in ["good", "bad", "old"] {
+        story.publish(job, '1', evidence('1')).await;
+    }
+    assert!(story.begin_rebuild_but('1', &["good"]).await);
+    let event = story.store.events_due(story.now, 10, &[]).await.unwrap().remove(0);
+    let decision = story.decision('a', one_run(&[draft("bad", &[])]));
+    story.store.record_decision(event.id, "forge", &decision, story.now).await.unwrap();
+    story.pin_all().await;
+    story.publish("again", '2', evidence('2')).await;
+    assert_eq!(story.store.settle_rebuilds(story.now).await.unwrap(), 1);
+    let nodes = story.store.nodes().await.unwrap();
+    let mut jobs: Vec<&str> = nodes.iter().map(|node| node.job.job.as_str()).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, ["bad", "good"], "only what the workflow does not have any more is gone");
 }
 
 #[tokio::test]

@@ -127,6 +127,27 @@ fn a_tag_that_turns_from_an_index_into_a_manifest_or_back_has_moved() {
 }
 
 #[test]
+fn of_two_jobs_only_the_one_concerns_a_change_that_was_built_before_it() {
+    let mut images = images("two < fedora *go fedora");
+    images[0].parents[2].pin = Some(index(2));
+    let parents = images[0].parents.clone();
+    let graph = Graph::new(images).unwrap();
+    let (policy, two) = (policy(rules()), id("two"));
+    let moved = |names: &[&str]| {
+        let seen = observed(&graph, &policy, names);
+        stale(&graph, &seen, &policy).remove(0).moved
+    };
+    let concerned = |parents: &[Parent], names: &[&str]| {
+        concerns(&graph, &policy, &two, parents, &moved(names))
+    };
+    let (bad, good) = (&parents[..2], &parents[2..]);
+    assert!(concerned(bad, &["fedora"]) && !concerned(good, &["fedora"]));
+    // Back to what the other one was built on.
+    assert!(!concerned(bad, &[]) && concerned(good, &[]));
+    assert!(concerned(bad, &["go", "fedora"]));
+}
+
+#[test]
 fn what_was_never_recorded_is_no_change() {
     let mut images = images("a < fedora");
     images[0].parents[0].pin = None;
