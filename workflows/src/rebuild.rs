@@ -14,6 +14,7 @@ mod condition;
 mod draft;
 mod file;
 mod graph;
+mod hold;
 mod image;
 mod observed;
 mod order;
@@ -32,6 +33,7 @@ pub use check::{Problem, check};
 pub use condition::{Condition, conditions};
 pub use file::{GraphFile, MAX_GRAPH_FILE_BYTES};
 pub use graph::{Graph, GraphError, MAX_IMAGES, MAX_NAMES, MAX_PARENTS};
+pub use hold::{Holds, Word};
 pub use image::{
     Failure, Image, ImageId, ImageIdError, MAX_IMAGE_ID_BYTES, Name, Parent, ParentKind, Target,
     Tried,

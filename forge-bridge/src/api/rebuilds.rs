@@ -64,7 +64,7 @@ pub(super) async fn start(
 ) -> Answer<Controlled> {
     let (images, branches) = chosen(&app, &request).await?;
     if !request.dry_run {
-        app.store.hold(&branches, None).await?;
+        say(&app, &request, &branches, None).await?;
         app.store.hint_all(Utc::now()).await?;
         app.wakes.watch.notify_one();
         app.wakes.rebuilds.notify_one();
@@ -87,7 +87,7 @@ pub(super) async fn stop(
     }
     let (images, branches) = chosen(&app, &request).await?;
     if !request.dry_run {
-        app.store.hold(&branches, Some(&reason)).await?;
+        say(&app, &request, &branches, Some(&reason)).await?;
         app.wakes.rebuilds.notify_one();
     }
     Ok(Json(Controlled { images, dry_run: request.dry_run }))
@@ -107,7 +107,21 @@ pub(super) async fn retry(
     Ok(Json(Controlled { images, dry_run: request.dry_run }))
 }
 
-/// The images that a request speaks of.
+/// Writes down a stop or a start: of one image, or of all that a release has or will have.
+async fn say(
+    app: &AppState,
+    request: &ControlRequest,
+    branches: &[Branch],
+    reason: Option<&str>,
+) -> Result<(), ApiError> {
+    match request.image {
+        Some(_) => app.store.hold(branches, reason).await?,
+        None => app.store.hold_all(request.release.as_deref(), reason).await?,
+    }
+    Ok(())
+}
+
+/// The images that a request speaks of; of a release there may be none yet.
 async fn chosen(
     app: &AppState,
     request: &ControlRequest,
@@ -119,7 +133,9 @@ async fn chosen(
     let images = known.graph.images().iter();
     let images = images.filter(|image| named(&image.id) && of_release(&image.release));
     let images: Vec<ImageId> = images.map(|image| image.id.clone()).collect();
-    if images.is_empty() {
+    let is_known = |name: &String| known.policy.releases.contains_key(name);
+    let speaks_of_all = request.image.is_none() && request.release.as_ref().is_none_or(is_known);
+    if images.is_empty() && !speaks_of_all {
         return Err(ApiError::NotFound(
             "there is no such image; `strata stale --all` lists them as repository@branch"
                 .to_owned(),

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use workflows::event::{JobRef, WorkflowRef};
-use workflows::image::Reference;
+use workflows::image::{Digest, Reference};
 use workflows::names::CommitId;
 use workflows::rebuild::{self, ImageId, Moved, Parent, Plan, Tried};
 
 use super::planner::Planner;
 use super::world::{Known, Standing, World};
 use crate::store::StoreError;
-use crate::store::rebuilds::NewRebuild;
+use crate::store::rebuilds::{MISSING, NewRebuild};
 
 /// Longest cause of a run, in characters; a chain through a deep distribution has a tenth of it.
 const MAX_CAUSE_CHARS: usize = 2_000;
@@ -72,8 +72,12 @@ impl Planner {
                 Ok(Some(head))
             }
             Ok(None) => {
-                tracing::info!(image = %image, "{image} is gone: its branch does not exist any more");
-                self.store.forget_branch(branch).await?;
+                match self.store.branch_missing(branch, tried, now).await? {
+                    true => {
+                        tracing::info!(image = %image, "{image} is gone: it has no branch any more")
+                    }
+                    false => tracing::warn!(image = %image, "rebuild of {image} waits: {MISSING}"),
+                }
                 Ok(None)
             }
             Err(error) if error.is_transient() => {
@@ -123,15 +127,18 @@ fn because(world: &World, image: &ImageId, moved: &[Moved]) -> String {
         .parents_of(&world.known.policy, image)
         .filter_map(|(_, reference, source)| Some((reference, source?)))
         .collect();
-    let cause_of = |source: &ImageId| {
+    // A push may have built the parent since: then its chain is not the reason.
+    let cause_of = |source: &ImageId, to: Option<&Digest>| {
         let branch = &world.known.branches.get(source)?.branch;
         let wave = world.wave.as_ref()?.id;
         let rebuilds = world.rebuilds.iter().rev();
-        let begun = rebuilds.filter(|one| one.wave == wave).find(|one| one.branch == *branch)?;
+        let mut of_wave = rebuilds.filter(|one| one.wave == wave && one.branch == *branch);
+        let begun = of_wave.find(|one| to.is_some_and(|to| one.made.contains(to)))?;
         Some(format!(" (chain: {source} ← {})", begun.because))
     };
     let tell = |moved: &Moved| {
-        let chain = sources.get(&moved.reference).and_then(|source| cause_of(source));
+        let chain = sources.get(&moved.reference);
+        let chain = chain.and_then(|source| cause_of(source, moved.to.as_ref()));
         format!("parent {moved}{}", chain.unwrap_or_default())
     };
     let mut all: Vec<String> = moved.iter().map(tell).collect();

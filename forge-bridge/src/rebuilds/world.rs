@@ -9,7 +9,7 @@ use workflows::event::JobRef;
 use workflows::image::BuildMode;
 use workflows::names::CommitId;
 use workflows::rebuild::{
-    self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, MAX_NAMES,
+    self, Activity, CommitChoice, Condition, Graph, GraphError, Holds, Image, ImageId, MAX_NAMES,
     MAX_PARENTS, Name, Observed, Parent, Plan, Policy, Started,
 };
 
@@ -132,10 +132,11 @@ impl Known {
     async fn load(store: &Store, config: &Config) -> Result<Self, StoreError> {
         let nodes = store.nodes().await?;
         let controls = store.controls().await?;
+        let holds = store.holds().await?;
         let watched = store.watched().await?;
         let mut gathered = Gathered::new(config);
         nodes.into_iter().for_each(|node| gathered.add(node));
-        controls.into_iter().for_each(|control| gathered.control(control));
+        gathered.control(controls, &holds);
         let Gathered { images, branches, ids, problems, .. } = gathered;
         let mut graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
         let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
@@ -273,11 +274,17 @@ impl<'a> Gathered<'a> {
         image.fixed_release = node.built.fixed_release.or(image.fixed_release.take());
     }
 
-    fn control(&mut self, control: Control) {
-        let id = self.ids.get(&control.branch);
-        if let Some(image) = id.and_then(|id| self.images.get_mut(id)) {
-            image.held = control.held;
-            image.failure = control.failure.map(Box::new);
+    /// Adds what people and failures say of the images.
+    fn control(&mut self, controls: Vec<Control>, holds: &Holds) {
+        let mut said: HashMap<ImageId, Control> = controls
+            .into_iter()
+            .filter_map(|control| Some((self.ids.get(&control.branch)?.clone(), control)))
+            .collect();
+        for (id, image) in &mut self.images {
+            let said = said.remove(id);
+            let own = said.as_ref().map(|control| &control.word);
+            image.held = holds.held(&image.release, own).map(ToOwned::to_owned);
+            image.failure = said.and_then(|control| control.failure).map(Box::new);
         }
     }
 

@@ -8,7 +8,7 @@ use workflows::ids::JobId;
 use workflows::image::{BuildMode, Digest, Reference};
 use workflows::job::{BuildSpec, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
-use workflows::rebuild::{Adopted, Built, Failure, Mark, Name, Parent};
+use workflows::rebuild::{Adopted, Built, Failure, Mark, Name, Parent, Word};
 use workflows::workflow;
 
 use super::row::{column, json, parsed, to_json};
@@ -62,7 +62,7 @@ pub(crate) struct Made {
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     pub(crate) branch: Branch,
-    pub(crate) held: Option<String>,
+    pub(crate) word: Word,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -79,30 +79,6 @@ impl Store {
     pub(crate) async fn controls(&self) -> Result<Vec<Control>, StoreError> {
         let rows = sqlx::query("SELECT * FROM rebuild_controls").fetch_all(&self.reader).await?;
         rows.iter().map(control).collect()
-    }
-
-    /// Stops the rebuilds of branches for a reason, or lets them run again.
-    pub(crate) async fn hold(
-        &self,
-        branches: &[Branch],
-        reason: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let sql = match reason {
-            Some(_) => {
-                "INSERT INTO rebuild_controls (forge, repository, ref_name, held) \
-                 VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (forge, repository, ref_name) DO UPDATE SET held = excluded.held"
-            }
-            None => {
-                "UPDATE rebuild_controls SET held = $4 WHERE forge = $1 AND repository = $2 \
-                 AND ref_name = $3 AND held IS NOT NULL"
-            }
-        };
-        let mut tx = self.write().await?;
-        for branch in branches {
-            of_branch(sql, branch).bind(reason).execute(&mut *tx).await?;
-        }
-        Ok(tx.commit().await?)
     }
 
     /// Forgets the failures of branches, so that their next rebuilds are due at once.
@@ -168,13 +144,6 @@ impl Store {
         .await?;
         Ok(tx.commit().await?)
     }
-
-    /// Takes the images of a branch that is gone out of the graph.
-    pub(crate) async fn forget_branch(&self, branch: &Branch) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        forget(&mut tx, branch).await?;
-        Ok(tx.commit().await?)
-    }
 }
 
 /// Takes the images of a branch out of the graph, inside the caller's transaction.
@@ -188,10 +157,23 @@ pub(super) async fn forget(tx: &mut SqliteConnection, branch: &Branch) -> Result
     Ok(())
 }
 
+/// The branch is there: looks that missed it are of no account any more.
+pub(super) async fn found(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
+    of_branch(
+        "UPDATE rebuild_controls SET gone_since = NULL \
+         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND gone_since IS NOT NULL",
+        branch,
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
 /// A success: what failed before is of no account any more.
 pub(super) async fn forgive(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
     of_branch(
-        "UPDATE rebuild_controls SET attempts = 0, failed_at = NULL, reason = '', tried = '[]' \
+        "UPDATE rebuild_controls SET attempts = 0, failed_at = NULL, reason = '', tried = '[]', \
+         gone_since = NULL \
          WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND failed_at IS NOT NULL",
         branch,
     )
@@ -370,5 +352,6 @@ fn control(row: &SqliteRow) -> Result<Control, StoreError> {
         }),
         None => None,
     };
-    Ok(Control { branch: Branch::read(row)?, held: column(row, "held")?, failure })
+    let word = Word { number: column(row, "word")?, held: column(row, "held")? };
+    Ok(Control { branch: Branch::read(row)?, word, failure })
 }

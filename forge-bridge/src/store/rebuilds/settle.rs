@@ -62,7 +62,8 @@ pub(super) async fn settle(
                     known.digest = digest;
                 }
             }
-            record_failure(tx, &branch, &tried, &end.reason, now).await
+            let counts = !end.reason.starts_with(NOT_CONFIGURED);
+            record_failure(tx, &branch, &tried, &end.reason, now, counts).await
         }
     }
 }
@@ -123,14 +124,15 @@ async fn drop_leftovers(
     Ok(())
 }
 
-/// Counts a failure, anew when the parents are others than those of the failures before. What the
-/// operator has to mend takes no attempt: it is tried again after the first pause, for ever.
+/// Counts a failure, anew when the parents are others than those of the failures before. One that
+/// does not count, because it is not the image's, is tried again after the first pause, for ever.
 pub(super) async fn record_failure(
     tx: &mut SqliteConnection,
     branch: &Branch,
     tried: &[Tried],
     reason: &str,
     now: DateTime<Utc>,
+    counts: bool,
 ) -> Result<(), StoreError> {
     of_branch(
         "INSERT INTO rebuild_controls (forge, repository, ref_name, attempts, failed_at, reason, \
@@ -143,7 +145,7 @@ pub(super) async fn record_failure(
     .bind(seconds(now))
     .bind(reason)
     .bind(to_json(&tried)?)
-    .bind(!reason.starts_with(NOT_CONFIGURED))
+    .bind(counts)
     .execute(&mut *tx)
     .await?;
     Ok(())

@@ -9,6 +9,7 @@ use super::*;
 use crate::store::nodes::Branch;
 use crate::store::rebuilds::NewRebuild;
 
+mod control;
 mod watched;
 
 fn digest(digit: char) -> Digest {

@@ -66,6 +66,25 @@ fn a_push_to_the_same_branch_goes_first_and_costs_no_budget() {
 }
 
 #[test]
+fn a_child_waits_for_a_parent_that_a_push_builds() {
+    let mut images = images("base < debian\n left < fedora base\n right < fedora");
+    let policy = policy(rules());
+    let activity = Activity { building: [id("base")].into(), ..Activity::default() };
+    let admission = |images: &[Image]| {
+        let graph = Graph::new(images.to_vec()).unwrap();
+        admit(&graph, &planned(&graph, &policy, &["fedora"]), &activity, &policy, now())
+    };
+    let waits = admission(&images);
+    assert_eq!(waits.start, [id("right")]);
+    let told = waits.waiting[0].wait.to_string();
+    assert_eq!(told, "after base, a run of which is under way");
+    // Nobody knows when it will be promoted.
+    images[0].names[0].candidate = reference("candidate/base");
+    images[0].names[0].stable = Some(reference("base"));
+    assert_eq!(admission(&images).start.len(), 2);
+}
+
+#[test]
 fn a_rebuild_that_is_over_is_not_under_way_although_its_image_is_built_again() {
     let graph = fan(3);
     let policy = policy(ReleaseRules { budget: budget(2, 30), ..rules() });
