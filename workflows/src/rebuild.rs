@@ -28,7 +28,7 @@ mod tests;
 
 pub use admit::{Activity, Admission, Limit, Started, Wait, Waiting, admit};
 pub use adopt::{Adopted, Mark, Stranger, adopted};
-pub use built::Built;
+pub use built::{Built, OwnFilter};
 pub use check::{Problem, check};
 pub use condition::{Condition, conditions};
 pub use file::{GraphFile, MAX_GRAPH_FILE_BYTES};

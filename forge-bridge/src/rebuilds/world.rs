@@ -10,7 +10,7 @@ use workflows::image::BuildMode;
 use workflows::names::CommitId;
 use workflows::rebuild::{
     self, Activity, CommitChoice, Condition, Graph, GraphError, Holds, Image, ImageId, MAX_NAMES,
-    MAX_PARENTS, Name, Observed, Parent, Plan, Policy, Started,
+    MAX_PARENTS, Name, Observed, OwnFilter, Parent, Plan, Policy, Started,
 };
 
 use super::put_off::PutOff;
@@ -137,6 +137,7 @@ impl Known {
         let mut gathered = Gathered::new(config);
         nodes.into_iter().for_each(|node| gathered.add(node));
         gathered.control(controls, &holds);
+        gathered.filter();
         let Gathered { images, branches, ids, problems, .. } = gathered;
         let mut graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
         let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
@@ -209,6 +210,7 @@ struct Gathered<'a> {
     images: BTreeMap<ImageId, Image>,
     branches: HashMap<ImageId, Standing>,
     ids: HashMap<Branch, ImageId>,
+    filters: HashMap<ImageId, OwnFilter>,
     problems: Vec<String>,
 }
 
@@ -219,6 +221,7 @@ impl<'a> Gathered<'a> {
             images: BTreeMap::new(),
             branches: HashMap::new(),
             ids: HashMap::new(),
+            filters: HashMap::new(),
             problems: Vec::new(),
         }
     }
@@ -251,6 +254,9 @@ impl<'a> Gathered<'a> {
         });
         // What another commit of the branch asked for is of the past.
         if node.commit == standing.commit {
+            if node.built.refused.is_some() {
+                self.filters.entry(image.id.clone()).or_default().add(&node.built);
+            }
             image.autorebuild = image.autorebuild.max(node.built.autorebuild);
         }
         let release = self.config.releases.iter().find(|release| release.name == image.release);
@@ -272,6 +278,16 @@ impl<'a> Gathered<'a> {
             image.parents.truncate(MAX_PARENTS);
         }
         image.fixed_release = node.built.fixed_release.or(image.fixed_release.take());
+    }
+
+    /// Leaves out the parents that the repository does not want to hear of, whichever of its
+    /// workflows was built on them.
+    fn filter(&mut self) {
+        for (id, filter) in &self.filters {
+            if let Some(image) = self.images.get_mut(id) {
+                image.parents.retain(|parent| filter.lets(&parent.reference));
+            }
+        }
     }
 
     /// Adds what people and failures say of the images.

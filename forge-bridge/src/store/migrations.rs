@@ -31,6 +31,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (116, "unanswered", include_str!("../../migrations/0116_unanswered.sql")),
     (120, "gone_branches", include_str!("../../migrations/0120_gone_branches.sql")),
     (121, "rebuild_holds", include_str!("../../migrations/0121_rebuild_holds.sql")),
+    (122, "refused_parents", include_str!("../../migrations/0122_refused_parents.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

@@ -223,13 +223,14 @@ pub(super) async fn record(
     of_branch(
         "INSERT INTO image_nodes (forge, repository, ref_name, workflow_origin, workflow_path, \
          job_name, release, job_id, commit_id, parents, names, autorebuild, fixed_release, \
-         from_latest, content, built_at) \
-         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) \
+         from_latest, content, built_at, refused) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17) \
          ON CONFLICT (forge, repository, ref_name, workflow_origin, workflow_path, job_name) \
          DO UPDATE SET release = excluded.release, job_id = excluded.job_id, \
          commit_id = excluded.commit_id, parents = excluded.parents, names = excluded.names, \
          autorebuild = excluded.autorebuild, fixed_release = excluded.fixed_release, \
          from_latest = excluded.from_latest, content = excluded.content, \
+         refused = excluded.refused, \
          built_at = excluded.built_at WHERE (SELECT event_id FROM runs JOIN jobs ON \
          jobs.run_id = runs.id WHERE jobs.id = excluded.job_id) >= (SELECT event_id FROM runs \
          JOIN jobs ON jobs.run_id = runs.id WHERE jobs.id = image_nodes.job_id)",
@@ -248,6 +249,7 @@ pub(super) async fn record(
     .bind(build.rebuild.from_latest)
     .bind(column::<Option<String>>(&row, "content")?)
     .bind(seconds(now))
+    .bind(built.refused.as_ref().map(to_json).transpose()?)
     .execute(&mut *tx)
     .await?;
     Ok(())
@@ -334,6 +336,9 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
             parents,
             autorebuild: column(row, "autorebuild")?,
             fixed_release: column(row, "fixed_release")?,
+            refused: column::<Option<String>>(row, "refused")?
+                .map(|_| json(row, "refused"))
+                .transpose()?,
         },
         from_latest: column(row, "from_latest")?,
         built_at: at(column(row, "built_at")?),

@@ -74,11 +74,9 @@ pub(super) fn leave_out(jobs: &mut Vec<JobDraft>, current: &[&str]) {
 fn spread(marked: &mut [bool], leads: impl Fn(usize, usize) -> bool) {
     let mut open: Vec<usize> = (0..marked.len()).filter(|&one| marked[one]).collect();
     while let Some(from) = open.pop() {
-        for to in 0..marked.len() {
-            if !marked[to] && leads(from, to) {
-                marked[to] = true;
-                open.push(to);
-            }
-        }
+        let new: Vec<usize> =
+            (0..marked.len()).filter(|&to| !marked[to] && leads(from, to)).collect();
+        new.iter().for_each(|&to| marked[to] = true);
+        open.extend(new);
     }
 }

@@ -65,3 +65,19 @@ async fn a_rebuild_tells_which_images_it_made() {
     story.publish("again", '2', evidence('2')).await;
     assert_eq!(made().await, [digest('2')], "and what a push builds is not of it");
 }
+
+#[tokio::test]
+async fn what_a_workflow_does_not_want_to_hear_of_is_kept() {
+    const OWN: &str = "on:\n  push:\n  parent-image:\n    images: ['registry.example/f43/**']\n\
+                       jobs:\n  build:\n    runs-on: docker\n    steps:\n      \
+                       - uses: strata/layered-build\n";
+    let story = Story::begin().await;
+    for (after, text, expected) in [('a', "", None), ('b', OWN, Some(Vec::new()))] {
+        let run = PlannedRun { text: text.to_owned(), ..one_run(&[draft("build", &[])]) };
+        story.run_of(after, after, run).await;
+        story.pin_all().await;
+        story.publish(&after.to_string(), after, evidence(after)).await;
+        let node = story.store.nodes().await.unwrap().remove(0);
+        assert_eq!(node.built.refused, expected, "{after}");
+    }
+}
