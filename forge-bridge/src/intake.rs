@@ -23,6 +23,7 @@ use crate::forge::{Forge, ForgeError};
 use crate::level::{Turn, UnderWay, retry_at};
 use crate::sources::{SourceError, Sources};
 use crate::store::planning::{Decision, UndoneEvent};
+use crate::store::rebuilds::NOT_CONFIGURED;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
@@ -259,12 +260,10 @@ impl Planner {
         let schedules = target
             .sets_schedules
             .then(|| schedules::schedules(&candidates, release, defaults.rules, now));
-        if let Some(only) = &target.only {
-            let named = |c: &Candidate| {
-                only.iter().any(|file| file.origin == c.file.origin && file.path == c.file.path)
-            };
-            candidates.retain(named);
-        }
+        candidates = match target.meant(candidates) {
+            Ok(meant) => meant,
+            Err(why) => return Ok(Decision::Skip(format!("{NOT_CONFIGURED}: {why}"))),
+        };
         self.find_called(forge, &target, &definitions, &mut candidates).await?;
         let server_url = self.server_url(forge);
         let vars = self.variables(forge, &target).await?;
@@ -289,7 +288,9 @@ impl Planner {
         if let Some(dispatch) = &target.dispatch {
             return Ok(selection::select_dispatched(candidates, dispatch, &facts));
         }
-        let selection = if target.fires_all(release) {
+        let selection = if target.is_rebuild() {
+            selection::select_again(candidates, &target.current, &facts)
+        } else if target.is_schedule_of(release) {
             selection::select_all(candidates, &facts)
         } else if target.asked.is_some() {
             selection::select_asked(candidates, target.ref_name.short(), &facts)

@@ -11,6 +11,7 @@ mod deliveries;
 mod desired;
 mod groups;
 mod holders;
+mod holds;
 pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod leases;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bollard::models::ImageInspect;
 use oci_client::manifest::OciImageManifest;
-use workflows::evidence::{BuildEvidence, LayerFacts, MAX_LABELS, SourceFile, Tool};
+use workflows::evidence::{self, BuildEvidence, LayerFacts, MAX_LABELS, SourceFile, Tool};
 use workflows::help::{HELP_FILE, MAX_HELP_BYTES};
 use workflows::image::{BuiltImage, Digest};
 use workflows::job::BuildSpec;
@@ -59,7 +59,9 @@ pub(crate) async fn deliver(
     sources: Vec<SourceFile>,
 ) -> Result<Delivered, Stop> {
     let inspected = execution.engine.inspect_image(reference).await;
-    let local = Local::of(inspected.map_err(sandbox_fault("inspect the image"))?)?;
+    let inspected = inspected.map_err(sandbox_fault("inspect the image"))?;
+    let settings = settings_of(&inspected, spec)?;
+    let local = Local::of(inspected)?;
     within_limit(local.size_bytes, execution.lease.spec.limits.image_bytes)?;
     let mut delivered = Delivered {
         id: local.id.clone(),
@@ -90,10 +92,18 @@ pub(crate) async fn deliver(
         tools: tools(execution),
         kept_steps: Vec::new(),
         labels: recorded(local.labels),
+        settings,
         has_help: has_help(execution).await?,
     };
     delivered.pushed = Some(Pushed { image: stored.image, evidence });
     Ok(delivered)
+}
+
+/// What the engine says of how the image runs, as a digest.
+fn settings_of(inspected: &ImageInspect, spec: &BuildSpec) -> Result<Option<Digest>, Stop> {
+    let config = serde_json::to_value(&inspected.config)
+        .map_err(|error| Stop::bug(format!("the engine's configuration: {error}")))?;
+    Ok(evidence::settings(&config, spec))
 }
 
 /// The labels that a record takes; those that are too many or too long stand in the image alone.

@@ -17,9 +17,9 @@ use builder::{
 };
 use chrono::DateTime;
 use workflows::cache::CacheSpec;
-use workflows::evidence::SourceFile;
+use workflows::evidence::{self, SourceFile};
 use workflows::help::{HELP_FILE, HELP_PAGE, MAX_HELP_BYTES};
-use workflows::image::ParentPin;
+use workflows::image::{Digest, ParentPin};
 use workflows::job::BuildSpec;
 
 use crate::delivery::{self, Delivered};
@@ -161,6 +161,13 @@ pub(crate) fn labels_of(config: &[u8]) -> Result<BTreeMap<String, String>, Stop>
     let image: Image = serde_json::from_slice(config)
         .map_err(|error| Stop::bug(format!("the builder's configuration is none: {error}")))?;
     Ok(image.config.labels)
+}
+
+/// What of a configuration says how the image runs, as a digest.
+pub(crate) fn settings_of(config: &[u8], spec: &BuildSpec) -> Result<Option<Digest>, Stop> {
+    let image: serde_json::Value = serde_json::from_slice(config)
+        .map_err(|error| Stop::bug(format!("the builder's configuration is none: {error}")))?;
+    Ok(evidence::settings(&image["config"], spec))
 }
 
 fn place(file: &str, line: usize) -> String {

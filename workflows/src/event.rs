@@ -205,6 +205,10 @@ pub struct Rebuild {
     pub parents: Vec<Reference>,
     /// The workflows that built the image the last time.
     pub workflows: Vec<WorkflowRef>,
+    /// The jobs of the branch whose images stand on what their parents are now: they are not built
+    /// again, because another one failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub current: Vec<JobRef>,
     /// Which parents moved, from what to what and by which chain; in words.
     pub because: String,
 }
@@ -216,6 +220,15 @@ pub struct WorkflowRef {
     pub origin: Origin,
     /// Where it lies.
     pub path: String,
+}
+
+/// A job of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRef {
+    /// The file.
+    pub workflow: WorkflowRef,
+    /// Its key there; with the values behind it, for a job of a matrix.
+    pub job: String,
 }
 
 /// Understood, and nothing to do.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::image::Digest;
-use crate::rebuild::Sameness;
+
+mod content;
+
+pub use content::settings;
 
 /// Most packages of one image that are recorded; a full distribution has some 70,000.
 pub const MAX_PACKAGES: usize = 100_000;
@@ -44,39 +46,12 @@ pub struct BuildEvidence {
     /// an older version did not say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// [`settings`] of its configuration; `None` where a runner of an older version did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Digest>,
     /// Whether the repository's `help.md` is in it as a manual page.
     #[serde(default)]
     pub has_help: bool,
-}
-
-impl BuildEvidence {
-    /// What tells two images with the same content from all others. Times in the configuration and
-    /// the compression have no part in it; an image that tells of no layer, or where packages count
-    /// of no package, has none.
-    #[must_use]
-    pub fn content(&self, sameness: Sameness) -> Option<Digest> {
-        match sameness {
-            Sameness::Layers => digest_of(self.layers.iter().map(|one| one.diff_id.to_string())),
-            Sameness::Packages => {
-                let mut lines: Vec<String> = self.packages.iter().map(Package::line).collect();
-                lines.sort_unstable();
-                digest_of(lines.into_iter())
-            }
-        }
-    }
-}
-
-/// A digest over lines; none over nothing.
-fn digest_of(lines: impl Iterator<Item = String>) -> Option<Digest> {
-    let mut hasher = Sha256::new();
-    let mut count = 0_usize;
-    for line in lines {
-        hasher.update(line);
-        hasher.update("\n");
-        count += 1;
-    }
-    let text = format!("sha256:{}", hex::encode(hasher.finalize()));
-    Digest::parse(&text).ok().filter(|_| count > 0)
 }
 
 /// One layer of a pushed image.
@@ -183,60 +158,4 @@ pub struct Tool {
     pub name: String,
     /// As it says itself.
     pub version: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn evidence(layers: &[u8], packages: &[(&str, &str)]) -> BuildEvidence {
-        let digest = |number: u8| Digest::parse(&format!("sha256:{number:064x}")).unwrap();
-        let layer = |number: &u8| LayerFacts {
-            digest: digest(0),
-            diff_id: digest(*number),
-            size_bytes: 1,
-            unpacked_bytes: 1,
-            media_type: String::new(),
-        };
-        let package = |(name, version): &(&str, &str)| Package {
-            kind: PackageKind::Deb,
-            name: (*name).to_owned(),
-            epoch: None,
-            version: (*version).to_owned(),
-            release: String::new(),
-            architecture: "amd64".to_owned(),
-            source: None,
-            license: None,
-            sigmd5: None,
-            signature: None,
-        };
-        BuildEvidence {
-            config: digest(0),
-            media_type: String::new(),
-            os: "linux".to_owned(),
-            architecture: "amd64".to_owned(),
-            layers: layers.iter().map(layer).collect(),
-            packages: packages.iter().map(package).collect(),
-            sources: Vec::new(),
-            tools: Vec::new(),
-            kept_steps: Vec::new(),
-            labels: BTreeMap::new(),
-            has_help: false,
-        }
-    }
-
-    #[test]
-    fn content_is_the_layers_or_the_packages_in_any_order() {
-        let one = evidence(&[1, 2], &[("bash", "5"), ("curl", "8")]);
-        let other_files = evidence(&[1, 3], &[("curl", "8"), ("bash", "5")]);
-        let newer = evidence(&[1, 2], &[("bash", "5"), ("curl", "9")]);
-        let same = |a: &BuildEvidence, b: &BuildEvidence, by| a.content(by) == b.content(by);
-        assert!(!same(&one, &other_files, Sameness::Layers));
-        assert!(same(&one, &other_files, Sameness::Packages));
-        assert!(same(&one, &newer, Sameness::Layers));
-        assert!(!same(&one, &newer, Sameness::Packages));
-        let nothing = evidence(&[], &[]);
-        assert_eq!(nothing.content(Sameness::Layers), None);
-        assert_eq!(nothing.content(Sameness::Packages), None, "of which nobody knows anything");
-    }
 }

@@ -7,12 +7,14 @@
 //! of it in the graph, and looks again; when [`plan`] finds nothing more, the tree is current.
 
 mod admit;
+mod adopt;
 mod built;
 mod check;
 mod condition;
 mod draft;
 mod file;
 mod graph;
+mod hold;
 mod image;
 mod observed;
 mod order;
@@ -26,16 +28,20 @@ mod svg;
 mod tests;
 
 pub use admit::{Activity, Admission, Limit, Started, Wait, Waiting, admit};
-pub use built::Built;
+pub use adopt::{Adopted, Mark, Stranger, adopted};
+pub use built::{Built, OwnFilter};
 pub use check::{Problem, check};
 pub use condition::{Condition, conditions};
 pub use file::{GraphFile, MAX_GRAPH_FILE_BYTES};
 pub use graph::{Graph, GraphError, MAX_IMAGES, MAX_NAMES, MAX_PARENTS};
+pub use hold::{Holds, Word};
 pub use image::{
     Failure, Image, ImageId, ImageIdError, MAX_IMAGE_ID_BYTES, Name, Parent, ParentKind, Target,
     Tried,
 };
-pub use observed::{Moved, Observation, Observed, Stale, Unseen, UnseenReason, stale, suppose};
+pub use observed::{
+    Moved, Observation, Observed, Stale, Unseen, UnseenReason, concerns, stale, suppose,
+};
 pub use pace::next_check;
 pub use plan::{Blocked, Chain, Cycle, Hindrance, Plan, Planned, plan};
 pub use policy::{

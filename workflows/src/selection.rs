@@ -1,5 +1,6 @@
 //! Which workflow files an event fires, and why the others do not.
 
+mod again;
 mod offer;
 
 use serde_json::Map;
@@ -7,11 +8,13 @@ use serde_json::Map;
 use crate::asked::builds_an_image;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dispatch::{self, Dispatch};
+use crate::event::JobRef;
 use crate::facts::Facts;
 use crate::matching::{self, ChangedPaths, Occasion};
 use crate::plan::{self, JobDraft, RunTexts};
 use crate::workflow::{self, Called, Workflow};
 
+pub use again::again;
 pub use offer::{Dispatchable, Offer};
 
 /// Most workflow files that are read for one event; more is a mistake or an attack.
@@ -156,6 +159,24 @@ pub fn select_all(candidates: Vec<Candidate>, facts: &Facts) -> Selection {
         match workflow {
             Err(diagnostics) => selection.refuse(file, diagnostics),
             Ok(workflow) => selection.fire(file, &workflow, facts),
+        }
+    }
+    selection
+}
+
+/// Fires every file that builds an image, whatever its `on` says: that a parent moved was decided
+/// elsewhere. Jobs whose images are `current` are left out with all that only they are there for.
+#[must_use]
+pub fn select_again(candidates: Vec<Candidate>, current: &[JobRef], facts: &Facts) -> Selection {
+    let mut selection = select_all(candidates, facts);
+    selection.forgo_what_builds_nothing();
+    for fired in &mut selection.fired {
+        let is_here = |one: &&JobRef| {
+            one.workflow.origin == fired.file.origin && one.workflow.path == fired.file.path
+        };
+        let current: Vec<&str> = current.iter().filter(is_here).map(|one| &*one.job).collect();
+        if let (Ok(jobs), false) = (&mut fired.jobs, current.is_empty()) {
+            again::leave_out(jobs, &current);
         }
     }
     selection

@@ -162,6 +162,7 @@ fn image(number: usize, layer: usize, starts: &[usize]) -> anyhow::Result<Image>
         fixed_release: None,
         held: None,
         failure: None,
+        built_at: None,
     })
 }
 

@@ -72,7 +72,7 @@ async fn start(
 ) -> Answer<Controlled> {
     let (images, branches) = chosen(&app, &request, |_| true).await?;
     if !request.dry_run {
-        app.store.hold(&branches, None).await?;
+        say(&app, &request, &branches, None).await?;
         app.store.hint_all(Utc::now()).await?;
         app.wakes.watch.notify_one();
         app.wakes.rebuilds.notify_one();
@@ -95,7 +95,7 @@ async fn stop(
     }
     let (images, branches) = chosen(&app, &request, |_| true).await?;
     if !request.dry_run {
-        app.store.hold(&branches, Some(&reason)).await?;
+        say(&app, &request, &branches, Some(&reason)).await?;
         app.wakes.rebuilds.notify_one();
     }
     Ok(Json(Controlled { images, dry_run: request.dry_run }))
@@ -115,7 +115,22 @@ async fn retry(
     Ok(Json(Controlled { images, dry_run: request.dry_run }))
 }
 
-/// The images that a request speaks of, without those that it changes nothing for.
+/// Writes down a stop or a start: of one image, or of all that a release has or will have.
+async fn say(
+    app: &AppState,
+    request: &ControlRequest,
+    branches: &[Branch],
+    reason: Option<&str>,
+) -> Result<(), ApiError> {
+    match request.image {
+        Some(_) => app.store.hold(branches, reason).await?,
+        None => app.store.hold_all(request.release.as_deref(), reason).await?,
+    }
+    Ok(())
+}
+
+/// The images that a request speaks of, without those that it changes nothing for; of a release
+/// there may be none yet.
 async fn chosen(
     app: &AppState,
     request: &ControlRequest,
@@ -128,7 +143,9 @@ async fn chosen(
     let images = known.graph.images().iter();
     let images = images.filter(|image| named(&image.id) && of_release(&image.release));
     let images: Vec<&Image> = images.collect();
-    if images.is_empty() {
+    let is_known = |name: &String| known.policy.releases.contains_key(name);
+    let speaks_of_all = request.image.is_none() && request.release.as_ref().is_none_or(is_known);
+    if images.is_empty() && !speaks_of_all {
         return Err(ApiError::NotFound(
             "there is no such image; `strata stale --all` lists them as repository@branch"
                 .to_owned(),

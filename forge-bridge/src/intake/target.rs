@@ -2,12 +2,12 @@
 
 use workflows::asked::BuildAsked;
 use workflows::dispatch::Dispatch;
-use workflows::event::{Event, PullRequestAction, Trust, WorkflowRef};
+use workflows::event::{Event, JobRef, PullRequestAction, Trust, WorkflowRef};
 use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
-use workflows::selection::Origin;
+use workflows::selection::{self, Candidate, Origin};
 
 use crate::store::planning::{Decision, Priority, PullSubject};
 
@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) honours_skip_marker: bool,
     /// The only files that fire: that of a schedule, or those that made an image; `None` for all.
     pub(crate) only: Option<Vec<WorkflowRef>>,
+    /// Jobs that made an image which is current.
+    pub(crate) current: Vec<JobRef>,
     /// What a person asked for.
     pub(crate) asked: Option<BuildAsked>,
     /// The workflow that a person asked for.
@@ -61,9 +63,21 @@ impl Target {
         }
     }
 
-    /// Whether the files fire whatever their `on` says: the decision was made elsewhere.
-    pub(crate) fn fires_all(&self, release: &ReleasePolicy) -> bool {
-        matches!(self.occasion, OccasionKind::Rebuild { .. }) || self.is_schedule_of(release)
+    /// Whether a parent moved: that the files fire was decided elsewhere.
+    pub(crate) fn is_rebuild(&self) -> bool {
+        matches!(self.occasion, OccasionKind::Rebuild { .. })
+    }
+
+    /// The files that the event is about; or what the operator has to mend before there are any.
+    pub(crate) fn meant(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, String> {
+        let Some(only) = &self.only else { return Ok(candidates) };
+        if self.is_rebuild() {
+            return selection::again(candidates, only, self.ref_name.short());
+        }
+        let is_named = |one: &Candidate| {
+            only.iter().any(|file| file.origin == one.file.origin && file.path == one.file.path)
+        };
+        Ok(candidates.into_iter().filter(is_named).collect())
     }
 }
 
@@ -167,6 +181,7 @@ pub(crate) fn target<'a>(
                 sets_schedules: false,
                 honours_skip_marker: true,
                 only: None,
+                current: Vec::new(),
                 asked: None,
                 dispatch: None,
                 pull: Some(PullSubject {
@@ -207,6 +222,7 @@ pub(crate) fn target<'a>(
                 sets_schedules: false,
                 honours_skip_marker: false,
                 only: Some(rebuild.workflows.clone()),
+                current: rebuild.current.clone(),
                 ..branch_target(repository, ref_name, None, &rebuild.commit, None, releases)?.0
             };
             Ok((target, release))
@@ -257,6 +273,7 @@ fn branch_target<'a>(
         sets_schedules: true,
         honours_skip_marker: true,
         only: None,
+        current: Vec::new(),
         asked: None,
         dispatch: None,
         pull: None,

@@ -1,24 +1,18 @@
 //! What a restored database does not know: that an image was built again after it was saved.
 //!
 //! By what the database says, all that was rebuilt since then is stale. What the registry has under
-//! the image's own name is the truth, and its labels say what it stands on.
+//! the image's own name is the truth, and its labels say what it stands on; whose it is, is decided
+//! in [`workflows::rebuild::adopted`].
 
-use workflows::image::{Digest, Reference};
+use std::collections::BTreeMap;
+
 use workflows::names::CommitId;
-use workflows::rebuild::{ImageId, Moved, ParentKind, Target};
+use workflows::rebuild::{self, ImageId, Moved, Stranger};
 
 use super::planner::Planner;
 use super::world::{Standing, World};
 use crate::store::StoreError;
 use crate::store::nodes::Made;
-
-/// What an image says of itself.
-#[derive(Debug, PartialEq, Eq)]
-struct Said {
-    base_name: String,
-    base: Digest,
-    commit: Option<CommitId>,
-}
 
 impl Planner {
     /// Writes down what the registry has of an image that is newer than what the store knows, where
@@ -28,66 +22,39 @@ impl Planner {
         world: &World,
         image: &ImageId,
         standing: &Standing,
+        head: &CommitId,
         moved: &[Moved],
     ) -> Result<bool, StoreError> {
+        let (graph, policy) = (&world.known.graph, &world.known.policy);
         let mut has_adopted = false;
-        for mut made in self.store.made_of(&standing.branch).await? {
-            let Some(said) = self.said_by_registry(&made).await else { continue };
-            if !take_over(&mut made, world, image, &said, moved) {
-                continue;
-            }
+        for made in self.store.made_of(&standing.branch).await? {
+            let Some(labels) = self.labels_of_unknown(&made).await? else { continue };
+            let (names, parents, mark) = (&made.names, &made.parents, &made.mark);
+            let stranger = Stranger { image, names, parents, mark, labels: &labels, head };
+            let Some(adopted) = rebuild::adopted(graph, policy, &stranger, moved) else { continue };
             tracing::warn!(
                 image = %image,
-                "{image} stands on {} already: it was built after this database was saved",
-                said.base_name
+                "{image} stands on what its parent is now already: no build of it in this database \
+                 made that, so that it was built after the database was saved"
             );
-            self.store.adopt(&made, said.commit.as_ref()).await?;
+            self.store.adopt(made.job, &adopted).await?;
             has_adopted = true;
         }
         Ok(has_adopted)
     }
 
-    /// What an image under this one's name says of itself, when it is another one. Nobody has to
-    /// answer: then it is built.
-    async fn said_by_registry(&self, made: &Made) -> Option<Said> {
-        let name = &made.names.first()?.candidate;
-        let now = self.registries.digest_of(name).await.ok()?;
-        if now == made.digest {
-            return None;
+    /// The labels of an image under this one's name, when nothing that the store knows of has made
+    /// it. Nobody has to answer: then it is built.
+    async fn labels_of_unknown(
+        &self,
+        made: &Made,
+    ) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+        let Some(name) = made.names.first().map(|name| &name.candidate) else { return Ok(None) };
+        let Ok(now) = self.registries.digest_of(name).await else { return Ok(None) };
+        if self.store.is_known_image(name, &now).await? {
+            return Ok(None);
         }
-        let labels = self.registries.resolve(name).await.ok()?.facts.labels;
-        Some(Said {
-            base_name: labels.get("org.opencontainers.image.base.name")?.clone(),
-            base: Digest::parse(labels.get("org.opencontainers.image.base.digest")?).ok()?,
-            commit: labels.get("vcs-ref").and_then(|commit| CommitId::parse(commit).ok()),
-        })
+        let resolved = self.registries.resolve(name).await.ok();
+        Ok(resolved.filter(|found| found.digest == now).map(|found| found.facts.labels))
     }
-}
-
-/// Pins the parent of an image to what it says that it stands on, if that is what moved; a builder
-/// image leaves no trace in what was built with it.
-fn take_over(
-    made: &mut Made,
-    world: &World,
-    image: &ImageId,
-    said: &Said,
-    moved: &[Moved],
-) -> bool {
-    let is_now = |place: &Reference| {
-        moved.iter().any(|one| one.reference == *place && one.to.as_ref() == Some(&said.base))
-    };
-    let (graph, policy) = (&world.known.graph, &world.known.policy);
-    let mut has_changed = false;
-    for parent in made.parents.iter_mut().filter(|one| one.kind == ParentKind::Parent) {
-        let mut followed = graph.parents_of(policy, image);
-        let place = followed.find(|(known, ..)| known.reference == parent.reference);
-        let is_it = parent.reference.to_string() == said.base_name
-            && place.is_some_and(|(_, place, _)| is_now(place));
-        if let (true, Some(pin)) = (is_it, &parent.pin) {
-            let target = Target::new(pin.form(), said.base.clone());
-            has_changed |= *pin != target;
-            parent.pin = Some(target);
-        }
-    }
-    has_changed
 }

@@ -136,7 +136,9 @@ fn clock(plan: &Plan, admission: &Admission, now: DateTime<Utc>) -> Option<DateT
         Wait::Frozen { until, .. } => Some(*until),
         Wait::Forge(until) => Some((*until).max(now + BUDGET_PAUSE)),
         // What is under way may end as an event that made no run, of which nobody tells.
-        Wait::Release(..) | Wait::Registry(..) | Wait::Building => Some(now + BUDGET_PAUSE),
+        Wait::Release(..) | Wait::Registry(..) | Wait::Building | Wait::ParentsBuilding(_) => {
+            Some(now + BUDGET_PAUSE)
+        }
         Wait::Parents(_) => None,
     });
     pauses.chain(waits).min()

@@ -111,8 +111,8 @@ impl World {
         self.known.watched.iter().map(|one| (&one.reference, one)).collect()
     }
 
-    /// Since when a parent is not what was built on. As in a plan, an index and a manifest are not
-    /// compared, and a reference that names nothing any more has not moved.
+    /// Since when a parent is not what was built on. As in a plan, a reference that names nothing any
+    /// more has not moved.
     pub(super) fn behind_since(
         &self,
         image: &ImageId,
@@ -121,7 +121,7 @@ impl World {
         let since = |(parent, reference, _): (&rebuild::Parent, &Reference, _)| {
             let watched = seen.get(reference).filter(|one| one.answer != Answer::Missing)?;
             let ((now, since), pin) = (watched.known.as_ref()?, parent.pin.as_ref()?);
-            (pin.form() == now.form() && pin != now).then_some(*since)
+            (pin.digest() != now.digest()).then_some(*since)
         };
         self.known.graph.parents_of(&self.known.policy, image).filter_map(since).min()
     }

@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
-use workflows::event::WorkflowRef;
+use workflows::event::JobRef;
 use workflows::image::BuildMode;
 use workflows::names::CommitId;
 use workflows::rebuild::{
-    self, Activity, CommitChoice, Condition, Graph, GraphError, Image, ImageId, MAX_NAMES,
-    MAX_PARENTS, Name, Observed, Plan, Policy, Started,
+    self, Activity, CommitChoice, Condition, Graph, GraphError, Holds, Image, ImageId, MAX_NAMES,
+    MAX_PARENTS, Name, Observed, OwnFilter, Parent, Plan, Policy, Started,
 };
 
 use super::problems::Problems;
@@ -110,7 +110,8 @@ impl Worlds {
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     pub(crate) branch: Branch,
-    pub(crate) workflows: Vec<WorkflowRef>,
+    /// Its jobs, each with the parents that its image was built on.
+    pub(crate) jobs: Vec<(JobRef, Vec<Parent>)>,
     /// The commit that was built last.
     pub(crate) commit: CommitId,
     /// The repository's own choice of what to build.
@@ -129,14 +130,17 @@ impl Known {
     async fn load(store: &Store, config: &Config) -> Result<Self, StoreError> {
         let nodes = store.nodes().await?;
         let controls = store.controls().await?;
+        let holds = store.holds().await?;
         let watched = store.watched().await?;
         let mut gathered = Gathered::new(config);
         nodes.into_iter().for_each(|node| gathered.add(node));
-        controls.into_iter().for_each(|control| gathered.control(control));
+        gathered.control(controls, &holds);
+        gathered.filter();
         let Gathered { images, branches, ids, problems, .. } = gathered;
-        let graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
+        let mut graph = Graph::new(images.into_values().collect()).map_err(unreadable)?;
         let observe = |one: &Watched| Some((one.reference.clone(), one.observation()?));
         let observed = watched.iter().filter_map(observe).collect();
+        graph.promoted_by(&observed);
         let policy = policy(config);
         let (left_out, checked) = (problems, OnceLock::new());
         Ok(Self { graph, policy, observed, branches, watched, left_out, checked, ids })
@@ -199,6 +203,7 @@ struct Gathered<'a> {
     branches: HashMap<ImageId, Standing>,
     ids: HashMap<Branch, ImageId>,
     problems: Vec<(String, String)>,
+    filters: HashMap<ImageId, OwnFilter>,
 }
 
 impl<'a> Gathered<'a> {
@@ -208,26 +213,25 @@ impl<'a> Gathered<'a> {
             images: BTreeMap::new(),
             branches: HashMap::new(),
             ids: HashMap::new(),
+            filters: HashMap::new(),
             problems: Vec::new(),
         }
     }
 
     /// Adds what one job of a branch built; several of one branch are one image, because they are
-    /// built again together. The newest of a branch comes first; where its workflows ask for
+    /// built again by one run. The newest of a branch comes first; where its workflows ask for
     /// different things, one that wants rebuilds goes before one that does not.
     fn add(&mut self, node: Node) {
         let Some(id) = self.id(&node.branch, &node.release) else { return };
         self.ids.insert(node.branch.clone(), id.clone());
         let standing = self.branches.entry(id.clone()).or_insert_with(|| Standing {
             branch: node.branch.clone(),
-            workflows: Vec::new(),
+            jobs: Vec::new(),
             commit: node.commit.clone(),
             from_latest: node.from_latest,
             built_at: node.built_at,
         });
-        if !standing.workflows.contains(&node.workflow) {
-            standing.workflows.push(node.workflow);
-        }
+        standing.jobs.push((node.job, node.built.parents.clone()));
         let image = self.images.entry(id.clone()).or_insert_with(|| Image {
             id,
             release: node.release.clone(),
@@ -238,9 +242,13 @@ impl<'a> Gathered<'a> {
             fixed_release: None,
             held: None,
             failure: None,
+            built_at: Some(node.built_at),
         });
         // What another commit of the branch asked for is of the past.
         if node.commit == standing.commit {
+            if node.built.refused.is_some() {
+                self.filters.entry(image.id.clone()).or_default().add(&node.built);
+            }
             image.autorebuild = image.autorebuild.max(node.built.autorebuild);
         }
         let release = self.config.releases.iter().find(|release| release.name == image.release);
@@ -265,11 +273,27 @@ impl<'a> Gathered<'a> {
         image.fixed_release = node.built.fixed_release.or(image.fixed_release.take());
     }
 
-    fn control(&mut self, control: Control) {
-        let id = self.ids.get(&control.branch);
-        if let Some(image) = id.and_then(|id| self.images.get_mut(id)) {
-            image.held = control.held;
-            image.failure = control.failure.map(Box::new);
+    /// Leaves out the parents that the repository does not want to hear of, whichever of its
+    /// workflows was built on them.
+    fn filter(&mut self) {
+        for (id, filter) in &self.filters {
+            if let Some(image) = self.images.get_mut(id) {
+                image.parents.retain(|parent| filter.lets(&parent.reference));
+            }
+        }
+    }
+
+    /// Adds what people and failures say of the images.
+    fn control(&mut self, controls: Vec<Control>, holds: &Holds) {
+        let mut said: HashMap<ImageId, Control> = controls
+            .into_iter()
+            .filter_map(|control| Some((self.ids.get(&control.branch)?.clone(), control)))
+            .collect();
+        for (id, image) in &mut self.images {
+            let said = said.remove(id);
+            let own = said.as_ref().map(|control| &control.word);
+            image.held = holds.held(&image.release, own).map(ToOwned::to_owned);
+            image.failure = said.and_then(|control| control.failure).map(Box::new);
         }
     }
 

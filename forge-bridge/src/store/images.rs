@@ -5,9 +5,8 @@ use sqlx::SqliteConnection;
 use workflows::evidence::BuildEvidence;
 use workflows::ids::{ImageId, JobId};
 use workflows::image::{Digest, Nvr, Reference, Tag, TagClass};
-use workflows::job::{RebuildFacts, StepAction};
+use workflows::job::{BuildSpec, RebuildFacts, StepAction};
 use workflows::protocol::JobReport;
-use workflows::rebuild::Sameness;
 use workflows::status::{self, Sentence};
 
 use super::jobs::{self, Ending};
@@ -59,7 +58,7 @@ pub(super) async fn record_built(
     .bind(build.mode.as_str())
     .bind(build.nvr.as_ref().map(ToString::to_string))
     .bind(seconds(now))
-    .bind(content(report.evidence.as_ref(), build.rebuild.unchanged_by))
+    .bind(content(report.evidence.as_ref(), build))
     .fetch_one(&mut *tx)
     .await?;
     let id = ImageId(column(&row, "id")?);
@@ -86,8 +85,8 @@ pub(super) async fn record_built(
 }
 
 /// What the next build is compared with.
-fn content(evidence: Option<&BuildEvidence>, sameness: Sameness) -> Option<String> {
-    Some(evidence?.content(sameness)?.to_string())
+fn content(evidence: Option<&BuildEvidence>, build: &BuildSpec) -> Option<String> {
+    Some(evidence?.content(build)?.to_string())
 }
 
 async fn insert_tag(

@@ -29,6 +29,9 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (103, "branch_schedules", include_str!("../../migrations/0103_branch_schedules.sql")),
     (115, "pull_heads", include_str!("../../migrations/0115_pull_heads.sql")),
     (116, "unanswered", include_str!("../../migrations/0116_unanswered.sql")),
+    (120, "gone_branches", include_str!("../../migrations/0120_gone_branches.sql")),
+    (121, "rebuild_holds", include_str!("../../migrations/0121_rebuild_holds.sql")),
+    (122, "refused_parents", include_str!("../../migrations/0122_refused_parents.sql")),
     (130, "unanswered_parents", include_str!("../../migrations/0130_unanswered_parents.sql")),
 ];
 

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use workflows::event::WorkflowRef;
+use workflows::event::{JobRef, WorkflowRef};
 use workflows::ids::JobId;
-use workflows::image::{BuildMode, Digest};
+use workflows::image::{BuildMode, Digest, Reference};
 use workflows::job::{BuildSpec, JobSpec, StepAction};
 use workflows::names::{CommitId, RefName, RepositoryName};
-use workflows::rebuild::{Built, Failure, Name, Parent};
+use workflows::rebuild::{Adopted, Built, Failure, Mark, Name, Parent, Word};
 use workflows::workflow;
 
 use super::row::{column, json, parsed, to_json};
@@ -41,7 +41,7 @@ impl Branch {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) branch: Branch,
-    pub(crate) workflow: WorkflowRef,
+    pub(crate) job: JobRef,
     pub(crate) release: String,
     pub(crate) commit: CommitId,
     pub(crate) built: Built,
@@ -55,14 +55,14 @@ pub(crate) struct Made {
     pub(crate) job: JobId,
     pub(crate) names: Vec<Name>,
     pub(crate) parents: Vec<Parent>,
-    pub(crate) digest: Digest,
+    pub(crate) mark: Mark,
 }
 
 /// What people and failures say of a branch's rebuilds.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     pub(crate) branch: Branch,
-    pub(crate) held: Option<String>,
+    pub(crate) word: Word,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -81,30 +81,6 @@ impl Store {
         rows.iter().map(control).collect()
     }
 
-    /// Stops the rebuilds of branches for a reason, or lets them run again.
-    pub(crate) async fn hold(
-        &self,
-        branches: &[Branch],
-        reason: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let sql = match reason {
-            Some(_) => {
-                "INSERT INTO rebuild_controls (forge, repository, ref_name, held) \
-                 VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (forge, repository, ref_name) DO UPDATE SET held = excluded.held"
-            }
-            None => {
-                "UPDATE rebuild_controls SET held = $4 WHERE forge = $1 AND repository = $2 \
-                 AND ref_name = $3 AND held IS NOT NULL"
-            }
-        };
-        let mut tx = self.write().await?;
-        for branch in branches {
-            of_branch(sql, branch).bind(reason).execute(&mut *tx).await?;
-        }
-        Ok(tx.commit().await?)
-    }
-
     /// Forgets the failures of branches, so that their next rebuilds are due at once.
     pub(crate) async fn forget_failures(&self, branches: &[Branch]) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
@@ -117,49 +93,55 @@ impl Store {
     /// The images that a branch made last.
     pub(crate) async fn made_of(&self, branch: &Branch) -> Result<Vec<Made>, StoreError> {
         let rows = of_branch(
-            "SELECT image_nodes.job_id AS job, names, parents, digest FROM image_nodes \
-             JOIN images ON images.job_id = image_nodes.job_id \
-             WHERE forge = $1 AND image_nodes.repository = $2 AND ref_name = $3",
+            "SELECT job_id AS job, names, parents, spec FROM image_nodes \
+             JOIN jobs ON jobs.id = job_id \
+             WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND spec IS NOT NULL",
             branch,
         )
         .fetch_all(&self.reader)
         .await?;
         let made = |row: &SqliteRow| {
-            let digest = Digest::parse(column(row, "digest")?);
+            let spec: JobSpec = json(row, "spec")?;
             Ok(Made {
                 job: JobId(column(row, "job")?),
                 names: json(row, "names")?,
                 parents: json(row, "parents")?,
-                digest: digest.map_err(|error| StoreError::Corrupt(format!("images: {error}")))?,
+                mark: layered_build(&spec).map(Mark::of).unwrap_or_default(),
             })
         };
         rows.iter().map(made).collect()
     }
 
-    /// Writes what an image stands on that somebody built after this database was saved, and the
-    /// commit that it was built from where that is known.
-    pub(crate) async fn adopt(
+    /// Whether any build, of whatever branch, made that digest in the repository of a name.
+    pub(crate) async fn is_known_image(
         &self,
-        made: &Made,
-        commit: Option<&CommitId>,
-    ) -> Result<(), StoreError> {
+        name: &Reference,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let known = sqlx::query(
+            "SELECT 1 FROM images WHERE registry = $1 AND repository = $2 AND digest = $3 LIMIT 1",
+        )
+        .bind(&name.registry)
+        .bind(&name.repository)
+        .bind(digest.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(known.is_some())
+    }
+
+    /// Writes what an image stands on that was built after this database was saved, and the commit
+    /// that it was built from where that is the branch's.
+    pub(crate) async fn adopt(&self, job: JobId, adopted: &Adopted) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
             "UPDATE image_nodes SET parents = $2, commit_id = coalesce($3, commit_id) \
              WHERE job_id = $1",
         )
-        .bind(made.job.0)
-        .bind(to_json(&made.parents)?)
-        .bind(commit.map(CommitId::as_str))
+        .bind(job.0)
+        .bind(to_json(&adopted.parents)?)
+        .bind(adopted.commit.as_ref().map(CommitId::as_str))
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Takes the images of a branch that is gone out of the graph.
-    pub(crate) async fn forget_branch(&self, branch: &Branch) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        forget(&mut tx, branch).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -175,11 +157,24 @@ pub(super) async fn forget(tx: &mut SqliteConnection, branch: &Branch) -> Result
     Ok(())
 }
 
+/// The branch is there: looks that missed it are of no account any more.
+pub(super) async fn found(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
+    of_branch(
+        "UPDATE rebuild_controls SET gone_since = NULL \
+         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND gone_since IS NOT NULL",
+        branch,
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
 /// A success: what failed before is of no account any more.
 pub(super) async fn forgive(tx: &mut SqliteConnection, branch: &Branch) -> Result<(), StoreError> {
     of_branch(
-        "UPDATE rebuild_controls SET attempts = 0, failed_at = NULL, reason = '', tried = '[]' \
-         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND attempts > 0",
+        "UPDATE rebuild_controls SET attempts = 0, failed_at = NULL, reason = '', tried = '[]', \
+         gone_since = NULL \
+         WHERE forge = $1 AND repository = $2 AND ref_name = $3 AND failed_at IS NOT NULL",
         branch,
     )
     .execute(&mut *tx)
@@ -228,13 +223,14 @@ pub(super) async fn record(
     of_branch(
         "INSERT INTO image_nodes (forge, repository, ref_name, workflow_origin, workflow_path, \
          job_name, release, job_id, commit_id, parents, names, autorebuild, fixed_release, \
-         from_latest, content, built_at) \
-         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) \
+         from_latest, content, built_at, refused) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17) \
          ON CONFLICT (forge, repository, ref_name, workflow_origin, workflow_path, job_name) \
          DO UPDATE SET release = excluded.release, job_id = excluded.job_id, \
          commit_id = excluded.commit_id, parents = excluded.parents, names = excluded.names, \
          autorebuild = excluded.autorebuild, fixed_release = excluded.fixed_release, \
          from_latest = excluded.from_latest, content = excluded.content, \
+         refused = excluded.refused, \
          built_at = excluded.built_at WHERE (SELECT event_id FROM runs JOIN jobs ON \
          jobs.run_id = runs.id WHERE jobs.id = excluded.job_id) >= (SELECT event_id FROM runs \
          JOIN jobs ON jobs.run_id = runs.id WHERE jobs.id = image_nodes.job_id)",
@@ -253,6 +249,7 @@ pub(super) async fn record(
     .bind(build.rebuild.from_latest)
     .bind(column::<Option<String>>(&row, "content")?)
     .bind(seconds(now))
+    .bind(built.refused.as_ref().map(to_json).transpose()?)
     .execute(&mut *tx)
     .await?;
     Ok(())
@@ -325,9 +322,12 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
     let names: Vec<Name> = json(row, "names")?;
     Ok(Node {
         branch: Branch::read(row)?,
-        workflow: WorkflowRef {
-            origin: parsed(row, "workflow_origin")?,
-            path: column(row, "workflow_path")?,
+        job: JobRef {
+            workflow: WorkflowRef {
+                origin: parsed(row, "workflow_origin")?,
+                path: column(row, "workflow_path")?,
+            },
+            job: column(row, "job_name")?,
         },
         release: column(row, "release")?,
         commit: parsed(row, "commit_id")?,
@@ -336,6 +336,9 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
             parents,
             autorebuild: column(row, "autorebuild")?,
             fixed_release: column(row, "fixed_release")?,
+            refused: column::<Option<String>>(row, "refused")?
+                .map(|_| json(row, "refused"))
+                .transpose()?,
         },
         from_latest: column(row, "from_latest")?,
         built_at: at(column(row, "built_at")?),
@@ -345,7 +348,7 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
 fn control(row: &SqliteRow) -> Result<Control, StoreError> {
     let attempts: u32 = column(row, "attempts")?;
     let failed_at: Option<i64> = column(row, "failed_at")?;
-    let failure = match failed_at.filter(|_| attempts > 0) {
+    let failure = match failed_at {
         Some(failed_at) => Some(Failure {
             attempts,
             last_at: at(failed_at),
@@ -354,5 +357,6 @@ fn control(row: &SqliteRow) -> Result<Control, StoreError> {
         }),
         None => None,
     };
-    Ok(Control { branch: Branch::read(row)?, held: column(row, "held")?, failure })
+    let word = Word { number: column(row, "word")?, held: column(row, "held")? };
+    Ok(Control { branch: Branch::read(row)?, word, failure })
 }

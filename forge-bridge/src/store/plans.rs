@@ -15,6 +15,7 @@ const SMALL: &[&str] = &[
     "image_nodes",
     "rebuild_clock",
     "rebuild_controls",
+    "rebuild_holds",
     "runners",
     "watched_references",
     "watched_repositories",

@@ -4,14 +4,15 @@ mod settle;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqliteConnection;
-use workflows::event::{Event, Rebuild, WorkflowRef};
+use workflows::event::{Event, JobRef, Rebuild, WorkflowRef};
+use workflows::image::Digest;
 use workflows::names::CommitId;
 use workflows::rebuild::Tried;
 
 use crate::rebuilds::staleness::Staleness;
 
-use super::nodes::{Branch, of_branch};
-use super::row::{column, to_json};
+use super::nodes::{self, Branch, of_branch};
+use super::row::{column, json, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// How long ago a rebuild may have begun to count against a budget by the hour.
@@ -23,12 +24,25 @@ const MAX_REST: TimeDelta = TimeDelta::minutes(10);
 /// With these words begins the reason of a rebuild that something newer made needless.
 pub(super) const SUPERSEDED: &str = "superseded";
 
+/// With these words begins the reason of a rebuild that waits for the operator to mend the
+/// configuration, which is no failure of its image.
+pub(crate) const NOT_CONFIGURED: &str = "not configured";
+
+/// What is said of an image whose branch is not there.
+pub(crate) const MISSING: &str = "the forge does not have its branch";
+
+/// How long looks must miss a branch of which nobody told that it is deleted, before what is known
+/// of it goes: a ref that was deleted by mistake is back within a day.
+const GONE_FOR: TimeDelta = TimeDelta::days(1);
+
 /// A rebuild to begin.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRebuild {
     pub(crate) branch: Branch,
     pub(crate) commit: CommitId,
     pub(crate) workflows: Vec<WorkflowRef>,
+    /// The jobs of the branch that are not built again.
+    pub(crate) current: Vec<JobRef>,
     /// The parents that moved, and to what.
     pub(crate) tried: Vec<Tried>,
     pub(crate) because: String,
@@ -40,6 +54,8 @@ pub(crate) struct BegunRebuild {
     pub(crate) branch: Branch,
     pub(crate) wave: i64,
     pub(crate) because: String,
+    /// The digests of the images that it built.
+    pub(crate) made: Vec<Digest>,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) is_open: bool,
 }
@@ -143,7 +159,9 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<BegunRebuild>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM rebuilds WHERE id IN ( \
+            "SELECT *, (SELECT json_group_array(digest) FROM runs JOIN jobs ON jobs.run_id = runs.id \
+             JOIN images ON images.job_id = jobs.id WHERE runs.event_id = rebuilds.event_id) \
+             AS made FROM rebuilds WHERE id IN ( \
              SELECT id FROM rebuilds WHERE finished_at IS NULL \
              UNION SELECT id FROM rebuilds WHERE started_at > $1 \
              UNION SELECT id FROM rebuilds \
@@ -159,6 +177,7 @@ impl Store {
                     branch: Branch::read(row)?,
                     wave: column(row, "wave_id")?,
                     because: column(row, "because")?,
+                    made: json(row, "made")?,
                     started_at: at(column(row, "started_at")?),
                     is_open: finished_at.is_none(),
                 })
@@ -188,6 +207,7 @@ impl Store {
         if is_busy(&mut tx, &new.branch, None).await? {
             return Ok(false);
         }
+        nodes::found(&mut tx, &new.branch).await?;
         let wave = wave_of(&mut tx, now).await?;
         let number: i64 = {
             let row = of_branch(
@@ -210,6 +230,7 @@ impl Store {
             number,
             parents: new.tried.iter().map(|tried| tried.reference.clone()).collect(),
             workflows: new.workflows.clone(),
+            current: new.current.clone(),
             because: new.because.clone(),
         });
         let row = sqlx::query(
@@ -243,8 +264,35 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        settle::record_failure(&mut tx, branch, tried, reason, now).await?;
+        settle::record_failure(&mut tx, branch, tried, reason, now, true).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// A look did not find the branch. That takes no attempt, and what is said of the branch stays:
+    /// it may be a hiccup of the forge, or come again. One that is missed for long is forgotten, and
+    /// then the answer is true.
+    pub(crate) async fn branch_missing(
+        &self,
+        branch: &Branch,
+        tried: &[Tried],
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        settle::record_failure(&mut tx, branch, tried, MISSING, now, false).await?;
+        let row = of_branch(
+            "UPDATE rebuild_controls SET gone_since = coalesce(gone_since, $4) \
+             WHERE forge = $1 AND repository = $2 AND ref_name = $3 RETURNING gone_since",
+            branch,
+        )
+        .bind(seconds(now))
+        .fetch_one(&mut *tx)
+        .await?;
+        let is_over = now.signed_duration_since(at(column(&row, "gone_since")?)) >= GONE_FOR;
+        if is_over {
+            nodes::forget(&mut tx, branch).await?;
+        }
+        tx.commit().await?;
+        Ok(is_over)
     }
 
     /// Ends the wave, when nothing of it is under way, no answer of a registry is awaited and

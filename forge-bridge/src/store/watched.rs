@@ -61,7 +61,8 @@ impl Watched {
         match (&self.answer, &self.known) {
             (Answer::Unasked, _) | (Answer::Found, None) => None,
             (Answer::Found, Some((target, _))) => Some(Observation::Found(target.clone())),
-            (Answer::Missing, _) => Some(Observation::Missing),
+            (Answer::Missing, Some(_)) => Some(Observation::Missing),
+            (Answer::Missing, None) => Some(Observation::Never),
             (Answer::Failed(why), _) => Some(Observation::Failed(why.clone())),
         }
     }

@@ -21,7 +21,7 @@ use crate::execute::Execution;
 use crate::image_build::{blocking, shown};
 use crate::push::{Trouble, repeated};
 use crate::stop::Stop;
-use crate::strata::{Site, labels_of, stop_of};
+use crate::strata::{Site, labels_of, settings_of, stop_of};
 
 /// Pushes a built image where the job may, and gathers the facts about it.
 pub(crate) async fn deliver(
@@ -69,6 +69,7 @@ pub(crate) async fn deliver(
         tools: tools(site),
         kept_steps: built.image.kept.iter().take(MAX_KEPT_STEPS).map(kept_step).collect(),
         labels: recorded(labels_of(&built.image.config)?),
+        settings: settings_of(&built.image.config, spec)?,
         has_help: with_help,
     };
     delivered.pushed = Some(Pushed { image, evidence });

@@ -62,6 +62,8 @@ pub enum Wait {
     Parents(Vec<ImageId>),
     /// A run of it is under way.
     Building,
+    /// Runs of these, which no plan of ours began, are under way, and will move what it stands on.
+    ParentsBuilding(Vec<ImageId>),
     /// Its forge does not answer, and is not asked again before this time.
     Forge(DateTime<Utc>),
     /// No rebuild of its release starts before this time, for this reason.
@@ -101,17 +103,25 @@ impl fmt::Display for Limit {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Parents(parents) => match parents.as_slice() {
-                [] => f.write_str("after its parents"),
-                [parent] => write!(f, "after {parent}"),
-                [parent, rest @ ..] => write!(f, "after {parent} and {} more", rest.len()),
-            },
+            Self::Parents(parents) => after(f, parents),
+            Self::ParentsBuilding(parents) => {
+                after(f, parents)?;
+                f.write_str(", a run of which is under way")
+            }
             Self::Building => f.write_str("a run of it is under way"),
             Self::Forge(until) => write!(f, "its forge does not answer; asked again after {until}"),
             Self::Frozen { until, reason } => write!(f, "frozen until {until}: {reason}"),
             Self::Release(release, limit) => write!(f, "release {release} builds {limit}"),
             Self::Registry(host, limit) => write!(f, "registry {host} takes {limit}"),
         }
+    }
+}
+
+fn after(f: &mut fmt::Formatter<'_>, parents: &[ImageId]) -> fmt::Result {
+    match parents {
+        [] => f.write_str("after its parents"),
+        [parent] => write!(f, "after {parent}"),
+        [parent, rest @ ..] => write!(f, "after {parent} and {} more", rest.len()),
     }
 }
 
@@ -131,7 +141,7 @@ pub fn admit(
     let mut admission = Admission::default();
     for planned in plan.waves.iter().flatten() {
         let Some(image) = graph.image(&planned.image) else { continue };
-        match wait(image, planned, activity, policy, now).or_else(|| spending.wait(image, policy)) {
+        match wait(graph, planned, activity, policy, now).or_else(|| spending.wait(image, policy)) {
             Some(wait) => {
                 admission.waiting.push(Waiting { image: image.id.clone(), wait });
             }
@@ -146,7 +156,7 @@ pub fn admit(
 
 /// What an image waits for besides budgets.
 fn wait(
-    image: &Image,
+    graph: &Graph,
     planned: &Planned,
     activity: &Activity,
     policy: &Policy,
@@ -155,8 +165,18 @@ fn wait(
     if !planned.after.is_empty() {
         return Some(Wait::Parents(planned.after.clone()));
     }
+    let place = graph.place(&planned.image)?;
+    let image = &graph.images()[place];
     if activity.building.contains(&image.id) {
         return Some(Wait::Building);
+    }
+    // Such as by a push: what it moves at its end would make this image stale once more.
+    let at_once = graph.followed(policy, place).filter(|followed| followed.at_once);
+    let sources = at_once.filter_map(|followed| Some(&graph.images()[followed.source?].id));
+    let building: BTreeSet<&ImageId> =
+        sources.filter(|source| activity.building.contains(source)).collect();
+    if !building.is_empty() {
+        return Some(Wait::ParentsBuilding(building.into_iter().cloned().collect()));
     }
     if let Some(until) = activity.silent.get(&image.id) {
         return Some(Wait::Forge(*until));

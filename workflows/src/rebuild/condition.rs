@@ -78,6 +78,7 @@ pub fn conditions(
             return Condition::Waiting;
         }
         match blocked.get(&image.id) {
+            Some(Hindrance::BackingOff { attempts: 0, .. }) => Condition::Blocked,
             Some(Hindrance::BackingOff { .. } | Hindrance::GaveUp { .. }) => Condition::Failed,
             Some(_) => Condition::Blocked,
             None if graph.followed(policy, place).any(|f| unseen.contains(f.reference)) => {

@@ -65,7 +65,12 @@ impl Draft {
         let name = |(place, hindrance)| Blocked { image: id(place), hindrance };
         let blocked = self.blocked.into_iter().map(name).collect();
         let step_places: Vec<usize> = self.steps.iter().map(|step| step.place).collect();
-        self.steps.sort_by_key(|step| (step.wave, Reverse(step.waves_below), step.place));
+        // By their ids alone, the same ones would win each time that a parent moves faster than a
+        // budget lets its children follow.
+        let built_at = |place: usize| graph.images()[place].built_at;
+        self.steps.sort_by_key(|step| {
+            (step.wave, Reverse(step.waves_below), built_at(step.place), step.place)
+        });
         let mut waves: Vec<Vec<Planned>> = Vec::new();
         let mut places = HashMap::with_capacity(self.steps.len());
         for Step { place, moved, after, wave, .. } in self.steps {

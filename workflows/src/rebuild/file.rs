@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{Location, MessageFormatter as _, Spanned, UserMessageFormatter};
@@ -65,13 +66,15 @@ struct WrittenImage {
     held: Option<String>,
     #[serde(default)]
     failure: Option<Box<Failure>>,
+    #[serde(default)]
+    built_at: Option<DateTime<Utc>>,
 }
 
 fn release_build() -> BuildMode {
     BuildMode::Release
 }
 
-/// One observation as it is written: the word `missing`, or one key with what was found.
+/// One observation as it is written: the word `missing` or `never`, or one key with what was found.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WrittenObservation {
@@ -79,6 +82,7 @@ enum WrittenObservation {
     Manifest(Digest),
     Failed(String),
     Missing,
+    Never,
 }
 
 impl GraphFile {
@@ -106,7 +110,7 @@ impl GraphFile {
         let places: Vec<(ImageId, Location)> =
             written.images.iter().map(|i| (i.id.value.clone(), i.id.referenced)).collect();
         let images = written.images.into_iter().map(WrittenImage::image).collect();
-        let graph = Graph::new(images).map_err(|error| {
+        let mut graph = Graph::new(images).map_err(|error| {
             // Of two images with one id, the second is in the wrong.
             let place = places.iter().rfind(|(id, _)| error.image() == Some(id));
             refused(place.map_or(Location::UNKNOWN, |(_, at)| *at), error.to_string())
@@ -123,7 +127,9 @@ impl GraphFile {
         let releases = releases.collect::<Result<_, _>>()?;
         let policy = Policy { releases, registries: written.registries };
         let observe = |(reference, seen)| (reference, Observation::from(seen));
-        Ok(Self { graph, policy, observed: written.observed.into_iter().map(observe).collect() })
+        let observed: Observed = written.observed.into_iter().map(observe).collect();
+        graph.promoted_by(&observed);
+        Ok(Self { graph, policy, observed })
     }
 }
 
@@ -139,6 +145,7 @@ impl WrittenImage {
             fixed_release: self.fixed_release,
             held: self.held,
             failure: self.failure,
+            built_at: self.built_at,
         }
     }
 }
@@ -150,6 +157,7 @@ impl From<WrittenObservation> for Observation {
             WrittenObservation::Manifest(digest) => Self::Found(Target::Manifest(digest)),
             WrittenObservation::Failed(reason) => Self::Failed(reason),
             WrittenObservation::Missing => Self::Missing,
+            WrittenObservation::Never => Self::Never,
         }
     }
 }

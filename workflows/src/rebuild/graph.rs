@@ -1,8 +1,9 @@
 //! Who stands on whom.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::image::{Image, ImageId, Name, Parent, ParentKind};
+use super::observed::{Observation, Observed};
 use super::policy::{Policy, Propagation};
 use crate::image::{BuildMode, Reference};
 
@@ -52,6 +53,8 @@ pub struct Graph {
     sources: Vec<Box<[Option<Source>]>>,
     /// Names that more than one image moves.
     pub(super) shared: Vec<Shared>,
+    /// Stable names to which nothing was ever promoted.
+    unpromoted: HashSet<Reference>,
 }
 
 /// A name that two images move.
@@ -81,6 +84,8 @@ pub(super) struct Followed<'a> {
     pub(super) source: Option<usize>,
     /// Whether a build of that image moves the name at once, without waiting for promotion.
     pub(super) at_once: bool,
+    /// The stable name that will count in its place, once something is promoted to it.
+    pub(super) awaited: Option<&'a Reference>,
 }
 
 impl Graph {
@@ -112,7 +117,17 @@ impl Graph {
         let source = |parent: &Parent| owners.get(&parent.reference).copied();
         let sources =
             images.iter().map(|image| image.parents.iter().map(source).collect()).collect();
-        Ok(Self { images, sources, shared })
+        Ok(Self { images, sources, shared, unpromoted: HashSet::new() })
+    }
+
+    /// Takes note of the stable names to which nothing was ever promoted. Until that happens, the
+    /// children of such an image follow the name that their Dockerfiles have, as builds for a push
+    /// do: they would stay where they are for ever.
+    pub fn promoted_by(&mut self, observed: &Observed) {
+        let names = self.images.iter().flat_map(|image| &image.names);
+        let is_never = |name: &&Reference| observed.get(*name) == Some(&Observation::Never);
+        self.unpromoted =
+            names.filter_map(|name| name.stable.as_ref()).filter(is_never).cloned().collect();
     }
 
     /// All images, in the order of their ids.
@@ -131,8 +146,7 @@ impl Graph {
     /// has to ask the registries.
     #[must_use]
     pub fn watched(&self, policy: &Policy) -> BTreeSet<&Reference> {
-        let places = 0..self.images.len();
-        places.flat_map(|place| self.followed(policy, place)).map(|f| f.reference).collect()
+        self.watchers(policy).into_keys().collect()
     }
 
     /// The same, each with the releases whose images follow it.
@@ -141,7 +155,9 @@ impl Graph {
         let mut watchers: BTreeMap<&Reference, BTreeSet<&str>> = BTreeMap::new();
         for (place, image) in self.images.iter().enumerate() {
             for followed in self.followed(policy, place) {
-                watchers.entry(followed.reference).or_default().insert(&image.release);
+                for reference in std::iter::once(followed.reference).chain(followed.awaited) {
+                    watchers.entry(reference).or_default().insert(&image.release);
+                }
             }
         }
         watchers
@@ -192,6 +208,12 @@ impl Graph {
         }
     }
 
+    /// Whether more than one image moves this name, so that nobody can tell whose it is.
+    #[must_use]
+    pub fn is_shared(&self, reference: &Reference) -> bool {
+        self.shared.iter().any(|shared| shared.reference == *reference)
+    }
+
     pub(super) fn place(&self, id: &ImageId) -> Option<usize> {
         self.images.binary_search_by(|image| image.id.cmp(id)).ok()
     }
@@ -231,7 +253,8 @@ impl Graph {
             }
             let Some(source) = source else {
                 let reference = &parent.reference;
-                return Some(Followed { parent, reference, source: None, at_once: false });
+                let (source, at_once, awaited) = (None, false, None);
+                return Some(Followed { parent, reference, source, at_once, awaited });
             };
             let owner = &self.images[source.image];
             if owner.mode != BuildMode::Release {
@@ -239,7 +262,13 @@ impl Graph {
             }
             let name = &owner.names[source.name];
             let (reference, at_once) = name.chosen(propagate);
-            Some(Followed { parent, reference, source: Some(source.image), at_once })
+            let source = Some(source.image);
+            if !at_once && self.unpromoted.contains(reference) {
+                let (awaited, reference) = (Some(reference), &parent.reference);
+                let at_once = *reference == name.candidate;
+                return Some(Followed { parent, reference, source, at_once, awaited });
+            }
+            Some(Followed { parent, reference, source, at_once, awaited: None })
         })
     }
 }

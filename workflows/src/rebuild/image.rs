@@ -177,7 +177,8 @@ pub struct Tried {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// How many there were on the parents in `tried`.
+    /// How many there were on the parents in `tried`; none where it could not be begun, and that is
+    /// not the image's fault.
     pub attempts: u32,
     /// When the last one ended.
     pub last_at: DateTime<Utc>,
@@ -210,4 +211,6 @@ pub struct Image {
     pub held: Option<String>,
     /// The failures since the last success.
     pub failure: Option<Box<Failure>>,
+    /// When it was built last; `None` where nobody knows, which is longest ago.
+    pub built_at: Option<DateTime<Utc>>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::graph::{Followed, Graph};
-use super::image::{ImageId, Target};
+use super::image::{ImageId, Parent, Target};
 use super::policy::Policy;
 use crate::image::{Digest, Reference};
 
@@ -15,6 +15,9 @@ pub enum Observation {
     Found(Target),
     /// It names nothing any more. Children keep what they have.
     Missing,
+    /// It names nothing, and never did as far as anybody knows: a stable name before the first
+    /// promotion.
+    Never,
     /// The registry did not say, for this reason.
     Failed(String),
     /// A person supposes that it moved, and does not say where to.
@@ -79,8 +82,6 @@ pub enum UnseenReason {
     Failed(String),
     /// The image has no pin for it to compare with.
     NoPin,
-    /// One side is an index, the other a manifest of one platform.
-    OtherKind,
 }
 
 impl fmt::Display for UnseenReason {
@@ -90,10 +91,6 @@ impl fmt::Display for UnseenReason {
             Self::Missing => f.write_str("is not in the registry"),
             Self::Failed(reason) => write!(f, "could not be asked for: {reason}"),
             Self::NoPin => f.write_str("has no recorded digest to compare with"),
-            Self::OtherKind => f.write_str(
-                "is an index on one side and one platform's manifest on the other; build the \
-                 image once by hand to record what it is now",
-            ),
         }
     }
 }
@@ -105,6 +102,23 @@ pub fn stale(graph: &Graph, observed: &Observed, policy: &Policy) -> Vec<Stale> 
     let name =
         |(place, moved): (usize, _)| Stale { image: graph.images()[place].id.clone(), moved };
     compared.moved.into_iter().map(name).collect()
+}
+
+/// Whether one of the jobs that build an image was built on what moved since, by its own parents:
+/// where another job of the branch failed, it may be current.
+#[must_use]
+pub fn concerns(
+    graph: &Graph,
+    policy: &Policy,
+    image: &ImageId,
+    parents: &[Parent],
+    moved: &[Moved],
+) -> bool {
+    graph.parents_of(policy, image).any(|(known, followed, _)| {
+        let pin = known.pin.as_ref().map(Target::digest);
+        let has_moved = |one: &Moved| one.reference == *followed && one.from.as_ref() == pin;
+        parents.contains(known) && moved.iter().any(has_moved)
+    })
 }
 
 /// Takes for moved whatever images follow when their Dockerfile names `reference`, or when they
@@ -158,6 +172,10 @@ impl Compared {
 }
 
 /// Whether one parent moved, or why that cannot be said.
+///
+/// A pin and an observation answer the same question, the tag and every kind of manifest, so that an
+/// index is never held against one of its own members: where one side is an index and the other is
+/// none, the tag was given to something else.
 fn compare(
     followed: &Followed<'_>,
     observation: Option<&Observation>,
@@ -170,16 +188,14 @@ fn compare(
     };
     let now = match observation {
         None => return Err(UnseenReason::NotAsked),
-        Some(Observation::Missing) => return Err(UnseenReason::Missing),
+        Some(Observation::Missing | Observation::Never) => return Err(UnseenReason::Missing),
         Some(Observation::Failed(reason)) => return Err(UnseenReason::Failed(reason.clone())),
         Some(Observation::Supposed) => return Ok(Some(moved(None))),
         Some(Observation::Found(now)) => now,
     };
-    match (pin, now) {
-        (None, _) => Err(UnseenReason::NoPin),
-        (Some(pin), now) if pin == now => Ok(None),
-        (Some(Target::Index(_)), Target::Index(_))
-        | (Some(Target::Manifest(_)), Target::Manifest(_)) => Ok(Some(moved(Some(now)))),
-        (Some(_), _) => Err(UnseenReason::OtherKind),
+    match pin {
+        None => Err(UnseenReason::NoPin),
+        Some(pin) if pin.digest() == now.digest() => Ok(None),
+        Some(_) => Ok(Some(moved(Some(now)))),
     }
 }

@@ -25,7 +25,8 @@ const MAX_CHAIN: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Each image once. Those of the first wave can start; each later one waits for images of the
-    /// wave before it. Within a wave, what most waves wait for comes first.
+    /// wave before it. Within a wave, what most waves wait for comes first, and of these what was
+    /// built longest ago, so that a budget goes round.
     pub waves: Vec<Vec<Planned>>,
     /// Images that stand on what moved and are not built, in the order of their ids.
     pub blocked: Vec<Blocked>,
@@ -171,7 +172,12 @@ impl fmt::Display for Hindrance {
             Self::Held(reason) => write!(f, "held: {reason}"),
             Self::BackingOff { until, attempts, reason } => {
                 let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
-                write!(f, "failed {} ({reason}); tried again at {until}", times(*attempts))
+                match attempts {
+                    0 => write!(f, "{reason}; tried again at {until}"),
+                    _ => {
+                        write!(f, "failed {} ({reason}); tried again at {until}", times(*attempts))
+                    }
+                }
             }
             Self::GaveUp { attempts, reason } => {
                 write!(f, "failed {} ({reason}); mend it, then retry by hand", times(*attempts))

@@ -1,7 +1,9 @@
 //! Small graphs, written as `child < parent` lines.
 
 mod admission;
+mod adoption;
 mod files;
+mod gates;
 mod pictures;
 mod planning;
 mod properties;
@@ -57,6 +59,7 @@ fn image(name: &str, parents: &[&str]) -> Image {
         fixed_release: None,
         held: None,
         failure: None,
+        built_at: None,
     }
 }
 

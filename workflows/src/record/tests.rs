@@ -82,6 +82,7 @@ fn evidence() -> BuildEvidence {
         tools: vec![Tool { name: "docker".to_owned(), version: "27.5".to_owned() }],
         kept_steps: Vec::new(),
         labels: Default::default(),
+        settings: None,
         has_help: false,
     }
 }

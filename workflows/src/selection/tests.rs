@@ -1,6 +1,7 @@
 //! Which files a request fires.
 
 use super::*;
+use crate::event::{JobRef, WorkflowRef};
 
 fn candidate(path: &str, on: &str, step: &str) -> WorkflowFile {
     let text = format!(
@@ -41,4 +42,83 @@ fn a_request_fires_what_builds_an_image_on_that_branch() {
     assert!(branch.contains("rawhide"), "{branch}");
     assert_eq!(no_push, "the workflow has no `push` under `on`");
     assert!(no_image.contains("builds no image"), "{no_image}");
+}
+
+#[test]
+fn an_image_is_built_again_by_what_made_it_or_by_the_defaults_of_today() {
+    const BUILD: &str = "uses: strata/layered-build";
+    let made_by = |origin, path: &str| WorkflowRef { origin, path: path.to_owned() };
+    let default = |path: &str, on: &str| WorkflowFile {
+        origin: Origin::Operator,
+        ..candidate(path, on, BUILD)
+    };
+    let unreadable = |path: &str| WorkflowFile {
+        text: Err("cannot read it".to_owned()),
+        ..default(path, "push")
+    };
+    let meant = |files: Vec<WorkflowFile>, made_by: &[WorkflowRef]| {
+        let found = again(read(files), made_by, "f43")?;
+        Ok::<_, String>(found.into_iter().map(|one| one.file.path).collect::<Vec<_>>())
+    };
+    let files = || {
+        vec![
+            candidate("own.yml", "push", BUILD),
+            default("standard.yml", "push"),
+            default("rawhide.yml", "{push: {branches: [rawhide]}}"),
+        ]
+    };
+    let old = [made_by(Origin::Operator, "layered-image.yml")];
+    let standard = [made_by(Origin::Operator, "standard.yml")];
+    let own = [made_by(Origin::Repository, "own.yml")];
+    assert_eq!(meant(files(), &standard).unwrap(), ["standard.yml"]);
+    assert_eq!(meant(files(), &own).unwrap(), ["own.yml"]);
+    assert_eq!(meant(files(), &old).unwrap(), ["standard.yml"], "it was renamed");
+    let both = [old[0].clone(), own[0].clone()];
+    assert_eq!(meant(files(), &both).unwrap(), ["own.yml", "standard.yml"]);
+
+    // The operator's to mend.
+    let gone = meant(vec![candidate("own.yml", "push", BUILD)], &old).unwrap_err();
+    assert!(gone.contains("`layered-image.yml` built it"), "{gone}");
+    let broken = meant(vec![unreadable("standard.yml")], &standard).unwrap_err();
+    assert!(broken.contains("`standard.yml`: ") && broken.contains("cannot read it"), "{broken}");
+    // The packager's.
+    assert_eq!(meant(Vec::new(), &own).unwrap(), [""; 0]);
+}
+
+#[test]
+fn what_is_current_is_not_built_again_because_another_job_failed() {
+    let job = |name: &str, needs: &str, step: &str| {
+        format!(
+            "  {name}:\n    runs-on: docker\n    container: base:1\n    needs: [{needs}]\n    \
+             steps:\n      - {step}\n"
+        )
+    };
+    const BUILD: &str = "uses: strata/layered-build";
+    const RUN: &str = "run: 'true'";
+    let jobs = [
+        job("lint", "", RUN),
+        job("good", "lint", BUILD),
+        job("check-good", "good", RUN),
+        job("bad", "lint", BUILD),
+        job("check-bad", "bad", RUN),
+        job("notes", "", RUN),
+    ];
+    let text = format!("on: push\njobs:\n{}", jobs.concat());
+    let file = WorkflowFile { text: Ok(text), ..candidate("two.yml", "push", BUILD) };
+    let current = |path: &str, names: &[&str]| -> Vec<JobRef> {
+        let workflow = WorkflowRef { origin: Origin::Repository, path: path.to_owned() };
+        let one = |name: &&str| JobRef { workflow: workflow.clone(), job: (*name).to_owned() };
+        names.iter().map(one).collect()
+    };
+    let left = |current: Vec<JobRef>| {
+        let facts = crate::plan::tests::facts();
+        let selection = select_again(read(vec![file.clone()]), &current, &facts);
+        let jobs = selection.fired[0].jobs.clone().unwrap();
+        jobs.into_iter().map(|job| job.name).collect::<Vec<_>>()
+    };
+    assert_eq!(left(current("two.yml", &["good"])), ["lint", "bad", "check-bad"]);
+    for all in [current("two.yml", &[]), current("other.yml", &["good"])] {
+        assert_eq!(left(all).len(), 6);
+    }
+    assert_eq!(left(current("two.yml", &["good", "bad"])).len(), 6, "nobody knows what is stale");
 }

@@ -9,7 +9,7 @@ use workflows::state::Outcome;
 use super::super::nodes::{self, Branch, of_branch};
 use super::super::row::{column, json, parsed_option, to_json};
 use super::super::{StoreError, seconds};
-use super::SUPERSEDED;
+use super::{NOT_CONFIGURED, SUPERSEDED};
 
 /// How one rebuild ended.
 struct End {
@@ -62,7 +62,8 @@ pub(super) async fn settle(
                     known.digest = digest;
                 }
             }
-            record_failure(tx, &branch, &tried, &end.reason, now).await
+            let counts = !end.reason.starts_with(NOT_CONFIGURED);
+            record_failure(tx, &branch, &tried, &end.reason, now, counts).await
         }
     }
 }
@@ -101,7 +102,7 @@ async fn end_of_runs(tx: &mut SqliteConnection, event: i64) -> Result<End, Store
 }
 
 /// A job that the workflow does not have any more, or one that does not build any more, has left
-/// an image that nobody will build again.
+/// an image that nobody will build again. One that was current was not to be built.
 async fn drop_leftovers(
     tx: &mut SqliteConnection,
     branch: &Branch,
@@ -110,7 +111,11 @@ async fn drop_leftovers(
     of_branch(
         "DELETE FROM image_nodes WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
          AND job_id < (SELECT min(jobs.id) FROM jobs JOIN runs ON runs.id = run_id \
-         WHERE event_id = $4)",
+         WHERE event_id = $4) AND NOT EXISTS (SELECT 1 FROM events, \
+         json_each(event, '$.current') AS current WHERE events.id = $4 \
+         AND current.value ->> '$.workflow.origin' = workflow_origin \
+         AND current.value ->> '$.workflow.path' = workflow_path \
+         AND current.value ->> 'job' = job_name)",
         branch,
     )
     .bind(event)
@@ -119,25 +124,28 @@ async fn drop_leftovers(
     Ok(())
 }
 
-/// Counts a failure, anew when the parents are others than those of the failures before.
+/// Counts a failure, anew when the parents are others than those of the failures before. One that
+/// does not count, because it is not the image's, is tried again after the first pause, for ever.
 pub(super) async fn record_failure(
     tx: &mut SqliteConnection,
     branch: &Branch,
     tried: &[Tried],
     reason: &str,
     now: DateTime<Utc>,
+    counts: bool,
 ) -> Result<(), StoreError> {
     of_branch(
         "INSERT INTO rebuild_controls (forge, repository, ref_name, attempts, failed_at, reason, \
-         tried) VALUES ($1, $2, $3, 1, $4, $5, $6) \
+         tried) VALUES ($1, $2, $3, $7, $4, $5, $6) \
          ON CONFLICT (forge, repository, ref_name) DO UPDATE SET \
-         attempts = CASE WHEN tried = excluded.tried THEN attempts + 1 ELSE 1 END, \
+         attempts = CASE WHEN tried = excluded.tried THEN attempts ELSE 0 END + $7, \
          failed_at = excluded.failed_at, reason = excluded.reason, tried = excluded.tried",
         branch,
     )
     .bind(seconds(now))
     .bind(reason)
     .bind(to_json(&tried)?)
+    .bind(counts)
     .execute(&mut *tx)
     .await?;
     Ok(())

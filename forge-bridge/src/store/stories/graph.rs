@@ -1,13 +1,16 @@
 //! What builds leave in the graph, and how rebuilds end.
 
 use sqlx::Connection as _;
+use workflows::event::{JobRef, WorkflowRef};
 use workflows::evidence::{BuildEvidence, LayerFacts, Package, PackageKind};
-use workflows::rebuild::{Sameness, Target, Tried};
+use workflows::rebuild::{Adopted, Sameness, Target, Tried};
 
 use super::*;
 use crate::store::nodes::Branch;
 use crate::store::rebuilds::NewRebuild;
-use crate::store::watched::{Checked, Said};
+
+mod control;
+mod watched;
 
 fn digest(digit: char) -> Digest {
     Digest::parse(&format!("sha256:{}", digit.to_string().repeat(64))).unwrap()
@@ -39,6 +42,7 @@ fn evidence(layer: char) -> BuildEvidence {
         tools: Vec::new(),
         kept_steps: Vec::new(),
         labels: Default::default(),
+        settings: Some(digest('a')),
         has_help: false,
     }
 }
@@ -94,10 +98,19 @@ impl Story {
     }
 
     async fn begin_rebuild(&self, to: char) -> bool {
+        self.begin_rebuild_but(to, &[]).await
+    }
+
+    /// Begins one that leaves out these jobs.
+    async fn begin_rebuild_but(&self, to: char, current: &[&str]) -> bool {
+        let path = "w.yml".to_owned();
+        let workflow = WorkflowRef { origin: Origin::Repository, path };
+        let current = current.iter().map(|job| (workflow.clone(), (*job).to_owned()));
         let new = NewRebuild {
             branch: this_branch(),
             commit: commit('a'),
             workflows: Vec::new(),
+            current: current.map(|(workflow, job)| JobRef { workflow, job }).collect(),
             tried: vec![Tried { reference: base(), digest: digest(to) }],
             because: "parent moved".to_owned(),
         };
@@ -134,9 +147,18 @@ async fn a_branch_is_rebuilt_once_at_a_time_and_failures_count_by_their_parents(
     story.skip_newest("no workflow file").await;
     assert_eq!(story.attempts().await, [1], "another parent may mend it");
 
+    assert!(story.begin_rebuild('2').await);
+    story.skip_newest("not configured: the release has no default workflow").await;
+    assert_eq!(story.attempts().await, [1], "what the operator has to mend is no failure of it");
+    assert!(story.begin_rebuild('4').await);
+    story.skip_newest("not configured: the release has no default workflow").await;
+    let controls = story.store.controls().await.unwrap();
+    let failure = controls[0].failure.as_ref().unwrap();
+    assert_eq!((failure.attempts, failure.last_at), (0, story.now), "and it is not forgotten");
+
     assert!(story.begin_rebuild('3').await);
     story.skip_newest("superseded: another run of the branch is under way").await;
-    assert_eq!(story.attempts().await, [1], "what a push does is no failure");
+    assert_eq!(story.attempts().await, [0], "what a push does is no failure");
     let generation = story.store.plan_due(story.now).await.unwrap().unwrap();
     assert!(!story.store.end_wave(generation - 1, story.now).await.unwrap(), "not yet planned for");
     assert!(story.store.end_wave(generation, story.now).await.unwrap());
@@ -166,6 +188,27 @@ async fn a_job_that_goes_well_does_not_forgive_one_that_fails() {
     story.pin_all().await;
     story.publish("mended", '2', evidence('2')).await;
     assert_eq!(story.attempts().await, [0]);
+}
+
+#[tokio::test]
+async fn a_job_that_is_current_keeps_its_place_when_it_is_not_built_again() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("good", &[]), draft("bad", &[]), draft("old", &[])]).await;
+    story.pin_all().await;
+    for job in ["good", "bad", "old"] {
+        story.publish(job, '1', evidence('1')).await;
+    }
+    assert!(story.begin_rebuild_but('1', &["good"]).await);
+    let event = story.store.events_due(story.now, 10, &[]).await.unwrap().remove(0);
+    let decision = story.decision('a', one_run(&[draft("bad", &[])]));
+    story.store.record_decision(event.id, "forge", &decision, story.now).await.unwrap();
+    story.pin_all().await;
+    story.publish("again", '2', evidence('2')).await;
+    assert_eq!(story.store.settle_rebuilds(story.now).await.unwrap(), 1);
+    let nodes = story.store.nodes().await.unwrap();
+    let mut jobs: Vec<&str> = nodes.iter().map(|node| node.job.job.as_str()).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, ["bad", "good"], "only what the workflow does not have any more is gone");
 }
 
 #[tokio::test]
@@ -216,6 +259,26 @@ async fn a_rebuild_of_a_branch_that_goes_before_it_begins_is_dropped() {
 }
 
 #[tokio::test]
+async fn an_image_that_a_build_made_is_known_whichever_branch_it_was() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    story.publish("one", '1', evidence('1')).await;
+    let known = async |place: &str, digit| {
+        let name = Reference::parse(place, "registry.example").unwrap();
+        story.store.is_known_image(&name, &digest(digit)).await.unwrap()
+    };
+    assert!(known("registry.example/f43/httpd:latest", '1').await);
+    assert!(!known("registry.example/f43/httpd:latest", '2').await, "built after a backup");
+    assert!(!known("registry.example/f43/other:latest", '1').await);
+
+    let made = story.store.made_of(&this_branch()).await.unwrap();
+    let adopted = Adopted { parents: Vec::new(), commit: None };
+    story.store.adopt(made[0].job, &adopted).await.unwrap();
+    assert_eq!(story.store.nodes().await.unwrap()[0].commit, commit('a'), "it stays");
+}
+
+#[tokio::test]
 async fn a_push_that_waits_keeps_rebuilds_of_its_branch_from_beginning() {
     let story = Story::begin().await;
     story.push('a', &[draft("build", &[])]).await;
@@ -230,16 +293,20 @@ async fn a_push_that_waits_keeps_rebuilds_of_its_branch_from_beginning() {
 #[tokio::test]
 async fn a_rebuild_with_the_same_layers_moves_no_floating_tag() {
     let story = Story::begin().await;
-    for (after, commit, layer, expected) in [
-        ('a', 'a', '1', &["2.4-1", "latest"][..]),
-        ('b', 'a', '1', &["2.4-1"]),
-        ('c', 'a', '2', &["2.4-1", "latest"]),
-        // What the packager changed may be in no layer.
-        ('d', 'd', '2', &["2.4-1", "latest"]),
+    for (after, commit, layer, runs, expected) in [
+        ('a', 'a', '1', '1', &["2.4-1", "latest"][..]),
+        ('b', 'a', '1', '1', &["2.4-1"]),
+        ('c', 'a', '2', '1', &["2.4-1", "latest"]),
+        // What the parent changed may be in no layer: a variable, a user, a command.
+        ('d', 'a', '2', '2', &["2.4-1", "latest"]),
+        ('e', 'a', '2', '2', &["2.4-1"]),
+        // What the packager changed, too.
+        ('f', 'd', '2', '2', &["2.4-1", "latest"]),
     ] {
         story.run_of(after, commit, one_run(&[draft("build", &[])])).await;
         story.pin_to_skip(Sameness::Layers).await;
-        let tags = story.publish(&after.to_string(), after, evidence(layer)).await;
+        let built = BuildEvidence { settings: Some(digest(runs)), ..evidence(layer) };
+        let tags = story.publish(&after.to_string(), after, built).await;
         assert_eq!(tags, expected, "{after}");
     }
 }
@@ -264,82 +331,6 @@ async fn the_same_packages_are_the_same_content_on_one_commit_only() {
         let tags = story.publish(&event.to_string(), event, evidence).await;
         assert_eq!(tags, expected, "{event}");
     }
-}
-
-#[tokio::test]
-async fn every_digest_of_a_reference_is_kept_and_a_silent_registry_adds_none() {
-    let mut story = Story::begin().await;
-    story.store.watch(&[(base(), vec!["f43".to_owned()])], &[]).await.unwrap();
-    let index = |digit| Said::Names(Target::Index(digest(digit)), Some("\"tag\"".to_owned()));
-    let failed = || Said::Failed("it answers 502".to_owned());
-    let said = [
-        index('1'),
-        Said::Unchanged,
-        failed(),
-        index('1'),
-        Said::Missing,
-        Said::Missing,
-        index('1'),
-        index('2'),
-    ];
-    let mut moved = 0;
-    for said in said {
-        story.now += TimeDelta::minutes(1);
-        let due = story.store.watched_due(story.now, 10).await.unwrap();
-        let check = Checked { reference: base(), hints: due[0].hints, said, due_at: story.now };
-        moved += story.store.record_checks(&[check], story.now).await.unwrap();
-    }
-    assert_eq!(moved, 2, "from nothing, and from one to the other");
-    let seen = story.store.sightings(&base(), 10).await.unwrap();
-    let seen: Vec<_> = seen.iter().map(|one| one.target.as_ref().map(|t| t.digest())).collect();
-    let (one, two) = (digest('1'), digest('2'));
-    assert_eq!(seen, [Some(&two), Some(&one), None, Some(&one)]);
-}
-
-#[tokio::test]
-async fn a_hint_during_a_question_is_not_lost() {
-    let story = Story::begin().await;
-    story.store.watch(&[(base(), vec!["f43".to_owned()])], &[]).await.unwrap();
-    let due = story.store.watched_due(story.now, 10).await.unwrap();
-    let name = ("f43/base".to_owned(), "latest".to_owned());
-    assert_eq!(story.store.hint(&[name], story.now).await.unwrap(), 1);
-    let check = Checked {
-        reference: base(),
-        hints: due[0].hints,
-        said: Said::Missing,
-        due_at: story.now + TimeDelta::hours(1),
-    };
-    story.store.record_checks(&[check], story.now).await.unwrap();
-    assert_eq!(story.store.watched_due(story.now, 10).await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn whoever_follows_a_reference_anew_is_told_at_once_and_a_sooner_time_counts() {
-    let story = Story::begin().await;
-    let follow = async |release: &str| {
-        story.store.watch(&[(base(), vec![release.to_owned()])], &[]).await.unwrap();
-    };
-    let due = async |minutes: i64| {
-        let at = story.now + TimeDelta::minutes(minutes);
-        story.store.watched_due(at, 10).await.unwrap()
-    };
-    let answered = async || {
-        let hints = due(0).await[0].hints;
-        let due_at = story.now + TimeDelta::hours(1);
-        let check = Checked { reference: base(), hints, said: Said::Missing, due_at };
-        story.store.record_checks(&[check], story.now).await.unwrap();
-        assert!(due(59).await.is_empty());
-    };
-    follow("f43").await;
-    answered().await;
-    follow("f44").await;
-    answered().await;
-    for (sooner, later) in [(90, 59), (10, 9)] {
-        let at = story.now + TimeDelta::minutes(sooner);
-        story.store.due_by([(at, base())].into_iter()).await.unwrap();
-        assert!(due(later).await.is_empty(), "{sooner}");
-    }
-    assert_eq!(due(10).await.len(), 1);
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ fn evidence() -> BuildEvidence {
         tools: vec![Tool { name: "docker".to_owned(), version: "27".to_owned() }],
         kept_steps: Vec::new(),
         labels: Default::default(),
+        settings: None,
         has_help: false,
     }
 }

@@ -66,6 +66,25 @@ fn a_push_to_the_same_branch_goes_first_and_costs_no_budget() {
 }
 
 #[test]
+fn a_child_waits_for_a_parent_that_a_push_builds() {
+    let mut images = images("base < debian\n left < fedora base\n right < fedora");
+    let policy = policy(rules());
+    let activity = Activity { building: [id("base")].into(), ..Activity::default() };
+    let admission = |images: &[Image]| {
+        let graph = Graph::new(images.to_vec()).unwrap();
+        admit(&graph, &planned(&graph, &policy, &["fedora"]), &activity, &policy, now())
+    };
+    let waits = admission(&images);
+    assert_eq!(waits.start, [id("right")]);
+    let told = waits.waiting[0].wait.to_string();
+    assert_eq!(told, "after base, a run of which is under way");
+    // Nobody knows when it will be promoted.
+    images[0].names[0].candidate = reference("candidate/base");
+    images[0].names[0].stable = Some(reference("base"));
+    assert_eq!(admission(&images).start.len(), 2);
+}
+
+#[test]
 fn a_rebuild_that_is_over_is_not_under_way_although_its_image_is_built_again() {
     let graph = fan(3);
     let policy = policy(ReleaseRules { budget: budget(2, 30), ..rules() });
@@ -95,6 +114,26 @@ fn an_hour_has_its_limit() {
     let until = (now() + minutes(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let told = format!("release f43 builds 3 in an hour; the next not before {until}");
     assert_eq!(limit.to_string(), told);
+}
+
+#[test]
+fn a_parent_that_moves_faster_than_the_budget_starves_nobody() {
+    let mut images = images("a < base\n b < base\n c < base\n d < base");
+    images[1].release = "f44".to_owned();
+    let mut policy = policy(rules());
+    policy.releases.insert("f44".to_owned(), rules());
+    policy.registries.insert("r.example".to_owned(), budget(1, 1));
+    let mut starts = Vec::new();
+    for hour in 0..6 {
+        let graph = Graph::new(images.clone()).unwrap();
+        let start = admitted(&graph, &Activity::default(), &policy).start;
+        assert_eq!(start.len(), 1);
+        // It is built, and its parent moves at once.
+        let built = images.iter_mut().find(|image| image.id == start[0]).unwrap();
+        built.built_at = Some(now() + minutes(60 * hour));
+        starts.push(start[0].to_string());
+    }
+    assert_eq!(starts, ["a", "b", "c", "d", "a", "b"]);
 }
 
 #[test]

@@ -1,5 +1,4 @@
 use super::*;
-use crate::image::Tag;
 
 #[test]
 fn a_chain_is_built_from_the_top() {
@@ -88,25 +87,64 @@ fn builder_images_count_where_the_release_says_so() {
 
 #[test]
 fn a_registry_that_does_not_say_changes_nothing() {
-    let graph = graph("a < one\n b < two\n c < three\n d < four\n e < five");
+    let graph = graph("a < one\n b < two\n c < three\n e < five");
     let policy = policy(rules());
     let mut seen = observed(&graph, &policy, &[]);
     seen.remove(&reference("one"));
     seen.insert(reference("two"), Observation::Missing);
     seen.insert(reference("three"), Observation::Failed("503 from r.example".to_owned()));
-    seen.insert(reference("four"), Observation::Found(Target::Manifest(digest(9))));
     let plan = plan(&graph, &seen, &policy, now());
     assert!(plan.is_empty() && plan.blocked.is_empty());
     let unseen: Vec<_> = plan.unseen.iter().map(|u| (&u.reason, u.images)).collect();
     assert_eq!(
         unseen,
         [
-            (&UnseenReason::OtherKind, 1),
             (&UnseenReason::NotAsked, 1),
             (&UnseenReason::Failed("503 from r.example".to_owned()), 1),
             (&UnseenReason::Missing, 1),
         ]
     );
+}
+
+#[test]
+fn a_tag_that_turns_from_an_index_into_a_manifest_or_back_has_moved() {
+    let policy = policy(rules());
+    let manifest = |number| Target::Manifest(digest(number));
+    for (pin, now, stale) in [
+        (index(1), manifest(2), true),
+        (manifest(1), index(2), true),
+        // What a registry says of the kind is no proof; the digest is.
+        (index(1), manifest(1), false),
+    ] {
+        let mut images = images("a < one");
+        images[0].parents[0].pin = Some(pin);
+        let graph = Graph::new(images).unwrap();
+        let seen = [(reference("one"), Observation::Found(now))].into();
+        let plan = plan(&graph, &seen, &policy, super::now());
+        assert_eq!(!plan.is_empty(), stale, "{plan:?}");
+        assert!(plan.unseen.is_empty());
+    }
+}
+
+#[test]
+fn of_two_jobs_only_the_one_concerns_a_change_that_was_built_before_it() {
+    let mut images = images("two < fedora *go fedora");
+    images[0].parents[2].pin = Some(index(2));
+    let parents = images[0].parents.clone();
+    let graph = Graph::new(images).unwrap();
+    let (policy, two) = (policy(rules()), id("two"));
+    let moved = |names: &[&str]| {
+        let seen = observed(&graph, &policy, names);
+        stale(&graph, &seen, &policy).remove(0).moved
+    };
+    let concerned = |parents: &[Parent], names: &[&str]| {
+        concerns(&graph, &policy, &two, parents, &moved(names))
+    };
+    let (bad, good) = (&parents[..2], &parents[2..]);
+    assert!(concerned(bad, &["fedora"]) && !concerned(good, &["fedora"]));
+    // Back to what the other one was built on.
+    assert!(!concerned(bad, &[]) && concerned(good, &[]));
+    assert!(concerned(bad, &["go", "fedora"]));
 }
 
 #[test]
@@ -135,50 +173,6 @@ fn scratch_and_isolated_builds_have_no_part_in_it() {
         let graph = Graph::new(images).unwrap();
         assert!(planned(&graph, &policy(rules()), &["fedora", "base"]).is_empty(), "{mode}");
     }
-}
-
-#[test]
-fn stable_waits_for_promotion_and_candidate_does_not() {
-    let graph = Graph::new(vec![gated("base", &["fedora"]), image("app", &["base"])]).unwrap();
-    let stable = policy(ReleaseRules { propagate: Propagation::Stable, ..rules() });
-    assert_eq!(waves(&planned(&graph, &stable, &["fedora", "candidate/base"])), [["base"]]);
-    assert_eq!(waves(&planned(&graph, &stable, &["base"])), [["app"]]);
-    let candidate = policy(ReleaseRules { propagate: Propagation::Candidate, ..rules() });
-    assert_eq!(waves(&planned(&graph, &candidate, &["fedora"])), [["base"], ["app"]]);
-    assert_eq!(waves(&planned(&graph, &candidate, &["candidate/base"])), [["app"]]);
-    assert!(planned(&graph, &candidate, &["base"]).is_empty());
-}
-
-#[test]
-fn a_build_takes_its_parents_from_the_side_of_the_gate_that_its_release_chooses() {
-    let graph = Graph::new(vec![gated("base", &["fedora"]), image("plain", &[])]).unwrap();
-    let (below, above) = (reference("candidate/base"), reference("base"));
-    for (propagate, expected) in [(Propagation::Stable, &above), (Propagation::Candidate, &below)] {
-        let policy = policy(ReleaseRules { propagate, ..rules() });
-        for named in [&below, &above] {
-            assert_eq!(graph.place_of(&policy, "f43", named), expected);
-        }
-        for other in [reference("fedora"), reference("plain"), below.at(&digest(1))] {
-            assert_eq!(*graph.place_of(&policy, "f43", &other), other);
-        }
-    }
-}
-
-#[test]
-fn every_name_of_a_gated_image_has_a_stable_side_and_every_stable_tag_a_name() {
-    let tag = |text| Tag::parse(text).unwrap();
-    let candidate = |text| Name { candidate: reference("a").tagged(&tag(text)), stable: None };
-    let told = |names: Vec<Name>| {
-        let tag = |reference: &Reference| reference.tag.as_ref().unwrap().to_string();
-        let pair = |n: &Name| (tag(&n.candidate), n.stable.as_ref().map(tag).unwrap_or_default());
-        names.iter().map(pair).map(|(a, b)| format!("{a}>{b}")).collect::<Vec<_>>().join(" ")
-    };
-    let names = || vec![candidate("latest"), candidate("2")];
-    assert_eq!(told(Name::gated(names(), &[])), "latest> 2>");
-    assert_eq!(told(Name::gated(names(), &[tag("s")])), "latest>s 2>s");
-    let three = [tag("s"), tag("t"), tag("u")];
-    assert_eq!(told(Name::gated(names(), &three)), "latest>s 2>t latest>u");
-    assert!(Name::gated(Vec::new(), &three).is_empty());
 }
 
 #[test]
@@ -285,6 +279,23 @@ fn a_failed_child_is_tried_again_later_and_not_for_ever() {
         blocked(&after(3, 100_000)),
         ["a: failed 3 times (dnf: no mirror); mend it, then retry by hand"]
     );
+}
+
+#[test]
+fn what_the_operator_has_to_mend_is_tried_for_ever_and_no_failure() {
+    let mut images = images("app < fedora");
+    let tried = vec![Tried { reference: reference("fedora"), digest: digest(2) }];
+    let reason = "not configured: no default workflow".to_owned();
+    images[0].failure = Some(Box::new(Failure { attempts: 0, last_at: now(), reason, tried }));
+    let graph = Graph::new(images).unwrap();
+    let policy = policy(ReleaseRules { max_attempts: std::num::NonZeroU32::MIN, ..rules() });
+    let seen = observed(&graph, &policy, &["fedora"]);
+    let early = plan(&graph, &seen, &policy, now() + minutes(9));
+    let expected = "app: not configured: no default workflow; tried again at 2026-03-01T12:10:00Z";
+    assert_eq!(blocked(&early), [expected]);
+    let states = conditions(&graph, &early, &Activity::default(), &policy);
+    assert_eq!(states[&id("app")], Condition::Blocked);
+    assert_eq!(waves(&plan(&graph, &seen, &policy, now() + minutes(10))), [["app"]]);
 }
 
 #[test]

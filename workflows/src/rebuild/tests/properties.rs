@@ -37,8 +37,12 @@ fn world() -> impl Strategy<Value = Vec<Image>> {
                 .iter()
                 .map(|(index, builder)| {
                     let place = index.index(number + OUTSIDE.len());
-                    let name =
-                        place.checked_sub(OUTSIDE.len()).map(|earlier| format!("i{earlier}"));
+                    let name = place.checked_sub(OUTSIDE.len()).map(|earlier| {
+                        // Of a gated one, the name on either side.
+                        let is_gated = images[earlier].names[0].stable.is_some();
+                        let below = if is_gated && *builder { "candidate/" } else { "" };
+                        format!("{below}i{earlier}")
+                    });
                     let name = name.unwrap_or_else(|| OUTSIDE[place].to_owned());
                     if *builder { format!("*{name}") } else { name }
                 })
@@ -79,10 +83,17 @@ struct World {
 }
 
 impl World {
-    fn new(images: Vec<Image>, propagate: Propagation) -> Self {
+    /// Where nothing is ever promoted, nothing was.
+    fn new(images: Vec<Image>, propagate: Propagation, promotes: bool) -> Self {
         let policy = policy(ReleaseRules { propagate, ..rules() });
         let graph = Graph::new(images.clone()).unwrap();
-        let registry = observed(&graph, &policy, &[]);
+        let mut registry = observed(&graph, &policy, &[]);
+        for name in images.iter().flat_map(|image| &image.names) {
+            registry.entry(name.candidate.clone()).or_insert(Observation::Found(index(1)));
+            if let (Some(stable), false) = (&name.stable, promotes) {
+                registry.insert(stable.clone(), Observation::Never);
+            }
+        }
         Self { images, registry, policy, now: now(), next_digest: 10, builds: Vec::new() }
     }
 
@@ -93,7 +104,9 @@ impl World {
     }
 
     fn graph(&self) -> Graph {
-        Graph::new(self.images.clone()).unwrap()
+        let mut graph = Graph::new(self.images.clone()).unwrap();
+        graph.promoted_by(&self.registry);
+        graph
     }
 
     /// What an image follows, and what that names now.
@@ -101,11 +114,13 @@ impl World {
         let place = graph.place(image).unwrap();
         let look = |followed: graph::Followed<'_>| match &self.registry[followed.reference] {
             Observation::Found(target) => {
-                (followed.reference.clone(), followed.parent.pin.clone(), target.clone())
+                Some((followed.reference.clone(), followed.parent.pin.clone(), target.clone()))
             }
+            // A Dockerfile that has the stable name waits for it.
+            Observation::Never if followed.reference == &followed.parent.reference => None,
             other => panic!("a registry keeps what it has: {other:?}"),
         };
-        graph.followed(&self.policy, place).map(look).collect()
+        graph.followed(&self.policy, place).filter_map(look).collect()
     }
 
     /// Moves the names of an image, as a build of it does.
@@ -125,8 +140,10 @@ impl World {
         let place = graph.place(image).unwrap();
         let pins: Vec<(Parent, Target)> = graph
             .followed(&self.policy, place)
-            .zip(&current)
-            .map(|(followed, (_, _, target))| (followed.parent.clone(), target.clone()))
+            .filter_map(|followed| {
+                let (.., target) = current.iter().find(|(name, ..)| name == followed.reference)?;
+                Some((followed.parent.clone(), target.clone()))
+            })
             .collect();
         let now = self.now;
         let built = self.images.iter_mut().find(|known| known.id == *image).unwrap();
@@ -190,7 +207,7 @@ fn excused(image: &Image, blocked: &[&Blocked]) -> bool {
 proptest! {
     #[test]
     fn at_rest_all_is_current_or_has_its_reason(images in world(), luck in luck(), moves in prop::collection::vec(0..OUTSIDE.len(), 1..4)) {
-        let mut world = World::new(images, luck.propagate);
+        let mut world = World::new(images, luck.propagate, luck.promotes);
         for outside in moves {
             world.moves(&reference(OUTSIDE[outside]));
         }
@@ -210,7 +227,7 @@ proptest! {
     fn without_failures_each_image_is_built_once_at_most(images in world(), moves in prop::collection::vec(0..OUTSIDE.len(), 1..4)) {
         // At stable, an image does not wait for a promotion that nobody has promised, and is
         // built again when it comes.
-        let mut world = World::new(images, Propagation::Candidate);
+        let mut world = World::new(images, Propagation::Candidate, true);
         for outside in moves {
             world.moves(&reference(OUTSIDE[outside]));
         }
