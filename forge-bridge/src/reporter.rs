@@ -27,8 +27,11 @@ use crate::store::{Store, StoreError};
 
 /// Posts to one forge at once. GitHub asks for far less than a hundred.
 const BATCH: u32 = 8;
-/// Tries of the same words before a person must look; with the pauses between them about a day.
+/// Tries of the same words before a person must look; with the pauses between them about a day. One
+/// that the forge put off, because it limits requests, is none.
 const MAX_ATTEMPTS: u32 = 300;
+/// How old words may be that a forge still puts off.
+const PUT_OFF_AGE: TimeDelta = CLOSING_AGE;
 /// Doublings of the pause after a batch of which nothing got through: a forge that is back is
 /// noticed within twenty seconds.
 const MAX_OUTAGE_DOUBLINGS: u32 = 4;
@@ -177,8 +180,16 @@ impl Desk {
             Err(ForgeError::Denied { why } | ForgeError::Refused { why }) => {
                 self.give_up(status, &why).await
             }
-            Err(ForgeError::Retry { why, .. }) if status.attempts + 1 >= MAX_ATTEMPTS => {
+            Err(ForgeError::Retry { after: None, why, .. })
+                if status.attempts + 1 >= MAX_ATTEMPTS =>
+            {
                 self.give_up(status, &format!("given up after {MAX_ATTEMPTS} tries: {why}")).await
+            }
+            Err(ForgeError::Retry { after: Some(_), why, .. })
+                if status.changed_at < now - PUT_OFF_AGE =>
+            {
+                let days = PUT_OFF_AGE.num_days();
+                self.give_up(status, &format!("given up after {days} days: {why}")).await
             }
             Err(error @ ForgeError::Retry { .. }) => {
                 tracing::warn!(
@@ -186,9 +197,14 @@ impl Desk {
                     "reporter: `{}` on {} must wait: {error}", status.context, status.commit.short()
                 );
                 let named = self.forge.heard(&error, now);
-                let until = named.unwrap_or_else(|| retry_at(now, status.attempts, status.id));
-                self.store.defer_status(status, until, error.may_be_done()).await?;
-                Ok(if named.is_some() { Told::Paused } else { Told::Later })
+                let may_be_done = error.may_be_done();
+                if let Some(until) = named {
+                    self.store.put_status_off(status, until, may_be_done).await?;
+                    return Ok(Told::Paused);
+                }
+                let until = retry_at(now, status.attempts, status.id);
+                self.store.defer_status(status, until, may_be_done).await?;
+                Ok(Told::Later)
             }
         }
     }

@@ -22,7 +22,7 @@ impl Desk {
             return self.give_up(status, &why).await;
         };
         if let Some(until) = self.forge.quiet_for(&status.repository, now) {
-            self.store.defer_status(status, until, false).await?;
+            self.store.put_status_off(status, until, false).await?;
             return Ok(Told::Paused);
         }
         let is_first = self.store.status_comment_begun(status).await?;

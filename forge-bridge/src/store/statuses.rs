@@ -9,7 +9,7 @@ use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, seconds};
+use super::{Store, StoreError, at, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct StatusBehind {
     pub(crate) description: String,
     /// Path of the run's page below the public URL.
     pub(crate) target: String,
+    /// When these words became the newest.
+    pub(crate) changed_at: DateTime<Utc>,
     /// Failed tries of these words.
     pub(crate) attempts: u32,
     /// What the job's steps said about lines of files.
@@ -56,7 +58,7 @@ impl Store {
     ) -> Result<Vec<StatusBehind>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, desired, repository, commit_id, context, state, description, target_url, \
-             attempts, run_id, reported >= desired AS is_again, unanswered, \
+             attempts, changed_at, run_id, reported >= desired AS is_again, unanswered, \
              (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
              COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
                  AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
@@ -89,6 +91,7 @@ impl Store {
                     .ok_or_else(|| StoreError::Corrupt(format!("column state: `{state}`")))?,
                 description: column(row, "description")?,
                 target: column(row, "target_url")?,
+                changed_at: at(column(row, "changed_at")?),
                 attempts: column(row, "attempts")?,
                 annotations: json(row, "annotations")?,
                 is_again: column(row, "is_again")?,
@@ -148,9 +151,30 @@ impl Store {
         until: DateTime<Utc>,
         may_be_done: bool,
     ) -> Result<(), StoreError> {
+        self.wait(status, until, may_be_done, 1).await
+    }
+
+    /// As [`Store::defer_status`], where the forge named the time, or nobody asked it: that is no
+    /// failed try.
+    pub(crate) async fn put_status_off(
+        &self,
+        status: &StatusBehind,
+        until: DateTime<Utc>,
+        may_be_done: bool,
+    ) -> Result<(), StoreError> {
+        self.wait(status, until, may_be_done, 0).await
+    }
+
+    async fn wait(
+        &self,
+        status: &StatusBehind,
+        until: DateTime<Utc>,
+        may_be_done: bool,
+        tries: u32,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE statuses SET attempts = attempts + (desired = $2), \
+            "UPDATE statuses SET attempts = attempts + $6 * (desired = $2), \
              due_at = CASE desired WHEN $2 THEN $3 ELSE due_at END, \
              unanswered = CASE WHEN $4 THEN unanswered ELSE $5 END WHERE id = $1",
         )
@@ -159,6 +183,7 @@ impl Store {
         .bind(seconds(until))
         .bind(may_be_done)
         .bind(status.unanswered)
+        .bind(tries)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)

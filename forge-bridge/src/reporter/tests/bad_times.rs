@@ -115,6 +115,48 @@ async fn limits_in_a_row_are_each_waited_for_to_their_end() {
 }
 
 #[tokio::test]
+async fn pauses_of_no_time_make_no_storm_and_end_nothing() {
+    let limits: [(StatusCode, &[(&'static str, &str)]); 3] = [
+        (StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "0")]),
+        (StatusCode::SERVICE_UNAVAILABLE, &[("retry-after", "1")]),
+        (StatusCode::FORBIDDEN, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")]),
+    ];
+    for (status, headers) in limits {
+        let scene = Scene::begin().await;
+        let reporter = scene.reporter();
+        let begin = Utc::now();
+        let mut now = begin;
+        for context in ["w / a", "w / b"] {
+            say(&scene.store, context, &status::queued(), now).await;
+        }
+        for _ in 0..1000 {
+            scene.fake.answer_next(status, headers);
+        }
+        while now < begin + TimeDelta::minutes(10) {
+            settle(&reporter, now).await;
+            now += TICK;
+        }
+        let asked = scene.fake.requests();
+        assert!((10..=40).contains(&asked), "{status}: {asked} posts of two in ten minutes");
+        let behind = scene.store.statuses_behind("forge", &[], now + TICK * 60, 9).await.unwrap();
+        assert_eq!(behind.iter().map(|one| one.attempts).collect::<Vec<_>>(), [0, 0], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn words_that_a_forge_puts_off_for_weeks_are_given_up() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let begin = Utc::now();
+    say(&scene.store, "w / a", &status::queued(), begin).await;
+    for (days, refused) in [(1, 0), (13, 0), (15, 1)] {
+        scene.fake.answer_next(StatusCode::TOO_MANY_REQUESTS, &[]);
+        settle(&reporter, begin + TimeDelta::days(days)).await;
+        assert_eq!(scene.store.refused_statuses(None).await.unwrap().len(), refused, "{days} days");
+    }
+}
+
+#[tokio::test]
 async fn a_limit_that_somebody_else_met_holds_for_statuses_too() {
     let scene = Scene::begin().await;
     let reporter = scene.reporter();

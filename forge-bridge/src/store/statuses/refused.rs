@@ -79,8 +79,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Has the forges told again what is over here and pending there, if it changed after `since`:
-    /// an end that was refused, and a job whose end never became a status. Says how many.
+    /// Has the forges told again what is over here and pending or unknown there, if it changed after
+    /// `since`: an end that was refused and is in no comment either, and a job whose end never became
+    /// a status. Says how many.
     pub(crate) async fn close_statuses(
         &self,
         since: DateTime<Utc>,
@@ -89,8 +90,9 @@ impl Store {
         let mut tx = self.write().await?;
         let reopened = sqlx::query(
             "UPDATE statuses SET refusal = NULL, attempts = 0, due_at = 0 WHERE id IN (\
-             SELECT id FROM statuses WHERE refusal IS NOT NULL AND told_state = 'pending' \
-             AND state <> 'pending' AND changed_at >= $1 ORDER BY id DESC LIMIT $2)",
+             SELECT id FROM statuses WHERE refusal IS NOT NULL AND (told_state = 'pending' \
+             OR told_state IS NULL AND commented_run IS NOT run_id) AND state <> 'pending' \
+             AND changed_at >= $1 ORDER BY id DESC LIMIT $2)",
         )
         .bind(seconds(since))
         .bind(MAX_AT_ONCE)

@@ -16,25 +16,30 @@ async fn due(store: &Store, now: DateTime<Utc>) -> Vec<StatusBehind> {
 }
 
 #[tokio::test]
-async fn an_end_that_was_refused_is_told_again_where_the_forge_shows_pending() {
+async fn an_end_that_was_refused_is_told_again_where_the_forge_shows_none() {
     let (store, _directory) = open().await;
     let now = Utc::now();
     let end = status::finished(Outcome::Success, None, "Done");
     say(&store, "told", &status::queued(), now).await;
     say(&store, "never told", &end, now).await;
+    say(&store, "said in a comment", &end, now).await;
     for one in due(&store, now).await {
-        if one.context == "told" {
-            store.status_reported(&one, now).await.unwrap();
-        } else {
-            store.refuse_status(&one, "no").await.unwrap();
+        match one.context.as_str() {
+            "told" => store.status_reported(&one, now).await.unwrap(),
+            "said in a comment" => {
+                assert!(store.status_comment_begun(&one).await.unwrap());
+                store.refuse_status(&one, "no").await.unwrap();
+            }
+            _ => store.refuse_status(&one, "no").await.unwrap(),
         }
     }
     say(&store, "told", &end, now).await;
     store.refuse_status(&due(&store, now).await[0], "no").await.unwrap();
     assert_eq!(store.close_statuses(now + TimeDelta::days(1), now).await.unwrap(), 0, "too old");
-    assert_eq!(store.close_statuses(now - TimeDelta::days(1), now).await.unwrap(), 1);
+    assert_eq!(store.close_statuses(now - TimeDelta::days(1), now).await.unwrap(), 2);
     let again = due(&store, now).await;
-    assert_eq!(again.iter().map(|one| one.context.as_str()).collect::<Vec<_>>(), ["told"]);
+    let contexts: Vec<&str> = again.iter().map(|one| one.context.as_str()).collect();
+    assert_eq!(contexts, ["told", "never told"]);
     assert_eq!(again[0].attempts, 0);
 }
 
