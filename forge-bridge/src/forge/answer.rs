@@ -20,6 +20,10 @@ const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 /// Longest message of a forge that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 200;
 
+/// Answers to a request that is good at another time: something else is done at this moment, or too
+/// early.
+const NOT_NOW: [StatusCode; 3] = [StatusCode::CONFLICT, StatusCode::LOCKED, StatusCode::TOO_EARLY];
+
 /// What was asked of the forge, for the words of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -116,6 +120,10 @@ pub(super) fn judge_parts(
         // Of all these only "not available" says that nobody has begun.
         let may_be_done = status != StatusCode::SERVICE_UNAVAILABLE;
         return Err(ForgeError::Retry { after, holder: None, may_be_done, why });
+    }
+    if NOT_NOW.contains(&status) {
+        let (after, why) = (pause(headers, now), format!("the forge answers {status}{told}"));
+        return Err(ForgeError::Retry { after, holder: None, may_be_done: false, why });
     }
     let (deed, right) = (deed.in_words(), deed.right());
     Err(match status {
@@ -253,6 +261,7 @@ mod tests {
             (429, &limit[..], false),
             (403, &limit[..], false),
             (503, &[], false),
+            (409, &[], false),
             (500, &[], true),
             (502, &[], true),
             (504, &limit[..], true),
@@ -276,7 +285,7 @@ mod tests {
 
     #[test]
     fn outages_are_retried_and_refusals_say_what_to_do() {
-        for status in [408, 500, 502, 503, 504] {
+        for status in [408, 409, 423, 425, 500, 502, 503, 504] {
             assert!(matches!(judged(status, &[], ""), Err(ForgeError::Retry { .. })), "{status}");
         }
         for (status, advice) in [

@@ -58,7 +58,7 @@ pub(super) struct Call<'a> {
     method: Method,
     path: String,
     query: Vec<(&'static str, String)>,
-    body: Option<(&'static str, Vec<u8>)>,
+    body: Option<(&'static str, Bytes)>,
     as_app: bool,
     owner: Option<String>,
     /// The version of the answer that is here already.
@@ -97,12 +97,12 @@ impl<'a> Call<'a> {
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Self {
         // A value of ours is JSON; were it none, the forge would refuse the empty body.
-        self.body = Some(("application/json", serde_json::to_vec(body).unwrap_or_default()));
+        self.body = Some(("application/json", serde_json::to_vec(body).unwrap_or_default().into()));
         self
     }
 
     pub(super) fn form(mut self, body: String) -> Self {
-        self.body = Some(("application/x-www-form-urlencoded", body.into_bytes()));
+        self.body = Some(("application/x-www-form-urlencoded", body.into()));
         self
     }
 
@@ -170,8 +170,23 @@ impl Api {
         }
     }
 
-    /// Sends a request and reads the answer, whatever its status code.
+    /// Sends a request and reads the answer, whatever its status code. A token of an installation
+    /// that GitHub does not know any more is asked for anew, once.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, ForgeError> {
+        let answer = self.send_once(&call).await?;
+        if answer.status == StatusCode::UNAUTHORIZED
+            && let Asker::App(app) = &self.asker
+            && let Some(owner) = self.holder_of(&call)
+            && app.distrust(&owner).await
+            // One that was adopted is told by the App's own list alone.
+            && call.owner.is_none()
+        {
+            return self.send_once(&call).await;
+        }
+        Ok(answer)
+    }
+
+    async fn send_once(&self, call: &Call<'_>) -> Result<Answer, ForgeError> {
         let authorization = match &self.asker {
             Asker::Token { header, scheme, token } => {
                 (*header, SecretString::from(format!("{scheme}{}", token.expose_secret())))
@@ -187,11 +202,11 @@ impl Api {
         value.set_sensitive(true);
         let mut request = self
             .client
-            .request(call.method, format!("{}{}", self.url, call.path))
+            .request(call.method.clone(), format!("{}{}", self.url, call.path))
             .query(&call.query)
             .header(authorization.0, value);
-        if let Some((content_type, body)) = call.body {
-            request = request.header(CONTENT_TYPE, content_type).body(body);
+        if let Some((content_type, body)) = &call.body {
+            request = request.header(CONTENT_TYPE, *content_type).body(body.clone());
         }
         if let Some(known) = &call.known {
             request = request.header(IF_NONE_MATCH, known);

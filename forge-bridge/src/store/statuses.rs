@@ -47,12 +47,12 @@ const AGAIN_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
     /// Statuses of one forge that are behind and due, and those that are to be told once more: those
-    /// that will not change any more first, because somebody waits for them. Those of repositories
-    /// of `without` are left out.
+    /// that will not change any more first, because somebody waits for them. Left out are those of
+    /// repositories of the owners of `without`, of its repositories, and its own.
     pub(crate) async fn statuses_behind(
         &self,
         forge: &str,
-        without: &[String],
+        (owners, repositories, ids): (&[String], &[RepositoryName], &[i64]),
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<StatusBehind>, StoreError> {
@@ -68,12 +68,16 @@ impl Store {
              AND forge = $1 AND due_at <= $2 \
              AND substr(repository, 1, instr(repository, '/') - 1) NOT IN \
              (SELECT value FROM json_each($4)) \
+             AND repository NOT IN (SELECT value FROM json_each($5)) \
+             AND id NOT IN (SELECT value FROM json_each($6)) \
              ORDER BY state = 'pending', due_at, id LIMIT $3",
         )
         .bind(forge)
         .bind(seconds(now))
         .bind(limit)
-        .bind(to_json(&without)?)
+        .bind(to_json(&owners)?)
+        .bind(to_json(&repositories)?)
+        .bind(to_json(&ids)?)
         .fetch_all(&self.reader)
         .await?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
@@ -236,6 +240,9 @@ pub(crate) mod tests {
     use super::super::desired::{Subject, desire};
     use super::*;
 
+    /// Leaves nothing out.
+    pub(crate) const NOBODY: (&[String], &[RepositoryName], &[i64]) = (&[], &[], &[]);
+
     pub(crate) fn repository() -> RepositoryName {
         RepositoryName::parse("containers/httpd").unwrap()
     }
@@ -277,7 +284,7 @@ pub(crate) mod tests {
     }
 
     async fn contexts(store: &Store, now: DateTime<Utc>) -> Vec<String> {
-        let behind = store.statuses_behind("forge", &[], now, 10).await.unwrap();
+        let behind = store.statuses_behind("forge", NOBODY, now, 10).await.unwrap();
         behind.into_iter().map(|status| status.context).collect()
     }
 
@@ -290,8 +297,8 @@ pub(crate) mod tests {
         let ended = status::finished(workflows::state::Outcome::Failure, None, "Broken");
         say(&store, "c", &ended, now).await;
         assert_eq!(contexts(&store, now).await, ["c", "a", "b"]);
-        assert_eq!(store.statuses_behind("other", &[], now, 10).await.unwrap().len(), 0);
-        let first = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
+        assert_eq!(store.statuses_behind("other", NOBODY, now, 10).await.unwrap().len(), 0);
+        let first = store.statuses_behind("forge", NOBODY, now, 1).await.unwrap().remove(0);
         assert_eq!((first.target.as_str(), first.description.as_str()), ("/runs/7", "Broken"));
         store.status_reported(&first, now).await.unwrap();
         assert_eq!(contexts(&store, now).await, ["a", "b"]);
@@ -305,7 +312,8 @@ pub(crate) mod tests {
         let now = Utc::now();
         say(&store, "a", &status::queued(), now).await;
         for (owner, count) in [("containers", 0), ("container", 1), ("containers/httpd", 1)] {
-            let behind = store.statuses_behind("forge", &[owner.to_owned()], now, 10).await;
+            let behind =
+                store.statuses_behind("forge", (&[owner.to_owned()], &[], &[]), now, 10).await;
             assert_eq!(behind.unwrap().len(), count, "{owner}");
         }
     }
@@ -316,12 +324,12 @@ pub(crate) mod tests {
         let now = Utc::now();
         let later = now + chrono::TimeDelta::hours(1);
         say(&store, "a", &status::queued(), now).await;
-        let old = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
+        let old = store.statuses_behind("forge", NOBODY, now, 1).await.unwrap().remove(0);
         say(&store, "a", &status::running(1), now).await;
         store.defer_status(&old, later, true).await.unwrap();
         store.refuse_status(&old, "no").await.unwrap();
         store.status_reported(&old, now).await.unwrap();
-        let newer = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
+        let newer = store.statuses_behind("forge", NOBODY, now, 1).await.unwrap().remove(0);
         assert_eq!((newer.description.as_str(), newer.attempts), ("Running", 0));
         store.defer_status(&newer, later, true).await.unwrap();
         assert_eq!(contexts(&store, now).await, [""; 0]);
@@ -334,7 +342,7 @@ pub(crate) mod tests {
         let now = Utc::now();
         say(&store, "a", &status::queued(), now).await;
         say(&store, "b", &status::queued(), now).await;
-        for status in store.statuses_behind("forge", &[], now, 10).await.unwrap() {
+        for status in store.statuses_behind("forge", NOBODY, now, 10).await.unwrap() {
             store.refuse_status(&status, "the token is wrong").await.unwrap();
         }
         assert_eq!(contexts(&store, now).await, [""; 0]);

@@ -43,6 +43,8 @@ pub(crate) enum Weather {
 struct Shared {
     scheme: &'static str,
     weather: Mutex<Weather>,
+    /// The repository about whose statuses it never answers.
+    silent: Mutex<Option<String>>,
     posted: Mutex<Vec<Posted>>,
     answers: Mutex<VecDeque<(StatusCode, HeaderMap)>>,
     comments: Mutex<Vec<String>>,
@@ -75,6 +77,7 @@ impl FakeForge {
         let shared = Arc::new(Shared {
             scheme,
             weather: Mutex::new(Weather::Fair),
+            silent: Mutex::default(),
             comments: Mutex::default(),
             posted: Mutex::default(),
             answers: Mutex::default(),
@@ -99,6 +102,11 @@ impl FakeForge {
     /// From now on.
     pub(crate) fn weather(&self, weather: Weather) {
         *self.shared.weather.lock().unwrap() = weather;
+    }
+
+    /// From now on it does not answer about statuses of this repository.
+    pub(crate) fn be_silent_about(&self, repository: &str) {
+        *self.shared.silent.lock().unwrap() = Some(repository.to_owned());
     }
 
     /// What the next request is told, in the place of being heard.
@@ -165,6 +173,10 @@ async fn status(
     body: Bytes,
 ) -> Response {
     let count = forge.requests.fetch_add(1, Ordering::SeqCst);
+    let is_silent = forge.silent.lock().unwrap().as_ref() == Some(&format!("{owner}/{name}"));
+    if is_silent {
+        return std::future::pending().await;
+    }
     match *forge.weather.lock().unwrap() {
         Weather::Away => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Weather::Storm if count % 3 != 0 => return StatusCode::BAD_GATEWAY.into_response(),

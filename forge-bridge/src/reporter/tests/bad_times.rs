@@ -138,7 +138,8 @@ async fn pauses_of_no_time_make_no_storm_and_end_nothing() {
         }
         let asked = scene.fake.requests();
         assert!((10..=40).contains(&asked), "{status}: {asked} posts of two in ten minutes");
-        let behind = scene.store.statuses_behind("forge", &[], now + TICK * 60, 9).await.unwrap();
+        let behind =
+            scene.store.statuses_behind("forge", NOBODY, now + TICK * 60, 9).await.unwrap();
         assert_eq!(behind.iter().map(|one| one.attempts).collect::<Vec<_>>(), [0, 0], "{status}");
     }
 }
@@ -216,7 +217,7 @@ async fn words_whose_post_a_crash_cut_short_are_told_once_more() {
     let now = Utc::now();
     say(&scene.store, "w / a", &status::running(1), now).await;
     // The post is under way, and there is no more to see of it.
-    let behind = scene.store.statuses_behind("forge", &[], now, 9).await.unwrap();
+    let behind = scene.store.statuses_behind("forge", NOBODY, now, 9).await.unwrap();
     scene.store.statuses_begun(&behind).await.unwrap();
     scene.store.close().await;
     scene.store = open(scene.directory.path()).await;

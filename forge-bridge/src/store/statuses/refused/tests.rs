@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use workflows::state::Outcome;
 
-use super::super::tests::say;
+use super::super::tests::{NOBODY, say};
 use super::*;
 
 async fn open() -> (Store, tempfile::TempDir) {
@@ -12,7 +12,7 @@ async fn open() -> (Store, tempfile::TempDir) {
 }
 
 async fn due(store: &Store, now: DateTime<Utc>) -> Vec<StatusBehind> {
-    store.statuses_behind("forge", &[], now, 10).await.unwrap()
+    store.statuses_behind("forge", NOBODY, now, 10).await.unwrap()
 }
 
 #[tokio::test]
