@@ -257,6 +257,7 @@ async fn an_end_that_the_token_may_not_set_is_said_in_a_comment_once() {
     say(&scene.store, "w / a", &status::running(1), now).await;
     let mut tx = scene.store.write().await.unwrap();
     sqlx::query("UPDATE runs SET pull_number = 3").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE status_claims SET place = '#3'").execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     scene.fake.answer_next(StatusCode::FORBIDDEN, &[]);
     settle(&reporter, now).await;

@@ -13,7 +13,7 @@ use super::super::planning::{
 use super::super::pulls::{PullKey, Way};
 use super::{RUNNER, Story, branch, commit, draft, repository};
 
-fn key() -> PullKey {
+pub(super) fn key() -> PullKey {
     PullKey { forge: "forge".to_owned(), repository: repository(), number: 4 }
 }
 
@@ -77,7 +77,7 @@ fn waiting(head: char, jobs: &[JobDraft]) -> Decision {
 
 impl Story {
     /// A head is told and planned.
-    async fn propose(&self, head: char, jobs: &[JobDraft]) -> EventId {
+    pub(super) async fn propose(&self, head: char, jobs: &[JobDraft]) -> EventId {
         let event = self.told(head).await;
         assert!(self.store.note_pull("forge", &pull(head), event, self.now).await.unwrap());
         let plan = waiting(head, jobs);
@@ -90,11 +90,11 @@ impl Story {
         self.store.events_due(self.now, 10, &[]).await.unwrap().last().unwrap().id
     }
 
-    async fn approve(&self, head: char) -> usize {
+    pub(super) async fn approve(&self, head: char) -> usize {
         self.store.approve(&key(), &commit(head), "rose", Way::Comment, self.now).await.unwrap()
     }
 
-    async fn statuses(&self) -> Vec<String> {
+    pub(super) async fn statuses(&self) -> Vec<String> {
         self.text("SELECT substr(commit_id, 1, 1) || ' ' || description FROM statuses ORDER BY id")
             .await
     }
