@@ -152,14 +152,16 @@ impl Api {
             (None, Some(token)) => Asker::of(config.kind, token),
             (None, None) => return Err(refuse("needs token_file")),
         };
-        Ok(Self { client, url: url.to_owned(), asker, quiet: Quiet::default() })
+        let quiet = Quiet::default();
+        Ok(Self { client, url: url.to_owned(), asker, quiet })
     }
 
     #[cfg(test)]
     pub(super) fn of(kind: ForgeKind, url: &str, token: &str) -> Self {
         let client = Reach::anywhere().client().unwrap();
         let asker = Asker::of(kind, token.into());
-        Self { client, url: url.to_owned(), asker, quiet: Quiet::default() }
+        let quiet = Quiet::default();
+        Self { client, url: url.to_owned(), asker, quiet }
     }
 
     /// The App that asks, where one does.
@@ -268,9 +270,10 @@ impl Api {
 
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            ForgeError::retry(format!("the forge's answer is not as it documents it: {error}"))
-        })
+        if self.is_cut {
+            return Err(ForgeError::undocumented("it is longer than any that is read"));
+        }
+        serde_json::from_slice(&self.body).map_err(ForgeError::undocumented)
     }
 }
 
