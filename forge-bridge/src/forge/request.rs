@@ -16,6 +16,7 @@ use super::ForgeError;
 use super::answer::{Deed, judge, unsent};
 use super::app::App;
 use super::quiet::Quiet;
+use super::strangers::Strangers;
 use crate::config::{ConfigError, ForgeConfig, ForgeKind};
 use crate::outbound::Reach;
 
@@ -49,6 +50,7 @@ pub(super) struct Api {
     url: String,
     asker: Asker,
     pub(super) quiet: Quiet,
+    pub(super) strangers: Strangers,
 }
 
 /// One request.
@@ -152,16 +154,16 @@ impl Api {
             (None, Some(token)) => Asker::of(config.kind, token),
             (None, None) => return Err(refuse("needs token_file")),
         };
-        let quiet = Quiet::default();
-        Ok(Self { client, url: url.to_owned(), asker, quiet })
+        let (quiet, strangers) = (Quiet::default(), Strangers::default());
+        Ok(Self { client, url: url.to_owned(), asker, quiet, strangers })
     }
 
     #[cfg(test)]
     pub(super) fn of(kind: ForgeKind, url: &str, token: &str) -> Self {
         let client = Reach::anywhere().client().unwrap();
         let asker = Asker::of(kind, token.into());
-        let quiet = Quiet::default();
-        Self { client, url: url.to_owned(), asker, quiet }
+        let (quiet, strangers) = (Quiet::default(), Strangers::default());
+        Self { client, url: url.to_owned(), asker, quiet, strangers }
     }
 
     /// The App that asks, where one does.
