@@ -1,6 +1,7 @@
 //! The reporter with a real store and a forge over HTTP.
 
 mod bad_times;
+mod comments;
 mod worst_day;
 
 use std::path::Path;

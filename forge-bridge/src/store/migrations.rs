@@ -30,6 +30,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (115, "pull_heads", include_str!("../../migrations/0115_pull_heads.sql")),
     (116, "unanswered", include_str!("../../migrations/0116_unanswered.sql")),
     (150, "status_claims", include_str!("../../migrations/0150_status_claims.sql")),
+    (151, "run_comments", include_str!("../../migrations/0151_run_comments.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

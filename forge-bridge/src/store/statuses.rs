@@ -1,9 +1,10 @@
 //! The gap between the statuses that are desired and those that a forge was told.
 
+pub(crate) mod comments;
 mod refused;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use workflows::ids::RunId;
+use workflows::ids::{EventId, RunId};
 use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
@@ -17,6 +18,10 @@ pub(crate) struct StatusBehind {
     pub(crate) id: i64,
     /// The run that says it.
     pub(crate) run: RunId,
+    /// The event that began the run.
+    pub(crate) event: EventId,
+    /// Whether all of the run is over.
+    pub(crate) is_run_over: bool,
     /// The pull request of the run, where it has one.
     pub(crate) pull: Option<u64>,
     /// Number of these words; rises with each change.
@@ -60,6 +65,8 @@ impl Store {
             "SELECT id, desired, repository, commit_id, context, state, description, target_url, \
              attempts, changed_at, run_id, reported >= desired AS is_again, unanswered, \
              (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
+             (SELECT event_id FROM runs WHERE runs.id = run_id) AS event_id, \
+             (SELECT state = 'finished' FROM runs WHERE runs.id = run_id) AS is_run_over, \
              COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
                  AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
              FROM statuses WHERE id IN (\
@@ -86,6 +93,8 @@ impl Store {
             Ok(StatusBehind {
                 id: column(row, "id")?,
                 run: RunId(column(row, "run_id")?),
+                event: EventId(column(row, "event_id")?),
+                is_run_over: column(row, "is_run_over")?,
                 pull: pull.map(i64::unsigned_abs),
                 desired: column(row, "desired")?,
                 repository: parsed(row, "repository")?,
@@ -193,8 +202,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The forge will not take these words, and says why. Newer ones are tried again; words that it
-    /// took before are left as they are.
+    /// The forge will not take these words, and says why. Newer ones are tried again, and so are these
+    /// where the repository got another name meanwhile; words that it took before are left as they are.
     pub(crate) async fn refuse_status(
         &self,
         status: &StatusBehind,
@@ -204,12 +213,14 @@ impl Store {
         sqlx::query(
             "UPDATE statuses SET attempts = attempts + (reported < desired), again_at = NULL, \
              unanswered = $4, \
-             refusal = CASE WHEN reported < desired THEN $3 END WHERE id = $1 AND desired = $2",
+             refusal = CASE WHEN reported < desired THEN $3 END \
+             WHERE id = $1 AND desired = $2 AND repository = $5",
         )
         .bind(status.id)
         .bind(status.desired)
         .bind(why)
         .bind(status.unanswered)
+        .bind(status.repository.as_str())
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)

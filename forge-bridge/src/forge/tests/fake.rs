@@ -38,6 +38,8 @@ pub(crate) enum Weather {
     Away,
     /// Answers two of three requests with 502.
     Storm,
+    /// Lets nobody set a status.
+    Closed,
 }
 
 struct Shared {
@@ -128,11 +130,6 @@ impl FakeForge {
         self.shared.comments.lock().unwrap().clone()
     }
 
-    /// As if none had arrived.
-    pub(crate) fn forget_comments(&self) {
-        self.shared.comments.lock().unwrap().clear();
-    }
-
     /// Waits until that many statuses were taken.
     pub(crate) async fn took(&self, count: usize) {
         let mut taken = self.shared.taken.subscribe();
@@ -180,6 +177,7 @@ async fn status(
     match *forge.weather.lock().unwrap() {
         Weather::Away => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Weather::Storm if count % 3 != 0 => return StatusCode::BAD_GATEWAY.into_response(),
+        Weather::Closed => return StatusCode::FORBIDDEN.into_response(),
         Weather::Storm | Weather::Fair => {}
     }
     if let Some(answer) = forge.answers.lock().unwrap().pop_front() {
