@@ -22,6 +22,7 @@ mod quiet;
 mod redelivery;
 mod request;
 mod rights;
+mod strangers;
 #[cfg(test)]
 pub(crate) mod tests;
 

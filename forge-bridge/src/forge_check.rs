@@ -134,10 +134,8 @@ impl Look<'_> {
                 self.fail("api", why);
                 false
             }
-            Err(ForgeError::Retry { why, .. }) => {
-                let advice = "look at api_url, at allow_private for a private network, and at a \
-                              proxy of the environment";
-                self.fail("api", format!("{why}; {advice}"));
+            Err(error @ ForgeError::Retry { .. }) => {
+                self.fail("api", format!("{error}; {}", error.advice()));
                 false
             }
         }

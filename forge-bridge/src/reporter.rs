@@ -9,10 +9,11 @@
 mod comment;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,15 +22,18 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::forge::{Forge, ForgeError, StatusPost};
-use crate::level::{self, Turn, retry_at};
+use crate::level::{self, retry_at};
 use crate::store::statuses::StatusBehind;
 use crate::store::{Store, StoreError};
 
 /// Posts to one forge at once. GitHub asks for far less than a hundred.
 const BATCH: u32 = 8;
-/// Tries of the same words before a person must look; with the pauses between them about a day.
+/// Tries of the same words before a person must look; with the pauses between them about a day. One
+/// that the forge put off, because it limits requests, is none.
 const MAX_ATTEMPTS: u32 = 300;
-/// Doublings of the pause after a batch of which nothing got through: a forge that is back is
+/// How old words may be that a forge still puts off.
+const PUT_OFF_AGE: TimeDelta = CLOSING_AGE;
+/// Doublings of the pause after posts of which nothing got through: a forge that is back is
 /// noticed within twenty seconds.
 const MAX_OUTAGE_DOUBLINGS: u32 = 4;
 /// How old refused statuses may be that a start tries again. Tokens are read at the start, so a
@@ -44,7 +48,7 @@ const CLOSING_AGE: TimeDelta = TimeDelta::days(14);
 pub(crate) struct Reporter {
     store: Store,
     bell: Arc<Notify>,
-    desks: Vec<Desk>,
+    desks: Vec<Arc<Desk>>,
 }
 
 /// The reporter's place for one forge.
@@ -56,7 +60,7 @@ struct Desk {
     bell: Notify,
     /// Nothing is posted before, in seconds since the epoch, because the forge is away.
     closed_until: AtomicI64,
-    /// Batches in a row of which nothing got through.
+    /// Times in a row that nothing got through.
     outages: AtomicU32,
 }
 
@@ -78,14 +82,16 @@ impl Reporter {
         public_url: &str,
         bell: Arc<Notify>,
     ) -> Self {
-        let desk = |(name, forge)| Desk {
-            store: store.clone(),
-            name,
-            forge,
-            public_url: public_url.trim_end_matches('/').to_owned(),
-            bell: Notify::new(),
-            closed_until: AtomicI64::new(0),
-            outages: AtomicU32::new(0),
+        let desk = |(name, forge)| {
+            Arc::new(Desk {
+                store: store.clone(),
+                name,
+                forge,
+                public_url: public_url.trim_end_matches('/').to_owned(),
+                bell: Notify::new(),
+                closed_until: AtomicI64::new(0),
+                outages: AtomicU32::new(0),
+            })
         };
         let desks = forges.into_iter().map(desk).collect();
         Self { store, bell, desks }
@@ -99,7 +105,9 @@ impl Reporter {
             Err(error) => tracing::error!(%error, "reporter: cannot retry refusals: {error}"),
         }
         let loops = self.desks.iter().map(|desk| {
-            level::run("reporter", &desk.bell, &shutdown, async || desk.turn(Utc::now()).await)
+            level::run("reporter", &desk.bell, &shutdown, async || {
+                desk.turn(Utc::now(), &shutdown).await
+            })
         });
         tokio::join!(join_all(loops), self.pass_on(&shutdown), self.close_daily(&shutdown));
     }
@@ -138,26 +146,6 @@ impl Reporter {
 }
 
 impl Desk {
-    /// Posts what is due, if the forge may be asked.
-    async fn turn(&self, now: DateTime<Utc>) -> Result<Turn, StoreError> {
-        let is_away = now.timestamp() < self.closed_until.load(Ordering::Relaxed);
-        if is_away || self.forge.quiet_until(now).is_some() {
-            return Ok(Turn::Idle);
-        }
-        let quiet = self.forge.quiet_owners(now);
-        let behind = self.store.statuses_behind(&self.name, &quiet, now, BATCH).await?;
-        if behind.is_empty() {
-            return Ok(Turn::Idle);
-        }
-        self.store.statuses_begun(&behind).await?;
-        let mut told = Vec::with_capacity(behind.len());
-        for outcome in join_all(behind.iter().map(|status| self.tell(status, now))).await {
-            told.push(outcome?);
-        }
-        self.close_if_away(&told, now);
-        Ok(Turn::Busy)
-    }
-
     async fn tell(&self, status: &StatusBehind, now: DateTime<Utc>) -> Result<Told, StoreError> {
         let post = StatusPost {
             context: status.context.clone(),
@@ -177,8 +165,16 @@ impl Desk {
             Err(ForgeError::Denied { why } | ForgeError::Refused { why }) => {
                 self.give_up(status, &why).await
             }
-            Err(ForgeError::Retry { why, .. }) if status.attempts + 1 >= MAX_ATTEMPTS => {
+            Err(ForgeError::Retry { after: None, why, .. })
+                if status.attempts + 1 >= MAX_ATTEMPTS =>
+            {
                 self.give_up(status, &format!("given up after {MAX_ATTEMPTS} tries: {why}")).await
+            }
+            Err(ForgeError::Retry { after: Some(_), why, .. })
+                if status.changed_at < now - PUT_OFF_AGE =>
+            {
+                let days = PUT_OFF_AGE.num_days();
+                self.give_up(status, &format!("given up after {days} days: {why}")).await
             }
             Err(error @ ForgeError::Retry { .. }) => {
                 tracing::warn!(
@@ -186,9 +182,14 @@ impl Desk {
                     "reporter: `{}` on {} must wait: {error}", status.context, status.commit.short()
                 );
                 let named = self.forge.heard(&error, now);
-                let until = named.unwrap_or_else(|| retry_at(now, status.attempts, status.id));
-                self.store.defer_status(status, until, error.may_be_done()).await?;
-                Ok(if named.is_some() { Told::Paused } else { Told::Later })
+                let may_be_done = error.may_be_done();
+                if let Some(until) = named {
+                    self.store.put_status_off(status, until, may_be_done).await?;
+                    return Ok(Told::Paused);
+                }
+                let until = retry_at(now, status.attempts, status.id);
+                self.store.defer_status(status, until, may_be_done).await?;
+                Ok(Told::Later)
             }
         }
     }
@@ -200,16 +201,5 @@ impl Desk {
         );
         self.store.refuse_status(status, why).await?;
         Ok(Told::Refused)
-    }
-
-    /// A forge that answered nobody is left alone for a moment.
-    fn close_if_away(&self, told: &[Told], now: DateTime<Utc>) {
-        if told.iter().all(|one| matches!(one, Told::Later)) {
-            let outages = self.outages.fetch_add(1, Ordering::Relaxed);
-            let moment = retry_at(now, outages.min(MAX_OUTAGE_DOUBLINGS), now.timestamp());
-            self.closed_until.store(moment.timestamp(), Ordering::Relaxed);
-        } else {
-            self.outages.store(0, Ordering::Relaxed);
-        }
     }
 }

@@ -38,7 +38,7 @@ use crate::reporter::Reporter;
 use crate::scheduler::Scheduler;
 use crate::secrets;
 use crate::sources::Sources;
-use crate::speaker::Speaker;
+use crate::speaker::{Pace, Speaker};
 use crate::store::Store;
 use crate::sweeper::Sweeper;
 use crate::wakes::Wakes;
@@ -268,7 +268,12 @@ impl Parts {
         spawn!(
             speaker,
             "speaker",
-            Speaker { store: store.clone(), forges: self.forges.clone(), resumed: OnceCell::new() }
+            Speaker {
+                store: store.clone(),
+                forges: self.forges.clone(),
+                resumed: OnceCell::new(),
+                pace: Pace::default()
+            }
         );
         spawn!(
             pinner,

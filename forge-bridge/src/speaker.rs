@@ -1,6 +1,8 @@
 //! Posts the answers to comments, each once: one whose post was never answered is looked for on
 //! the forge before it is posted again.
 
+mod pace;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use crate::forge::{Forge, ForgeError};
 use crate::level::{Turn, retry_at};
 use crate::store::replies::Reply;
 use crate::store::{Store, StoreError};
+pub(crate) use pace::Pace;
 
 /// Answers that one turn posts, one after the other: nobody waits for them as for a status.
 const BATCH: u32 = 8;
@@ -22,6 +25,7 @@ pub(crate) struct Speaker {
     pub(crate) forges: Arc<HashMap<String, Forge>>,
     /// Whether what a crash cut short was taken up, once after a start.
     pub(crate) resumed: OnceCell<()>,
+    pub(crate) pace: Pace,
 }
 
 impl Speaker {
@@ -43,7 +47,8 @@ impl Speaker {
         let Some(forge) = self.forges.get(&reply.forge) else {
             return self.store.refuse_reply(reply, "the forge is no longer configured").await;
         };
-        if let Some(until) = forge.quiet_for(&reply.repository, now) {
+        let quiet = forge.quiet_for(&reply.repository, now);
+        if let Some(until) = quiet.or_else(|| self.pace.take(&reply.forge, now)) {
             return self.store.postpone_reply(reply, until).await;
         }
         self.store.reply_begun(reply, now).await?;

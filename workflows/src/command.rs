@@ -4,6 +4,7 @@
 //! say what is decided here and nowhere else; the table is in docs/FORGES.md.
 
 pub mod answer;
+mod prose;
 #[cfg(test)]
 mod tests;
 
@@ -55,18 +56,22 @@ pub struct Speaker {
     pub permission: Permission,
 }
 
-/// The line of a comment that may be a command: the first that begins with `/` and a letter,
-/// quotations and blocks of code left out. `None` when there is none, or it is too long.
+/// The line of a comment that asks for something: the first that begins with one of our commands,
+/// else the first that begins with `/` and a word. Quotations, code and what Markdown hides are left
+/// out. `None` when there is none, or it is too long.
 #[must_use]
 pub fn line_of(comment: &str) -> Option<&str> {
-    let mut in_code = false;
-    comment.lines().take(MAX_LINES).map(str::trim_end).find(|line| {
-        if line.trim_start().starts_with("```") {
-            in_code = !in_code;
-        }
-        let word = line.split_whitespace().next().unwrap_or_default();
-        !in_code && line.len() <= MAX_LINE_BYTES && line.starts_with(word) && is_word(word)
-    })
+    let may_be = |line: &&str| line.len() <= MAX_LINE_BYTES && is_word(&word_of(line));
+    let end = comment.match_indices('\n').nth(MAX_LINES - 1);
+    let searched = end.map_or(comment, |(end, _)| &comment[..end]);
+    let mut words = prose::lines(searched).filter(may_be).peekable();
+    let first = words.peek().copied();
+    words.find(|line| COMMANDS.contains(&&*word_of(line))).or(first)
+}
+
+/// The first word; people begin lines with capitals, and so do their telephones.
+fn word_of(line: &str) -> String {
+    line.split_whitespace().next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// `/` and a word. A path such as `/usr/bin` is none.
@@ -81,8 +86,8 @@ fn is_word(word: &str) -> bool {
 /// # Errors
 /// A hint for who wrote it.
 pub fn parse(line: &str) -> Result<Command, String> {
-    let mut words = line.split_whitespace();
-    let word = words.next().unwrap_or_default();
+    let word = &*word_of(line);
+    let mut words = line.split_whitespace().skip(1);
     let (first, second) = (words.next(), words.next());
     let usage = |usage: &str| Err(format!("Write it as `{usage}`."));
     match (word, first, second) {
@@ -93,7 +98,9 @@ pub fn parse(line: &str) -> Result<Command, String> {
         ("/ok-to-test", ..) => usage("/ok-to-test` or `/ok-to-test COMMIT"),
         // The name of a workflow may have spaces.
         ("/retest", None, _) => Ok(Command::Retest(None)),
-        ("/retest", Some(_), _) => Ok(Command::Retest(Some(line[word.len()..].trim().to_owned()))),
+        ("/retest", Some(_), _) => {
+            Ok(Command::Retest(Some(line.trim_start()[word.len()..].trim().to_owned())))
+        }
         ("/cancel", None, None) => Ok(Command::Cancel),
         ("/cancel", ..) => usage("/cancel"),
         ("/build", Some(release), None) => Ok(Command::Build(release.to_owned())),

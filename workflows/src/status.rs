@@ -1,5 +1,7 @@
 //! Commit statuses: their states, and every sentence that is posted to a forge.
 
+pub mod shared;
+
 use serde::{Deserialize, Serialize};
 
 use crate::image::{BuildMode, Nvr, Tag};

@@ -20,6 +20,10 @@ const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 /// Longest message of a forge that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 200;
 
+/// Answers to a request that is good at another time: something else is done at this moment, or too
+/// early.
+const NOT_NOW: [StatusCode; 3] = [StatusCode::CONFLICT, StatusCode::LOCKED, StatusCode::TOO_EARLY];
+
 /// What was asked of the forge, for the words of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -117,6 +121,10 @@ pub(super) fn judge_parts(
         let may_be_done = status != StatusCode::SERVICE_UNAVAILABLE;
         return Err(ForgeError::Retry { after, holder: None, may_be_done, why });
     }
+    if NOT_NOW.contains(&status) {
+        let (after, why) = (pause(headers, now), format!("the forge answers {status}{told}"));
+        return Err(ForgeError::Retry { after, holder: None, may_be_done: false, why });
+    }
     let (deed, right) = (deed.in_words(), deed.right());
     Err(match status {
         StatusCode::UNAUTHORIZED if is_missing_right(message) => {
@@ -144,9 +152,37 @@ pub(super) fn judge_parts(
     })
 }
 
+/// What the words of an error begin with when no answer arrived.
+const UNREACHABLE: &str = "cannot reach the forge";
+/// The same, when an answer is none of the API's.
+const UNDOCUMENTED: &str = "the forge's answer is not as it documents it";
+
+impl ForgeError {
+    /// An answer that cannot be read.
+    pub(super) fn undocumented(why: impl std::fmt::Display) -> Self {
+        Self::retry(format!("{UNDOCUMENTED}: {why}"))
+    }
+
+    /// What somebody who set the forge up can do about an error that may pass.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Retry { after: Some(_), .. } => "nothing is wrong here; try again after that",
+            Self::Retry { why, .. } if why.starts_with(UNREACHABLE) => {
+                "look at api_url, at allow_private for a private network, and at a proxy of the \
+                 environment"
+            }
+            Self::Retry { why, .. } if why.starts_with(UNDOCUMENTED) => {
+                "look at api_url: something else than the API may answer there, such as a page to \
+                 log in or a proxy"
+            }
+            _ => "the forge is at fault, or a proxy before it; try again later",
+        }
+    }
+}
+
 /// No answer arrived; `error` may name the URL, which holds no secret.
 pub(super) fn unsent(error: &(dyn std::error::Error + 'static)) -> ForgeError {
-    let mut why = format!("cannot reach the forge: {error}");
+    let mut why = format!("{UNREACHABLE}: {error}");
     let mut may_be_done = !is_connect(error);
     let mut source = error.source();
     while let Some(cause) = source {
@@ -253,6 +289,7 @@ mod tests {
             (429, &limit[..], false),
             (403, &limit[..], false),
             (503, &[], false),
+            (409, &[], false),
             (500, &[], true),
             (502, &[], true),
             (504, &limit[..], true),
@@ -276,7 +313,7 @@ mod tests {
 
     #[test]
     fn outages_are_retried_and_refusals_say_what_to_do() {
-        for status in [408, 500, 502, 503, 504] {
+        for status in [408, 409, 423, 425, 500, 502, 503, 504] {
             assert!(matches!(judged(status, &[], ""), Err(ForgeError::Retry { .. })), "{status}");
         }
         for (status, advice) in [
@@ -297,6 +334,21 @@ mod tests {
             assert_eq!(is_denied, [403, 404].contains(&status), "{status}");
         }
         assert_eq!(judged(201, &[], ""), Ok(()));
+    }
+
+    #[test]
+    fn the_advice_fits_what_happened() {
+        let limit = judged(429, &[], "").unwrap_err();
+        assert!(limit.advice().contains("try again after that"));
+        assert!(judged(500, &[], "").unwrap_err().advice().contains("the forge is at fault"));
+        let away = unsent(&std::io::Error::other("no route"));
+        assert!(away.advice().contains("allow_private"), "{away}");
+        for (body, is_cut) in [("<html>", false), ("[1, 2", true)] {
+            let (status, headers) = (StatusCode::OK, HeaderMap::new());
+            let answer = Answer { status, headers, body: body.into(), is_cut };
+            let error = answer.json::<serde_json::Value>().unwrap_err();
+            assert!(error.advice().contains("something else than the API"), "{error}");
+        }
     }
 
     #[test]

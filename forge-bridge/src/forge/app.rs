@@ -27,7 +27,14 @@ pub(super) struct App {
     auth: AppAuth,
     client: Octocrab,
     /// The installation of each owner with its token, which a clone would not share.
-    installations: Arc<Mutex<HashMap<String, Arc<Octocrab>>>>,
+    installations: Arc<Mutex<HashMap<String, Installation>>>,
+}
+
+/// An App that is taken away and installed again has another id.
+#[derive(Debug, Clone)]
+struct Installation {
+    id: InstallationId,
+    client: Arc<Octocrab>,
 }
 
 impl App {
@@ -69,24 +76,50 @@ impl App {
             let installation = known.ok_or_else(|| {
                 ForgeError::retry(format!("the App's installation of {owner} is not known"))
             })?;
-            return token_of(&installation, None).await;
+            let token = token_of(&installation, None).await;
+            if token.as_ref().is_err_and(is_no) {
+                self.forget(owner, installation.id).await;
+            }
+            return token;
         }
         let Some(repository) = repository else {
             let jwt = self.auth.generate_bearer_token();
             let jwt = jwt.map_err(|error| ForgeError::refused(format!("cannot sign: {error}")))?;
             return Ok(format!("Bearer {jwt}").into());
         };
-        let installation = self.installation_of(repository).await?;
+        let (owner, name) = owner_and_name(repository)?;
+        let known = self.installations.lock().await.get(owner).cloned();
+        if let Some(known) = known {
+            match token_of(&known, Some(repository)).await {
+                Err(error) if is_no(&error) => self.forget(owner, known.id).await,
+                other => return other,
+            }
+        }
+        let installation = self.installation_of(repository, owner, name).await?;
         token_of(&installation, Some(repository)).await
+    }
+
+    /// Forgets the installation of an owner whose token GitHub does not take; whether it was known.
+    pub(super) async fn distrust(&self, owner: &str) -> bool {
+        self.installations.lock().await.remove(owner).is_some()
+    }
+
+    /// Forgets the installation of an owner, unless another one is known by now.
+    async fn forget(&self, owner: &str, id: InstallationId) {
+        let mut installations = self.installations.lock().await;
+        if installations.get(owner).is_some_and(|known| known.id == id) {
+            installations.remove(owner);
+        }
     }
 
     /// Remembers the installation of an owner, as the App's own list tells it.
     pub(super) async fn adopt(&self, owner: &str, id: u64) -> Result<(), ForgeError> {
         let mut installations = self.installations.lock().await;
-        if !installations.contains_key(owner) && installations.len() < MAX_OWNERS {
-            let installation = self.client.installation(InstallationId(id));
-            let installation = installation.map_err(|error| meaning(error, None))?;
-            installations.insert(owner.to_owned(), Arc::new(installation));
+        let id = InstallationId(id);
+        let known = installations.get(owner).map(|known| known.id);
+        if known != Some(id) && (known.is_some() || installations.len() < MAX_OWNERS) {
+            let client = self.client.installation(id).map_err(|error| meaning(error, None))?;
+            installations.insert(owner.to_owned(), Installation { id, client: Arc::new(client) });
         }
         Ok(())
     }
@@ -95,33 +128,43 @@ impl App {
     async fn installation_of(
         &self,
         repository: &RepositoryName,
-    ) -> Result<Arc<Octocrab>, ForgeError> {
-        let (owner, name) = repository.as_str().split_once('/').ok_or_else(|| {
-            ForgeError::refused(format!("`{repository}` is not `owner/name`, as GitHub has it"))
-        })?;
+        owner: &str,
+        name: &str,
+    ) -> Result<Installation, ForgeError> {
         // Held while GitHub is asked: others of this owner would ask the same.
         let mut installations = self.installations.lock().await;
         if let Some(known) = installations.get(owner) {
-            return Ok(Arc::clone(known));
+            return Ok(known.clone());
         }
         let found = self.client.apps().get_repository_installation(owner, name).await;
         let id: InstallationId = found.map_err(|error| meaning(error, Some(repository)))?.id;
-        let installation = self.client.installation(id);
-        let installation =
-            Arc::new(installation.map_err(|error| meaning(error, Some(repository)))?);
+        let client = self.client.installation(id);
+        let client = client.map_err(|error| meaning(error, Some(repository)))?;
+        let installation = Installation { id, client: Arc::new(client) };
         if installations.len() >= MAX_OWNERS {
             installations.clear();
         }
-        installations.insert(owner.to_owned(), Arc::clone(&installation));
+        installations.insert(owner.to_owned(), installation.clone());
         Ok(installation)
     }
 }
 
+fn owner_and_name(repository: &RepositoryName) -> Result<(&str, &str), ForgeError> {
+    repository.as_str().split_once('/').ok_or_else(|| {
+        ForgeError::refused(format!("`{repository}` is not `owner/name`, as GitHub has it"))
+    })
+}
+
+/// Whether an installation is gone or suspended, as far as an error tells.
+fn is_no(error: &ForgeError) -> bool {
+    matches!(error, ForgeError::Denied { .. } | ForgeError::Refused { .. })
+}
+
 async fn token_of(
-    installation: &Octocrab,
+    installation: &Installation,
     repository: Option<&RepositoryName>,
 ) -> Result<SecretString, ForgeError> {
-    let token = installation.installation_token_with_buffer(RENEWAL).await;
+    let token = installation.client.installation_token_with_buffer(RENEWAL).await;
     let token = token.map_err(|error| meaning(error, repository))?;
     Ok(format!("Bearer {}", token.expose_secret()).into())
 }

@@ -1,5 +1,7 @@
 //! What a forge is told and asked about people: comments on pull requests, and who may write.
 
+use std::time::Instant;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::json;
@@ -171,7 +173,8 @@ impl Forge {
         Ok(is_there)
     }
 
-    /// What somebody may do with a repository, by the forge's own word. A name that no forge
+    /// What somebody may do with a repository, by the forge's own word; that they may not write is
+    /// believed for a minute. A name that no forge
     /// gives to anybody may do nothing.
     ///
     /// # Errors
@@ -182,12 +185,31 @@ impl Forge {
         user: &str,
     ) -> Result<Permission, ForgeError> {
         let Some(name) = segment(user) else { return Ok(Permission::None) };
+        let strangers = self.api().map(|api| &api.strangers);
+        let now = Instant::now();
+        let known = strangers.and_then(|known| known.permission(repository, user, now));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let permission = self.asked_permission(repository, user, &name).await?;
+        if let Some(strangers) = strangers {
+            strangers.note(repository, user, permission, now);
+        }
+        Ok(permission)
+    }
+
+    async fn asked_permission(
+        &self,
+        repository: &RepositoryName,
+        user: &str,
+        name: &str,
+    ) -> Result<Permission, ForgeError> {
         match self {
             Self::Github(github) => {
                 github::check(repository)?;
-                collaborator(&github.api, repository, &name).await
+                collaborator(&github.api, repository, name).await
             }
-            Self::Forgejo(forgejo) => collaborator(&forgejo.api, repository, &name).await,
+            Self::Forgejo(forgejo) => collaborator(&forgejo.api, repository, name).await,
             Self::Gitlab(gitlab) => member(&gitlab.api, repository, user).await,
             Self::Pagure(pagure) => of_project(&pagure.api, repository, user).await,
             Self::Git(_) => Err(ForgeError::refused("plain git does not know who may write")),

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use workflows::names::{CommitId, RepositoryName};
 
 use super::answer::Deed;
+use super::redelivery::LookedAt;
 use super::request::{Api, Call};
 use super::{ForgeError, StatusPost};
 
@@ -19,11 +20,13 @@ pub(crate) struct Github {
     pub(super) api: Api,
     /// The check run of each context, by GitHub's id.
     pub(super) check_runs: Arc<Mutex<HashMap<CheckRunKey, u64>>>,
+    /// How far the lists of deliveries were looked at.
+    pub(super) looked_at: LookedAt,
 }
 
 impl Github {
     pub(super) fn new(api: Api) -> Self {
-        Self { api, check_runs: Arc::default() }
+        Self { api, check_runs: Arc::default(), looked_at: LookedAt::default() }
     }
 
     pub(super) async fn post_status(

@@ -5,7 +5,7 @@
 //! commit go to the pipeline that the first one got.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as ShortMutex, PoisonError};
 
 use chrono::Utc;
 use http::StatusCode;
@@ -23,13 +23,20 @@ const MAX_PIPELINES: usize = 4096;
 /// Longest description that GitLab takes, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 255;
 
-type Pipelines = HashMap<(RepositoryName, CommitId), u64>;
+/// Statuses of one page of a commit's.
+const PAGE_ROWS: usize = 100;
+/// Most pages that are searched for one of ours.
+const MAX_PAGES: usize = 10;
+
+/// The pipeline of a commit, once it is known. Held while it is not: two first statuses at once
+/// would make two of them.
+type Pin = Arc<Mutex<Option<u64>>>;
 
 /// A GitLab.
 #[derive(Debug, Clone)]
 pub(crate) struct Gitlab {
     pub(super) api: Api,
-    pipelines: Arc<Mutex<Pipelines>>,
+    pins: Arc<ShortMutex<HashMap<(RepositoryName, CommitId), Pin>>>,
 }
 
 #[derive(Serialize)]
@@ -47,13 +54,14 @@ struct Post<'a> {
 struct Shown {
     id: u64,
     name: String,
+    target_url: Option<String>,
     // Not told by old versions.
     pipeline_id: Option<u64>,
 }
 
 impl Gitlab {
     pub(super) fn new(api: Api) -> Self {
-        Self { api, pipelines: Arc::default() }
+        Self { api, pins: Arc::default() }
     }
 
     pub(super) async fn post_status(
@@ -62,40 +70,52 @@ impl Gitlab {
         commit: &CommitId,
         post: &StatusPost,
     ) -> Result<(), ForgeError> {
-        let key = (repository.clone(), commit.clone());
-        // Held while a commit has no pipeline: two first statuses at once would make two of them.
-        let mut pipelines = self.pipelines.lock().await;
-        let known = pipelines.get(&key).copied();
-        if known.is_some() {
-            drop(pipelines);
-            return self.post(repository, commit, post, known).await.map(drop);
+        let pin = self.pin(repository, commit);
+        let mut pinned = pin.lock().await;
+        if let Some(known) = *pinned {
+            drop(pinned);
+            return self.post(repository, commit, post, Some(known)).await.map(drop);
         }
-        let found = self.pipeline_of(repository, commit, &post.context).await?;
+        let found = self.pipeline_of(repository, commit, post).await?;
         let got = self.post(repository, commit, post, found).await?;
-        if let Some(pipeline) = got.or(found) {
-            if pipelines.len() >= MAX_PIPELINES {
-                pipelines.clear();
-            }
-            pipelines.insert(key, pipeline);
-        }
+        *pinned = got.or(found);
         Ok(())
     }
 
-    /// The pipeline of an earlier status of this context, posted before the bridge was restarted.
+    fn pin(&self, repository: &RepositoryName, commit: &CommitId) -> Pin {
+        // A map of pins is whole after any panic.
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if pins.len() >= MAX_PIPELINES {
+            pins.retain(|_, pin| Arc::strong_count(pin) > 1);
+        }
+        Arc::clone(pins.entry((repository.clone(), commit.clone())).or_default())
+    }
+
+    /// The pipeline of the earlier statuses of a commit, posted before the bridge was restarted:
+    /// that of the same context, or of any that leads to the same bridge.
     async fn pipeline_of(
         &self,
         repository: &RepositoryName,
         commit: &CommitId,
-        context: &str,
+        post: &StatusPost,
     ) -> Result<Option<u64>, ForgeError> {
         let path = format!("{}/repository/commits/{commit}/statuses", project(repository));
-        let call = Call::get(Deed::Status, path).of(repository);
-        let call = call.query("name", context).query("all", true).query("per_page", 100);
-        let answer = self.api.ask(call).await?;
-        // An answer of another shape names no pipeline, and the post is the better test.
-        let shown: Vec<Shown> = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let ours = shown.into_iter().filter(|status| status.name == context);
-        Ok(ours.max_by_key(|status| status.id).and_then(|status| status.pipeline_id))
+        let bridge = post.target_url.rsplit_once("/runs/").map_or("", |(url, _)| url);
+        let bridge = format!("{bridge}/runs/");
+        for page in 1..=MAX_PAGES {
+            let call = Call::get(Deed::Status, path.clone()).of(repository).query("all", true);
+            let answer =
+                self.api.ask(call.query("per_page", PAGE_ROWS).query("page", page)).await?;
+            // An answer of another shape names no pipeline, and the post is the better test.
+            let shown: Vec<Shown> = serde_json::from_slice(&answer.body).unwrap_or_default();
+            if let Some(pipeline) = pipeline_among(&shown, &post.context, &bridge) {
+                return Ok(Some(pipeline));
+            }
+            if shown.len() < PAGE_ROWS {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Posts, and tells the pipeline when GitLab does.
@@ -123,6 +143,17 @@ impl Gitlab {
         let shown: Option<Shown> = serde_json::from_slice(&answer.body).ok();
         Ok(shown.and_then(|status| status.pipeline_id))
     }
+}
+
+/// Of statuses of the same name the newest counts, of others of ours the oldest.
+fn pipeline_among(shown: &[Shown], context: &str, bridge: &str) -> Option<u64> {
+    let known = || shown.iter().filter(|status| status.pipeline_id.is_some());
+    let same = known().filter(|status| status.name == context).max_by_key(|status| status.id);
+    let is_ours = |status: &&Shown| {
+        status.target_url.as_deref().is_some_and(|target| target.starts_with(bridge))
+    };
+    let ours = || known().filter(is_ours).min_by_key(|status| status.id);
+    same.or_else(ours)?.pipeline_id
 }
 
 /// The project's part of the API; GitLab takes its path as one encoded word.

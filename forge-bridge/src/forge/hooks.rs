@@ -40,6 +40,14 @@ struct Shown {
     #[serde(default)]
     events: Vec<String>,
     config: ShownConfig,
+    /// GitHub's.
+    last_response: Option<LastResponse>,
+}
+
+#[derive(Deserialize)]
+struct LastResponse {
+    // `null` before the first delivery.
+    code: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +56,33 @@ struct ShownConfig {
     url: String,
     #[serde(default)]
     content_type: String,
+    /// GitHub's: `"1"` when it does not look at the certificate; old servers write a number.
+    insecure_ssl: Option<Value>,
+    /// GitHub's: stars when there is one. Forgejo and Gitea do not tell.
+    secret: Option<String>,
+}
+
+impl ShownConfig {
+    /// What is wrong with where and how it sends; `tells_secret` where the forge shows that there is
+    /// one.
+    fn fault(&self, tells_secret: bool) -> Option<&'static str> {
+        let is_insecure = self.insecure_ssl.as_ref().is_some_and(|told| *told == "1" || *told == 1);
+        if self.content_type != "json" {
+            Some("the webhook sends forms; set its content type to JSON")
+        } else if is_insecure && self.url.starts_with("https:") {
+            Some("the webhook does not look at our certificate; enable SSL verification")
+        } else if tells_secret && self.secret.as_deref().is_none_or(str::is_empty) {
+            Some("the webhook has no secret; set that of webhook_secret_file")
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct AppEvents {
+    #[serde(default)]
+    events: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,9 +104,9 @@ impl Forge {
             Self::Github(github) if github.api.app().is_some() => of_app(&github.api, url).await,
             Self::Github(github) => {
                 github::check(repository)?;
-                of_events(&github.api, repository, url).await
+                of_events(&github.api, repository, url, true).await
             }
-            Self::Forgejo(forgejo) => of_events(&forgejo.api, repository, url).await,
+            Self::Forgejo(forgejo) => of_events(&forgejo.api, repository, url, false).await,
             Self::Gitlab(gitlab) => of_gitlab(&gitlab.api, repository, url).await,
             Self::Pagure(pagure) => {
                 let settings = settings(&pagure.api, repository).await?;
@@ -149,35 +184,56 @@ fn of_kind<'a>(kind: &str, repository: &'a RepositoryName, url: &str, secret: &s
 async fn of_app(api: &Api, url: &str) -> Result<Hook, ForgeError> {
     let call = Call::get(Deed::Webhooks, "/app/hook/config".to_owned()).of_app();
     let shown: ShownConfig = api.read(call).await?;
-    Ok(if shown.url == url {
-        Hook::There
-    } else {
-        Hook::Wrong(format!("the App's webhook goes to `{}`; set it to {url}", shown.url))
-    })
+    if shown.url != url {
+        let why = format!("the App's webhook goes to `{}`; set it to {url}", shown.url);
+        return Ok(Hook::Wrong(why));
+    }
+    if let Some(why) = shown.fault(true) {
+        return Ok(Hook::Wrong(why.to_owned()));
+    }
+    let call = Call::get(Deed::Identity, "/app".to_owned()).of_app();
+    let AppEvents { events } = api.read(call).await?;
+    Ok(missing_events(&missing(&events)))
 }
 
-async fn of_events(api: &Api, repository: &RepositoryName, url: &str) -> Result<Hook, ForgeError> {
+async fn of_events(
+    api: &Api,
+    repository: &RepositoryName,
+    url: &str,
+    tells_secret: bool,
+) -> Result<Hook, ForgeError> {
     let call = Call::get(Deed::Webhooks, format!("/repos/{repository}/hooks")).of(repository);
     let hooks: Vec<Shown> = api.read(call.query("per_page", 100).query("limit", 50)).await?;
     let ours = hooks.into_iter().find(|hook| hook.config.url == url);
-    Ok(ours.map_or(Hook::Absent, Shown::judged))
+    Ok(ours.map_or(Hook::Absent, |hook| hook.judged(tells_secret)))
 }
 
 impl Shown {
-    fn judged(self) -> Hook {
+    fn judged(self, tells_secret: bool) -> Hook {
         if !self.active {
             return Hook::Wrong("the webhook is switched off; make it active".to_owned());
         }
-        if self.config.content_type != "json" {
-            return Hook::Wrong("the webhook sends forms; set its content type to JSON".to_owned());
+        if let Some(why) = self.config.fault(tells_secret) {
+            return Hook::Wrong(why.to_owned());
         }
-        let told = |event: &str| self.events.iter().any(|one| one == event || one == "*");
-        // Gitea and Forgejo tell comments on pull requests apart from those on issues.
-        let is_told =
-            |event: &str| told(event) || (event == "issue_comment" && told("pull_request_comment"));
-        let missing: Vec<&str> = EVENTS.into_iter().filter(|event| !is_told(event)).collect();
-        missing_events(&missing)
+        let code = self.last_response.and_then(|last| last.code);
+        if let Some(code @ 401 | code @ 403) = code {
+            return Hook::Wrong(format!(
+                "the last delivery was answered {code}: its secret is another one than that of \
+                 webhook_secret_file; set it, and redeliver that delivery"
+            ));
+        }
+        missing_events(&missing(&self.events))
     }
+}
+
+/// Which events are not told.
+fn missing(events: &[String]) -> Vec<&'static str> {
+    let told = |event: &str| events.iter().any(|one| one == event || one == "*");
+    // Gitea and Forgejo tell comments on pull requests apart from those on issues.
+    let is_told =
+        |event: &str| told(event) || (event == "issue_comment" && told("pull_request_comment"));
+    EVENTS.into_iter().filter(|event| !is_told(event)).collect()
 }
 
 async fn of_gitlab(api: &Api, repository: &RepositoryName, url: &str) -> Result<Hook, ForgeError> {
@@ -189,6 +245,15 @@ async fn of_gitlab(api: &Api, repository: &RepositoryName, url: &str) -> Result<
     };
     if ours["alert_status"].as_str().is_some_and(|status| status != "executable") {
         let why = "GitLab has switched the webhook off because deliveries failed; send a test";
+        return Ok(Hook::Wrong(why.to_owned()));
+    }
+    if ours["enable_ssl_verification"] == false && url.starts_with("https:") {
+        let why = "the webhook does not look at our certificate; enable SSL verification";
+        return Ok(Hook::Wrong(why.to_owned()));
+    }
+    let filter = ours["push_events_branch_filter"].as_str().unwrap_or_default();
+    if !filter.is_empty() && ours["branch_filter_strategy"] != "all_branches" {
+        let why = "the webhook tells of pushes to some branches only; let it tell of all branches";
         return Ok(Hook::Wrong(why.to_owned()));
     }
     let missing: Vec<&str> =

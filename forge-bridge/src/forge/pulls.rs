@@ -112,9 +112,7 @@ impl Forge {
                 pull: None,
             }));
         };
-        ended(kind, repository, number, &shown).map_err(|why| {
-            ForgeError::retry(format!("the forge's answer is not as it documents it: {why}"))
-        })
+        ended(kind, repository, number, &shown).map_err(ForgeError::undocumented)
     }
 
     /// The repository that a pull request comes from, where its list gave only a number. One that

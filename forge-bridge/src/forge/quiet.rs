@@ -15,40 +15,80 @@ use workflows::names::RepositoryName;
 
 use super::{Forge, ForgeError};
 
+/// Longest pause of our own, in seconds: GitHub asks for no more when it names none.
+const MAX_OWN_PAUSE_SECONDS: i64 = 60;
+/// How long after the end of a pause another one still is the same limit, and not a new one.
+const SAME_LIMIT: TimeDelta = TimeDelta::minutes(1);
 /// Most tokens whose pause is kept; with more of them silenced the whole forge is left alone.
 const MAX_TOKENS: usize = 4096;
 
 /// Whose token: of an App's installation that of the owner, else the one that there is.
 type Holder = Option<String>;
 
+/// The pause of a token.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    until: DateTime<Utc>,
+    /// Pauses before it of which each followed the end of another.
+    before: u32,
+}
+
+impl Pause {
+    /// The pause after a limit that was met now. A forge that names none worth the name, as a
+    /// moment that is over, is asked more and more seldom all the same.
+    fn after(last: Option<Self>, named: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let before = match last {
+            // The answer to another request of the same moment.
+            Some(last) if now < last.until => last.before,
+            Some(last) if now < last.until + SAME_LIMIT => last.before.saturating_add(1),
+            _ => 0,
+        };
+        let own = 1_i64.checked_shl(before.min(16)).unwrap_or(i64::MAX).min(MAX_OWN_PAUSE_SECONDS);
+        // Of two answers to requests of one moment the longer pause counts.
+        let kept = last.map_or(named, |last| named.max(last.until));
+        Self { until: kept.max(now + TimeDelta::seconds(own)), before }
+    }
+
+    fn is_past(self, now: DateTime<Utc>) -> bool {
+        now >= self.until + SAME_LIMIT
+    }
+}
+
 /// Until when a forge wants to hear nothing of its tokens. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Quiet(Arc<Mutex<HashMap<Holder, DateTime<Utc>>>>);
+pub(super) struct Quiet(Arc<Mutex<HashMap<Holder, Pause>>>);
 
 impl Quiet {
-    fn pauses(&self) -> MutexGuard<'_, HashMap<Holder, DateTime<Utc>>> {
+    fn pauses(&self) -> MutexGuard<'_, HashMap<Holder, Pause>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn until(&self, holder: &Holder, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.pauses().get(holder).copied().filter(|until| *until > now)
+        self.pauses().get(holder).map(|pause| pause.until).filter(|until| *until > now)
     }
 
-    fn keep_until(&self, holder: Holder, until: DateTime<Utc>, now: DateTime<Utc>) {
+    /// Keeps the pause that was named, or a longer one, and says when it ends.
+    fn keep_until(
+        &self,
+        holder: Holder,
+        named: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
         let mut pauses = self.pauses();
         if pauses.len() >= MAX_TOKENS {
-            pauses.retain(|_, until| *until > now);
+            pauses.retain(|_, pause| !pause.is_past(now));
         }
         let holder = holder.filter(|_| pauses.len() < MAX_TOKENS);
-        let kept = pauses.entry(holder).or_insert(until);
-        // Of two answers to requests of one moment the longer pause counts.
-        *kept = until.max(*kept);
+        let pause = Pause::after(pauses.get(&holder).copied(), named, now);
+        pauses.insert(holder, pause);
+        pause.until
     }
 
     fn owners(&self, now: DateTime<Utc>) -> Vec<String> {
         let mut pauses = self.pauses();
-        pauses.retain(|_, until| *until > now);
-        pauses.keys().flatten().cloned().collect()
+        pauses.retain(|_, pause| !pause.is_past(now));
+        let waiting = pauses.iter().filter(|(_, pause)| pause.until > now);
+        waiting.filter_map(|(holder, _)| holder.clone()).collect()
     }
 }
 
@@ -78,10 +118,10 @@ impl Forge {
     pub(crate) fn heard(&self, error: &ForgeError, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let ForgeError::Retry { after: Some(after), holder, .. } = error else { return None };
         let until = now.checked_add_signed(TimeDelta::from_std(*after).ok()?)?;
-        if let Some(quiet) = self.quiet() {
-            quiet.keep_until(holder.clone(), until, now);
+        match self.quiet() {
+            Some(quiet) => Some(quiet.keep_until(holder.clone(), until, now)),
+            None => Some(until),
         }
-        Some(until)
     }
 
     fn quiet(&self) -> Option<&Quiet> {
@@ -110,6 +150,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_that_is_none_gets_longer_while_limits_follow_each_other() {
+        let (quiet, begin) = (Quiet::default(), Utc::now());
+        let mut now = begin;
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            let until = quiet.keep_until(None, now, now);
+            // Another answer of the same moment is no other limit.
+            assert_eq!(quiet.keep_until(None, now, now), until);
+            pauses.push((until - now).num_seconds());
+            now = until;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        let named = quiet.keep_until(None, now + TimeDelta::minutes(5), now);
+        assert_eq!(named, now + TimeDelta::minutes(5), "what the forge names is longer");
+        let fair = named + TimeDelta::minutes(2);
+        assert_eq!(quiet.keep_until(None, fair, fair), fair + TimeDelta::seconds(1));
+    }
+
+    #[test]
     fn each_owner_of_an_app_has_a_pause_of_its_own_and_there_is_a_bound() {
         let (quiet, now) = (Quiet::default(), Utc::now());
         let owner = |name: &str| Some(name.to_owned());
@@ -119,6 +178,7 @@ mod tests {
         assert_eq!(quiet.owners(now), ["fedora"]);
         let later = now + TimeDelta::seconds(61);
         assert_eq!(quiet.owners(later), [""; 0]);
+        let later = now + TimeDelta::hours(1);
         for number in 0..=MAX_TOKENS {
             quiet.keep_until(owner(&number.to_string()), later + TimeDelta::seconds(9), later);
         }

@@ -16,6 +16,7 @@ use super::ForgeError;
 use super::answer::{Deed, judge, unsent};
 use super::app::App;
 use super::quiet::Quiet;
+use super::strangers::Strangers;
 use crate::config::{ConfigError, ForgeConfig, ForgeKind};
 use crate::outbound::Reach;
 
@@ -49,6 +50,7 @@ pub(super) struct Api {
     url: String,
     asker: Asker,
     pub(super) quiet: Quiet,
+    pub(super) strangers: Strangers,
 }
 
 /// One request.
@@ -58,7 +60,7 @@ pub(super) struct Call<'a> {
     method: Method,
     path: String,
     query: Vec<(&'static str, String)>,
-    body: Option<(&'static str, Vec<u8>)>,
+    body: Option<(&'static str, Bytes)>,
     as_app: bool,
     owner: Option<String>,
     /// The version of the answer that is here already.
@@ -97,12 +99,12 @@ impl<'a> Call<'a> {
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Self {
         // A value of ours is JSON; were it none, the forge would refuse the empty body.
-        self.body = Some(("application/json", serde_json::to_vec(body).unwrap_or_default()));
+        self.body = Some(("application/json", serde_json::to_vec(body).unwrap_or_default().into()));
         self
     }
 
     pub(super) fn form(mut self, body: String) -> Self {
-        self.body = Some(("application/x-www-form-urlencoded", body.into_bytes()));
+        self.body = Some(("application/x-www-form-urlencoded", body.into()));
         self
     }
 
@@ -152,14 +154,16 @@ impl Api {
             (None, Some(token)) => Asker::of(config.kind, token),
             (None, None) => return Err(refuse("needs token_file")),
         };
-        Ok(Self { client, url: url.to_owned(), asker, quiet: Quiet::default() })
+        let (quiet, strangers) = (Quiet::default(), Strangers::default());
+        Ok(Self { client, url: url.to_owned(), asker, quiet, strangers })
     }
 
     #[cfg(test)]
     pub(super) fn of(kind: ForgeKind, url: &str, token: &str) -> Self {
         let client = Reach::anywhere().client().unwrap();
         let asker = Asker::of(kind, token.into());
-        Self { client, url: url.to_owned(), asker, quiet: Quiet::default() }
+        let (quiet, strangers) = (Quiet::default(), Strangers::default());
+        Self { client, url: url.to_owned(), asker, quiet, strangers }
     }
 
     /// The App that asks, where one does.
@@ -170,8 +174,23 @@ impl Api {
         }
     }
 
-    /// Sends a request and reads the answer, whatever its status code.
+    /// Sends a request and reads the answer, whatever its status code. A token of an installation
+    /// that GitHub does not know any more is asked for anew, once.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, ForgeError> {
+        let answer = self.send_once(&call).await?;
+        if answer.status == StatusCode::UNAUTHORIZED
+            && let Asker::App(app) = &self.asker
+            && let Some(owner) = self.holder_of(&call)
+            && app.distrust(&owner).await
+            // One that was adopted is told by the App's own list alone.
+            && call.owner.is_none()
+        {
+            return self.send_once(&call).await;
+        }
+        Ok(answer)
+    }
+
+    async fn send_once(&self, call: &Call<'_>) -> Result<Answer, ForgeError> {
         let authorization = match &self.asker {
             Asker::Token { header, scheme, token } => {
                 (*header, SecretString::from(format!("{scheme}{}", token.expose_secret())))
@@ -187,11 +206,11 @@ impl Api {
         value.set_sensitive(true);
         let mut request = self
             .client
-            .request(call.method, format!("{}{}", self.url, call.path))
+            .request(call.method.clone(), format!("{}{}", self.url, call.path))
             .query(&call.query)
             .header(authorization.0, value);
-        if let Some((content_type, body)) = call.body {
-            request = request.header(CONTENT_TYPE, content_type).body(body);
+        if let Some((content_type, body)) = &call.body {
+            request = request.header(CONTENT_TYPE, *content_type).body(body.clone());
         }
         if let Some(known) = &call.known {
             request = request.header(IF_NONE_MATCH, known);
@@ -253,9 +272,10 @@ impl Api {
 
 impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            ForgeError::retry(format!("the forge's answer is not as it documents it: {error}"))
-        })
+        if self.is_cut {
+            return Err(ForgeError::undocumented("it is longer than any that is read"));
+        }
+        serde_json::from_slice(&self.body).map_err(ForgeError::undocumented)
     }
 }
 

@@ -31,10 +31,15 @@ struct AppShown {
     permissions: AppPermissions,
 }
 
+/// Each is `read`, `write` or not there.
 #[derive(Default, Deserialize)]
 struct AppPermissions {
     #[serde(default)]
     checks: String,
+    #[serde(default)]
+    contents: String,
+    #[serde(default)]
+    pull_requests: String,
 }
 
 #[derive(Deserialize)]
@@ -90,9 +95,15 @@ impl Forge {
         &self,
         repository: &RepositoryName,
     ) -> Result<Right, ForgeError> {
-        let Self::Pagure(pagure) = self else {
-            let why = "the forge does not tell before the first comment";
-            return Ok(Right::Untold(why.to_owned()));
+        let pagure = match self {
+            Self::Pagure(pagure) => pagure,
+            Self::Github(github) if github.api.app().is_some() => {
+                return app_may_comment(&github.api).await;
+            }
+            _ => {
+                let why = "the forge does not tell before the first comment";
+                return Ok(Right::Untold(why.to_owned()));
+            }
         };
         // There is no pull request 0: who may comment hears that, who may not hears of the right.
         let path = format!("/{}/pull-request/0/comment", pagure::api_path(repository));
@@ -116,15 +127,32 @@ fn refused(answer: &Answer, deed: Deed, repository: &RepositoryName) -> Result<R
     }
 }
 
-async fn of_app(api: &Api) -> Result<Right, ForgeError> {
+async fn permissions_of_app(api: &Api) -> Result<AppPermissions, ForgeError> {
     let call = Call::get(Deed::Identity, "/app".to_owned()).of_app();
-    let shown: AppShown = api.read(call).await?;
-    Ok(match shown.permissions.checks.as_str() {
-        "write" => Right::Yes("the App may write checks".to_owned()),
-        _ => Right::No(
-            "the App may not write checks; give it \"Checks: Read and write\" in its settings"
-                .to_owned(),
-        ),
+    Ok(api.read::<AppShown>(call).await?.permissions)
+}
+
+async fn of_app(api: &Api) -> Result<Right, ForgeError> {
+    let AppPermissions { checks, contents, .. } = permissions_of_app(api).await?;
+    let no = |what: &str, setting: &str| {
+        let why = format!("the App may not {what}; give it \"{setting}\" in its settings");
+        Ok(Right::No(why))
+    };
+    match (checks.as_str(), contents.as_str()) {
+        ("write", "read" | "write") => Ok(Right::Yes("the App may write checks".to_owned())),
+        ("write", _) => no("read repositories", "Contents: Read-only"),
+        _ => no("write checks", "Checks: Read and write"),
+    }
+}
+
+async fn app_may_comment(api: &Api) -> Result<Right, ForgeError> {
+    let permission = permissions_of_app(api).await?.pull_requests;
+    Ok(if permission == "write" {
+        Right::Yes("the App may read pull requests and comment on them".to_owned())
+    } else {
+        let why = "the App may not comment on pull requests; give it \"Pull requests: Read and \
+                   write\" in its settings";
+        Right::No(why.to_owned())
     })
 }
 
@@ -144,14 +172,30 @@ async fn of_github(api: &Api, repository: &RepositoryName) -> Result<Right, Forg
 async fn of_forgejo(api: &Api, repository: &RepositoryName) -> Result<Right, ForgeError> {
     let call = Call::get(Deed::Repositories, format!("/repos/{repository}")).of(repository);
     let shown: ForgejoShown = api.read(call).await?;
-    Ok(if shown.permissions.unwrap_or_default().push {
-        Right::Yes(format!("the token's user may write to {repository}"))
-    } else {
-        Right::No(format!(
+    if !shown.permissions.unwrap_or_default().push {
+        return Ok(Right::No(format!(
             "the token's user may not write to {repository}, which setting statuses needs; make \
              it a collaborator with write access"
-        ))
-    })
+        )));
+    }
+    let path = format!("/repos/{repository}/statuses/{NO_COMMIT}");
+    let body = json!({"state": "pending", "context": "strata", "description": "A question"});
+    let answer = api.send(Call::post(Deed::Status, path).of(repository).json(&body)).await?;
+    by_scope(&answer, repository, "may set statuses")
+}
+
+/// What the user may do is told with the repository; what the token may, by its answer about a commit
+/// that is not there. It looks at the token first, and some versions call the rest a fault of theirs.
+fn by_scope(answer: &Answer, repository: &RepositoryName, may: &str) -> Result<Right, ForgeError> {
+    match answer.status {
+        StatusCode::NOT_FOUND
+        | StatusCode::BAD_REQUEST
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::INTERNAL_SERVER_ERROR => {
+            Ok(Right::Yes(format!("the token {may} of {repository}")))
+        }
+        _ => refused(answer, Deed::Status, repository),
+    }
 }
 
 async fn of_gitlab(api: &Api, repository: &RepositoryName) -> Result<Right, ForgeError> {
@@ -160,14 +204,16 @@ async fn of_gitlab(api: &Api, repository: &RepositoryName) -> Result<Right, Forg
     let GitlabPermissions { project_access, group_access } = shown.permissions.unwrap_or_default();
     let levels = [project_access, group_access];
     let level = levels.iter().flatten().map(|access| access.access_level).max().unwrap_or(0);
-    Ok(if level >= DEVELOPER {
-        Right::Yes(format!("the token's user is at least a Developer of {repository}"))
-    } else {
-        Right::No(format!(
+    if level < DEVELOPER {
+        return Ok(Right::No(format!(
             "the token's user is no Developer of {repository}, which setting statuses needs; \
              protected branches need a Maintainer"
-        ))
-    })
+        )));
+    }
+    let path = format!("{}/statuses/{NO_COMMIT}", gitlab::project(repository));
+    let body = json!({"name": "strata", "state": "pending"});
+    let answer = api.send(Call::post(Deed::Status, path).of(repository).json(&body)).await?;
+    by_scope(&answer, repository, "has `api` and may set statuses")
 }
 
 /// Pagure looks at the token's rights before it reads the flag, and an empty one is none.

@@ -7,17 +7,21 @@
 use chrono::{DateTime, Utc};
 use workflows::command::{self, Command, Permission, Speaker, answer};
 use workflows::event::{Event, PullRequestAction, PullRequestCommented};
+use workflows::ids::EventId;
 
 use super::pulls::Request;
 use super::{Intake, PlanError};
 use crate::store::cancel::Cancelled;
 use crate::store::planning::{Decision, UndoneEvent};
 use crate::store::pulls::{KnownPull, PullKey, Way};
+use crate::store::replies::Answered;
 
 /// What a command comes to.
 enum Doing {
     /// Said to who asked, and kept with the event.
     Answer(String),
+    /// The same, and nothing was done.
+    Refusal(String),
     /// Runs.
     Plan(Decision),
 }
@@ -40,27 +44,27 @@ impl Intake {
             return Ok(Decision::Skip(why));
         };
         let known = self.store.known_pull(&key).await?;
+        let is_author = known.as_ref().is_some_and(|known| is_author(known, said));
+        let is_stranger = !is_author && permission < Permission::Write;
+        let since = known.as_ref().map_or(EventId(0), |known| known.head_event);
         let doing = match (command::parse(&said.line), known) {
-            (Err(hint), known) => {
-                let is_author = known.is_some_and(|known| is_author(&known, said));
-                if !is_author && permission < Permission::Write {
-                    return Ok(Decision::Skip("a stranger's comment with no command".to_owned()));
-                }
-                Doing::Answer(hint)
+            (Err(_), _) if is_stranger => {
+                return Ok(Decision::Skip("a stranger's comment with no command".to_owned()));
             }
-            (Ok(_), None) => Doing::Answer(answer::unknown_pull_request()),
+            (Err(hint), _) => Doing::Refusal(hint),
+            (Ok(_), None) => Doing::Refusal(answer::unknown_pull_request()),
             (Ok(command), Some(known)) => {
                 self.perform(undone, said, &command, permission, &key, &known, now).await?
             }
         };
-        match doing {
-            Doing::Plan(decision) => Ok(decision),
-            Doing::Answer(text) => {
-                self.store.reply(&key, undone.id, &answer::to(&said.author, &text)).await?;
-                self.wakes.speaker.notify_one();
-                Ok(Decision::Skip(format!("`{}`: {text}", said.line)))
-            }
-        }
+        let (text, answered) = match doing {
+            Doing::Plan(decision) => return Ok(decision),
+            Doing::Answer(text) => (text, Answered::Done),
+            Doing::Refusal(text) => (text, Answered::Refused { since, is_stranger }),
+        };
+        self.store.reply(&key, undone.id, &answer::to(&said.author, &text), answered).await?;
+        self.wakes.speaker.notify_one();
+        Ok(Decision::Skip(format!("`{}`: {text}", said.line)))
     }
 
     /// What who speaks may do; `None` for a bot that nobody has listed.
@@ -93,10 +97,10 @@ impl Intake {
         let speaker = Speaker { is_author: is_author(known, said), permission };
         let runs_freely = known.is_approved || !self.waits(&key.forge, &known.pull).await?;
         if let Err(why) = command::may(command, speaker, runs_freely) {
-            return Ok(Doing::Answer(why));
+            return Ok(Doing::Refusal(why));
         }
         if !known.is_open && *command != Command::Cancel {
-            return Ok(Doing::Answer(answer::is_closed()));
+            return Ok(Doing::Refusal(answer::is_closed()));
         }
         match command {
             Command::OkToTest(named) => {
@@ -128,10 +132,10 @@ impl Intake {
     ) -> Result<Doing, PlanError> {
         let head = &known.pull.head;
         if known.head_event > undone.id {
-            return Ok(Doing::Answer(answer::pushed_since(head)));
+            return Ok(Doing::Refusal(answer::pushed_since(head)));
         }
         if let Some(named) = named.filter(|named| !head.as_str().starts_with(*named)) {
-            return Ok(Doing::Answer(answer::not_that_head(head, named)));
+            return Ok(Doing::Refusal(answer::not_that_head(head, named)));
         }
         self.store.approve(key, head, &said.author, Way::Comment, now).await?;
         Ok(Doing::Answer(answer::approved(head)))
@@ -154,7 +158,7 @@ impl Intake {
                     ran.into_iter().partition(|one| is_named(&one.name, &one.file.path));
                 if wanted.is_empty() {
                     let names: Vec<String> = others.into_iter().map(|one| one.name).collect();
-                    return Ok(Doing::Answer(answer::no_such_workflow(named, &names)));
+                    return Ok(Doing::Refusal(answer::no_such_workflow(named, &names)));
                 }
                 Some(wanted.into_iter().map(|one| one.file).collect())
             }
@@ -174,7 +178,7 @@ impl Intake {
         let releases = &self.planner.config.releases;
         if !releases.iter().any(|known| known.name == release) {
             let names: Vec<&str> = releases.iter().map(|known| known.name.as_str()).collect();
-            return Ok(Doing::Answer(answer::no_such_release(release, &names)));
+            return Ok(Doing::Refusal(answer::no_such_release(release, &names)));
         }
         let cause = Some(asked(said, &format!("build for {release}")));
         let request = Request { only: None, release: Some(release.to_owned()), cause };

@@ -1,6 +1,7 @@
 //! The reporter with a real store and a forge over HTTP.
 
 mod bad_times;
+mod comments;
 mod worst_day;
 
 use std::path::Path;
@@ -13,7 +14,8 @@ use workflows::status;
 use super::*;
 use crate::config::{ForgeConfig, ForgeKind};
 use crate::forge::tests::{FakeForge, TOKEN};
-use crate::store::statuses::tests::say;
+use crate::level::Turn;
+use crate::store::statuses::tests::{NOBODY, say};
 
 struct Scene {
     directory: TempDir,
@@ -74,7 +76,8 @@ fn text(value: &serde_json::Value) -> &str {
 
 /// Turns until nothing is due.
 async fn settle(reporter: &Reporter, now: DateTime<Utc>) {
-    while reporter.desks[0].turn(now).await.unwrap() == Turn::Busy {}
+    let going_on = CancellationToken::new();
+    while reporter.desks[0].turn(now, &going_on).await.unwrap() == Turn::Busy {}
 }
 
 #[tokio::test]
@@ -112,6 +115,39 @@ async fn more_than_a_batch_is_posted_with_final_states_first() {
     let told = scene.told();
     assert_eq!(told.len(), 28);
     assert!(told[..BATCH as usize].iter().all(|one| one.ends_with("failure")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_repository_that_hangs_holds_up_no_other() {
+    let scene = Scene::begin().await;
+    let now = Utc::now();
+    let end = status::finished(Outcome::Failure, None, "Broken");
+    for n in 0..20 {
+        say(&scene.store, &format!("slow {n}"), &end, now).await;
+    }
+    let mut tx = scene.store.write().await.unwrap();
+    sqlx::query("UPDATE statuses SET repository = 'containers/slow'")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    scene.fake.be_silent_about("containers/slow");
+    for n in 0..12 {
+        say(&scene.store, &format!("w / {n}"), &status::queued(), now).await;
+    }
+    let (reporter, going_on) = (scene.reporter(), CancellationToken::new());
+    let others = async {
+        scene.fake.took(12).await;
+        // What becomes due while the posts hang is not held up either.
+        say(&scene.store, "w / a", &end, Utc::now()).await;
+        reporter.desks[0].bell.notify_one();
+        scene.fake.took(13).await;
+    };
+    tokio::select! {
+        turn = reporter.desks[0].turn(now, &going_on) => panic!("it ended: {:?}", turn.is_ok()),
+        () = others => {}
+    }
+    assert_eq!(scene.fake.requests(), 13 + 3, "three places for one repository");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::{ForgeConfig, ForgeKind};
 use crate::forge::tests::{FakeForge, TOKEN};
 use crate::store::pulls::PullKey;
+use crate::store::replies::Answered;
 
 struct Scene {
     fake: FakeForge,
@@ -31,7 +32,7 @@ impl Scene {
         tx.commit().await.unwrap();
         let repository = RepositoryName::parse("containers/httpd").unwrap();
         let key = PullKey { forge: "far".to_owned(), repository, number: 3 };
-        speaker.store.reply(&key, EventId(7), "`rose`: Approved").await.unwrap();
+        speaker.store.reply(&key, EventId(7), "`rose`: Approved", Answered::Done).await.unwrap();
         Self { fake, speaker, directory }
     }
 
@@ -63,7 +64,12 @@ async fn speaker(fake: &FakeForge, directory: &std::path::Path) -> Arc<Speaker> 
     assert_eq!(config.kind, ForgeKind::Forgejo);
     let forges = HashMap::from([("far".to_owned(), Forge::open(&config).unwrap())]);
     let store = Store::open(&directory.join("strata.db")).await.unwrap();
-    Arc::new(Speaker { store, forges: Arc::new(forges), resumed: OnceCell::new() })
+    Arc::new(Speaker {
+        store,
+        forges: Arc::new(forges),
+        resumed: OnceCell::new(),
+        pace: Pace::default(),
+    })
 }
 
 #[tokio::test]

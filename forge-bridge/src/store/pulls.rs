@@ -12,7 +12,7 @@ use workflows::names::{CommitId, RepositoryName};
 use workflows::state::Outcome;
 
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, cancel, progress, seconds};
+use super::{Store, StoreError, cancel, desired, progress, seconds};
 
 /// Most workflows of one pull request that are told apart; the files of an event are fewer.
 const MAX_WORKFLOWS: i64 = 100;
@@ -90,6 +90,7 @@ impl Store {
             let older = |run: &UnfinishedRun| run.head != pull.head;
             let why = "Superseded by a push to the pull request";
             stop_runs(&mut tx, &key, Outcome::Superseded, why, now, older).await?;
+            desired::review_pull(&mut tx, &key, now).await?;
         }
         tx.commit().await?;
         Ok(is_newest)
@@ -125,6 +126,7 @@ impl Store {
             0 => 0,
             _ => stop_runs(&mut tx, key, Outcome::Cancelled, why, now, |_| true).await?,
         };
+        desired::review_pull(&mut tx, key, now).await?;
         tx.commit().await?;
         Ok(stopped)
     }

@@ -11,6 +11,23 @@ use super::{Store, StoreError, at, seconds};
 /// Most answers on one pull request: strangers can make us speak, and a person's own project
 /// never gets near it.
 const MAX_REPLIES_OF_PULL: i64 = 100;
+/// How many answers there may be before none more goes to people who may do nothing there.
+const MAX_REPLIES_TO_STRANGERS: i64 = 20;
+
+/// What is answered, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answered {
+    /// Something was done.
+    Done,
+    /// Nothing was done. The same is said once to the same person since this event, which told the
+    /// head.
+    Refused {
+        /// What was said before it was said of another head.
+        since: EventId,
+        /// Whether neither the author asked nor who may write.
+        is_stranger: bool,
+    },
+}
 
 /// An answer that is due.
 #[derive(Debug)]
@@ -34,19 +51,28 @@ impl Store {
         key: &PullKey,
         event: EventId,
         body: &str,
+        answered: Answered,
     ) -> Result<(), StoreError> {
+        let (max, since) = match answered {
+            Answered::Done => (MAX_REPLIES_OF_PULL, i64::MAX),
+            Answered::Refused { since, is_stranger: false } => (MAX_REPLIES_OF_PULL, since.0),
+            Answered::Refused { since, is_stranger: true } => (MAX_REPLIES_TO_STRANGERS, since.0),
+        };
         let mut tx = self.write().await?;
         sqlx::query(
             "INSERT INTO replies (event_id, forge, repository, number, body, marker) \
              SELECT $1, $2, $3, $4, $5, lower(hex(randomblob(16))) WHERE (SELECT count(*) FROM replies \
-             WHERE forge = $2 AND repository = $3 AND number = $4) < $6 ON CONFLICT DO NOTHING",
+             WHERE forge = $2 AND repository = $3 AND number = $4) < $6 \
+             AND NOT EXISTS (SELECT 1 FROM replies WHERE forge = $2 AND repository = $3 \
+             AND number = $4 AND body = $5 AND event_id > $7) ON CONFLICT DO NOTHING",
         )
         .bind(event.0)
         .bind(&key.forge)
         .bind(key.repository.as_str())
         .bind(i64::try_from(key.number).unwrap_or(i64::MAX))
         .bind(body)
-        .bind(MAX_REPLIES_OF_PULL)
+        .bind(max)
+        .bind(since)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)

@@ -1,15 +1,16 @@
 //! The gap between the statuses that are desired and those that a forge was told.
 
+pub(crate) mod comments;
 mod refused;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use workflows::ids::RunId;
+use workflows::ids::{EventId, RunId};
 use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, seconds};
+use super::{Store, StoreError, at, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(crate) struct StatusBehind {
     pub(crate) id: i64,
     /// The run that says it.
     pub(crate) run: RunId,
+    /// The event that began the run.
+    pub(crate) event: EventId,
+    /// Whether all of the run is over.
+    pub(crate) is_run_over: bool,
     /// The pull request of the run, where it has one.
     pub(crate) pull: Option<u64>,
     /// Number of these words; rises with each change.
@@ -28,6 +33,8 @@ pub(crate) struct StatusBehind {
     pub(crate) description: String,
     /// Path of the run's page below the public URL.
     pub(crate) target: String,
+    /// When these words became the newest.
+    pub(crate) changed_at: DateTime<Utc>,
     /// Failed tries of these words.
     pub(crate) attempts: u32,
     /// What the job's steps said about lines of files.
@@ -45,19 +52,21 @@ const AGAIN_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
     /// Statuses of one forge that are behind and due, and those that are to be told once more: those
-    /// that will not change any more first, because somebody waits for them. Those of repositories
-    /// of `without` are left out.
+    /// that will not change any more first, because somebody waits for them. Left out are those of
+    /// repositories of the owners of `without`, of its repositories, and its own.
     pub(crate) async fn statuses_behind(
         &self,
         forge: &str,
-        without: &[String],
+        (owners, repositories, ids): (&[String], &[RepositoryName], &[i64]),
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<StatusBehind>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, desired, repository, commit_id, context, state, description, target_url, \
-             attempts, run_id, reported >= desired AS is_again, unanswered, \
+             attempts, changed_at, run_id, reported >= desired AS is_again, unanswered, \
              (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
+             (SELECT event_id FROM runs WHERE runs.id = run_id) AS event_id, \
+             (SELECT state = 'finished' FROM runs WHERE runs.id = run_id) AS is_run_over, \
              COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
                  AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
              FROM statuses WHERE id IN (\
@@ -66,12 +75,16 @@ impl Store {
              AND forge = $1 AND due_at <= $2 \
              AND substr(repository, 1, instr(repository, '/') - 1) NOT IN \
              (SELECT value FROM json_each($4)) \
+             AND repository NOT IN (SELECT value FROM json_each($5)) \
+             AND id NOT IN (SELECT value FROM json_each($6)) \
              ORDER BY state = 'pending', due_at, id LIMIT $3",
         )
         .bind(forge)
         .bind(seconds(now))
         .bind(limit)
-        .bind(to_json(&without)?)
+        .bind(to_json(&owners)?)
+        .bind(to_json(&repositories)?)
+        .bind(to_json(&ids)?)
         .fetch_all(&self.reader)
         .await?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
@@ -80,6 +93,8 @@ impl Store {
             Ok(StatusBehind {
                 id: column(row, "id")?,
                 run: RunId(column(row, "run_id")?),
+                event: EventId(column(row, "event_id")?),
+                is_run_over: column(row, "is_run_over")?,
                 pull: pull.map(i64::unsigned_abs),
                 desired: column(row, "desired")?,
                 repository: parsed(row, "repository")?,
@@ -89,6 +104,7 @@ impl Store {
                     .ok_or_else(|| StoreError::Corrupt(format!("column state: `{state}`")))?,
                 description: column(row, "description")?,
                 target: column(row, "target_url")?,
+                changed_at: at(column(row, "changed_at")?),
                 attempts: column(row, "attempts")?,
                 annotations: json(row, "annotations")?,
                 is_again: column(row, "is_again")?,
@@ -148,9 +164,30 @@ impl Store {
         until: DateTime<Utc>,
         may_be_done: bool,
     ) -> Result<(), StoreError> {
+        self.wait(status, until, may_be_done, 1).await
+    }
+
+    /// As [`Store::defer_status`], where the forge named the time, or nobody asked it: that is no
+    /// failed try.
+    pub(crate) async fn put_status_off(
+        &self,
+        status: &StatusBehind,
+        until: DateTime<Utc>,
+        may_be_done: bool,
+    ) -> Result<(), StoreError> {
+        self.wait(status, until, may_be_done, 0).await
+    }
+
+    async fn wait(
+        &self,
+        status: &StatusBehind,
+        until: DateTime<Utc>,
+        may_be_done: bool,
+        tries: u32,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE statuses SET attempts = attempts + (desired = $2), \
+            "UPDATE statuses SET attempts = attempts + $6 * (desired = $2), \
              due_at = CASE desired WHEN $2 THEN $3 ELSE due_at END, \
              unanswered = CASE WHEN $4 THEN unanswered ELSE $5 END WHERE id = $1",
         )
@@ -159,13 +196,14 @@ impl Store {
         .bind(seconds(until))
         .bind(may_be_done)
         .bind(status.unanswered)
+        .bind(tries)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
     }
 
-    /// The forge will not take these words, and says why. Newer ones are tried again; words that it
-    /// took before are left as they are.
+    /// The forge will not take these words, and says why. Newer ones are tried again, and so are these
+    /// where the repository got another name meanwhile; words that it took before are left as they are.
     pub(crate) async fn refuse_status(
         &self,
         status: &StatusBehind,
@@ -175,12 +213,14 @@ impl Store {
         sqlx::query(
             "UPDATE statuses SET attempts = attempts + (reported < desired), again_at = NULL, \
              unanswered = $4, \
-             refusal = CASE WHEN reported < desired THEN $3 END WHERE id = $1 AND desired = $2",
+             refusal = CASE WHEN reported < desired THEN $3 END \
+             WHERE id = $1 AND desired = $2 AND repository = $5",
         )
         .bind(status.id)
         .bind(status.desired)
         .bind(why)
         .bind(status.unanswered)
+        .bind(status.repository.as_str())
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
@@ -210,6 +250,9 @@ pub(crate) mod tests {
 
     use super::super::desired::{Subject, desire};
     use super::*;
+
+    /// Leaves nothing out.
+    pub(crate) const NOBODY: (&[String], &[RepositoryName], &[i64]) = (&[], &[], &[]);
 
     pub(crate) fn repository() -> RepositoryName {
         RepositoryName::parse("containers/httpd").unwrap()
@@ -252,7 +295,7 @@ pub(crate) mod tests {
     }
 
     async fn contexts(store: &Store, now: DateTime<Utc>) -> Vec<String> {
-        let behind = store.statuses_behind("forge", &[], now, 10).await.unwrap();
+        let behind = store.statuses_behind("forge", NOBODY, now, 10).await.unwrap();
         behind.into_iter().map(|status| status.context).collect()
     }
 
@@ -265,8 +308,8 @@ pub(crate) mod tests {
         let ended = status::finished(workflows::state::Outcome::Failure, None, "Broken");
         say(&store, "c", &ended, now).await;
         assert_eq!(contexts(&store, now).await, ["c", "a", "b"]);
-        assert_eq!(store.statuses_behind("other", &[], now, 10).await.unwrap().len(), 0);
-        let first = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
+        assert_eq!(store.statuses_behind("other", NOBODY, now, 10).await.unwrap().len(), 0);
+        let first = store.statuses_behind("forge", NOBODY, now, 1).await.unwrap().remove(0);
         assert_eq!((first.target.as_str(), first.description.as_str()), ("/runs/7", "Broken"));
         store.status_reported(&first, now).await.unwrap();
         assert_eq!(contexts(&store, now).await, ["a", "b"]);
@@ -280,7 +323,8 @@ pub(crate) mod tests {
         let now = Utc::now();
         say(&store, "a", &status::queued(), now).await;
         for (owner, count) in [("containers", 0), ("container", 1), ("containers/httpd", 1)] {
-            let behind = store.statuses_behind("forge", &[owner.to_owned()], now, 10).await;
+            let behind =
+                store.statuses_behind("forge", (&[owner.to_owned()], &[], &[]), now, 10).await;
             assert_eq!(behind.unwrap().len(), count, "{owner}");
         }
     }
@@ -291,12 +335,12 @@ pub(crate) mod tests {
         let now = Utc::now();
         let later = now + chrono::TimeDelta::hours(1);
         say(&store, "a", &status::queued(), now).await;
-        let old = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
+        let old = store.statuses_behind("forge", NOBODY, now, 1).await.unwrap().remove(0);
         say(&store, "a", &status::running(1), now).await;
         store.defer_status(&old, later, true).await.unwrap();
         store.refuse_status(&old, "no").await.unwrap();
         store.status_reported(&old, now).await.unwrap();
-        let newer = store.statuses_behind("forge", &[], now, 1).await.unwrap().remove(0);
+        let newer = store.statuses_behind("forge", NOBODY, now, 1).await.unwrap().remove(0);
         assert_eq!((newer.description.as_str(), newer.attempts), ("Running", 0));
         store.defer_status(&newer, later, true).await.unwrap();
         assert_eq!(contexts(&store, now).await, [""; 0]);
@@ -309,7 +353,7 @@ pub(crate) mod tests {
         let now = Utc::now();
         say(&store, "a", &status::queued(), now).await;
         say(&store, "b", &status::queued(), now).await;
-        for status in store.statuses_behind("forge", &[], now, 10).await.unwrap() {
+        for status in store.statuses_behind("forge", NOBODY, now, 10).await.unwrap() {
             store.refuse_status(&status, "the token is wrong").await.unwrap();
         }
         assert_eq!(contexts(&store, now).await, [""; 0]);

@@ -30,6 +30,7 @@ mod records;
 mod removals;
 mod rerun;
 mod schedules;
+mod shared;
 
 const RUNNER: RunnerId = RunnerId(1);
 

@@ -24,6 +24,8 @@ struct Model {
     runs: Vec<Value>,
     tokens: usize,
     lookups: usize,
+    /// The number of the installation that there is; 0 for 77.
+    installed: u64,
     /// The owner whose installation has asked too much.
     limited: Option<String>,
 }
@@ -40,9 +42,10 @@ async fn installation(State(model): State<Shared>, headers: HeaderMap) -> Respon
     if bearer(&headers).split('.').count() != 3 {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    model.lock().unwrap().lookups += 1;
+    let mut model = model.lock().unwrap();
+    model.lookups += 1;
     Json(json!({
-        "id": 77, "account": account(), "access_tokens_url": null, "repositories_url": null,
+        "id": 77 + model.installed, "account": account(), "access_tokens_url": null, "repositories_url": null,
         "html_url": "https://github.example/i", "app_id": 5, "target_id": 1,
         "target_type": "Organization", "permissions": {}, "events": [],
         "single_file_name": null, "repository_selection": "all",
@@ -62,11 +65,14 @@ fn account() -> Value {
     })
 }
 
-async fn token(State(model): State<Shared>, headers: HeaderMap) -> Response {
+async fn token(State(model): State<Shared>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
     if bearer(&headers).split('.').count() != 3 {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let mut model = model.lock().unwrap();
+    if id != 77 + model.installed {
+        return (StatusCode::NOT_FOUND, Json(json!({"message": "Not Found"}))).into_response();
+    }
     model.tokens += 1;
     // The first ends within the time of renewal, the next ones as GitHub's do.
     let minutes = if model.tokens == 1 { 4 } else { 60 };
@@ -120,7 +126,7 @@ async fn start() -> (Shared, String, tokio::task::JoinHandle<()>) {
     let model = Shared::default();
     let router = Router::new()
         .route("/repos/{owner}/{repo}/installation", get(installation))
-        .route("/app/installations/77/access_tokens", post(token))
+        .route("/app/installations/{id}/access_tokens", post(token))
         .route("/repos/{owner}/{repo}/check-runs", post(create))
         .route("/repos/{owner}/{repo}/check-runs/{id}", patch(update))
         .route("/repos/{owner}/{repo}/commits/{sha}/check-runs", get(list))
@@ -194,6 +200,28 @@ async fn an_app_keeps_one_check_run_for_each_context_and_renews_its_token_in_tim
     assert_eq!(run["details_url"], "https://strata.example/runs/7");
     // The token with four minutes left is used by nobody; each client keeps the next one.
     assert_eq!((model.tokens, model.lookups), (3, 2));
+}
+
+#[tokio::test]
+async fn an_app_that_is_installed_again_goes_on_with_its_new_installation() {
+    let (model, url, _server) = start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let repository = RepositoryName::parse("containers/httpd").unwrap();
+    let commit = CommitId::parse(&"1a".repeat(20)).unwrap();
+    let forge = forge(&url, directory.path());
+    let post = async |context: &str| {
+        let post = StatusPost { context: context.to_owned(), ..post_of(StatusState::Success, "x") };
+        forge.post_status(&repository, &commit, &post).await
+    };
+    // The token of the first has four minutes left, so that the next post asks for another.
+    post("a / b").await.unwrap();
+    model.lock().unwrap().installed = 1;
+    post("a / c").await.unwrap();
+    // The token of the second has an hour left, and GitHub takes it no more.
+    model.lock().unwrap().installed = 2;
+    model.lock().unwrap().tokens += 1;
+    post("a / d").await.unwrap();
+    assert_eq!(model.lock().unwrap().runs.len(), 3);
 }
 
 #[tokio::test]

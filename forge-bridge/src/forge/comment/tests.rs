@@ -15,7 +15,6 @@ use crate::forge::tests::{TOKEN, serve};
 
 /// Path and text of each comment.
 type Comments = Arc<Mutex<Vec<(String, String)>>>;
-
 /// Answers by path what the real ones answer, in their shapes.
 fn known(path: &str, query: &str) -> Option<Value> {
     let level = |name: &str, level: u32| json!({"id": 1, "username": name, "access_level": level});
@@ -92,6 +91,9 @@ async fn answer(
     if let Some(shown) = shown(uri.path(), &comments.lock().unwrap()) {
         return axum::Json(shown).into_response();
     }
+    if uri.path().ends_with("/permission") {
+        comments.lock().unwrap().push((uri.path().to_owned(), "asked".to_owned()));
+    }
     match known(uri.path(), uri.query().unwrap_or_default()) {
         Some(found) => axum::Json(found).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -130,6 +132,17 @@ async fn who_may_write_is_the_forges_word() {
         for hostile in ["", "..", "alice/../bob", "alice?x", "alice%2f", "a\nb", &"x".repeat(300)] {
             assert_eq!(is(hostile).await, Permission::None, "{kind:?} {hostile:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_forge_is_asked_once_about_a_stranger_and_each_time_about_a_writer() {
+    let (forge, asked, _server) = start(ForgeKind::Github).await;
+    for (user, count) in [("carol", 1), ("mallory", 1), ("bob", 5)] {
+        for _ in 0..5 {
+            forge.permission(&httpd(), user).await.unwrap();
+        }
+        assert_eq!(std::mem::take(&mut *asked.lock().unwrap()).len(), count, "{user}");
     }
 }
 

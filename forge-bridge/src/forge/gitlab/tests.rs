@@ -20,6 +20,7 @@ struct Row {
     pipeline: u64,
     name: String,
     state: String,
+    target_url: String,
 }
 
 #[derive(Default)]
@@ -105,7 +106,10 @@ async fn put(
             return (StatusCode::BAD_REQUEST, axum::Json(json!({"message": why}))).into_response();
         }
         Some(row) => row.state = state,
-        None => model.rows.push(Row { pipeline, name: name.clone(), state }),
+        None => {
+            let target_url = text("target_url");
+            model.rows.push(Row { pipeline, name: name.clone(), state, target_url });
+        }
     }
     let id = model.rows.len();
     let shown = json!({"id": id, "name": name, "pipeline_id": pipeline});
@@ -114,14 +118,20 @@ async fn put(
 
 async fn list(
     State(model): State<Shared>,
-    Path(_): Path<(String, String)>,
+    Path((project, _commit)): Path<(String, String)>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
+    if project == "group/slow" {
+        return std::future::pending().await;
+    }
     let mut model = model.lock().unwrap();
     model.asked += 1;
-    let rows = model.rows.iter().enumerate().filter(|(_, row)| row.name == query["name"]);
+    assert_eq!(query["per_page"], "100");
+    let page: usize = query["page"].parse().unwrap();
+    let rows = model.rows.iter().enumerate().skip((page - 1) * 100).take(100);
     let shown = rows.map(|(id, row)| {
-        json!({"id": id, "name": row.name, "status": row.state, "pipeline_id": row.pipeline})
+        json!({"id": id, "name": row.name, "status": row.state, "pipeline_id": row.pipeline,
+            "target_url": row.target_url})
     });
     axum::Json(shown.collect::<Value>()).into_response()
 }
@@ -134,15 +144,18 @@ fn commit() -> CommitId {
     CommitId::parse(&"1a".repeat(20)).unwrap()
 }
 
-async fn say(gitlab: &Gitlab, context: &str, state: StatusState) -> Result<(), ForgeError> {
-    let post = StatusPost {
+fn post_of(context: &str, state: StatusState) -> StatusPost {
+    StatusPost {
         context: context.to_owned(),
         state,
         description: "é".repeat(300),
         target_url: "https://strata.example/runs/7".to_owned(),
         annotations: Vec::new(),
-    };
-    gitlab.post_status(&repository(), &commit(), &post).await
+    }
+}
+
+async fn say(gitlab: &Gitlab, context: &str, state: StatusState) -> Result<(), ForgeError> {
+    gitlab.post_status(&repository(), &commit(), &post_of(context, state)).await
 }
 
 #[tokio::test]
@@ -170,14 +183,40 @@ async fn all_statuses_of_a_commit_stay_in_the_first_ones_pipeline_even_after_a_r
     fake.begin_pipeline();
     say(&gitlab, "build / test", StatusState::Pending).await.unwrap();
     assert_eq!(fake.model.lock().unwrap().asked, 1, "the pipeline was known");
-    // Another process, which remembers nothing.
+    // Another process, which remembers nothing, and begins with a status that is new.
     let gitlab = fake.client();
+    say(&gitlab, "lint / check", StatusState::Success).await.unwrap();
     say(&gitlab, "build / image", StatusState::Success).await.unwrap();
     say(&gitlab, "build / test", StatusState::Success).await.unwrap();
     assert_eq!(
         fake.rows(),
-        [row(10, "build / image", "success"), row(10, "build / test", "success")]
+        [
+            row(10, "build / image", "success"),
+            row(10, "build / test", "success"),
+            row(10, "lint / check", "success")
+        ]
     );
+}
+
+#[tokio::test]
+async fn statuses_of_other_services_pin_nothing_however_many_they_are() {
+    let fake = FakeGitlab::start().await;
+    let others = (0..250).map(|n| Row {
+        pipeline: 9,
+        name: format!("other {n}"),
+        state: "success".to_owned(),
+        target_url: "https://ci.example/runs/7".to_owned(),
+    });
+    fake.model.lock().unwrap().rows.extend(others);
+    say(&fake.client(), "build / image", StatusState::Pending).await.unwrap();
+    fake.begin_pipeline();
+    say(&fake.client(), "build / test", StatusState::Pending).await.unwrap();
+    let rows = fake.rows();
+    assert_eq!(
+        rows[250..],
+        [row(10, "build / image", "pending"), row(10, "build / test", "pending")]
+    );
+    assert_eq!(fake.model.lock().unwrap().asked, 6, "three pages each time");
 }
 
 #[tokio::test]
@@ -192,6 +231,21 @@ async fn first_statuses_at_once_share_a_pipeline() {
     assert_eq!(fake.model.lock().unwrap().asked, 1);
     assert!(fake.rows().iter().all(|row| row.0 == 10));
     assert_eq!(fake.rows().len(), 6);
+}
+
+#[tokio::test]
+async fn a_project_that_does_not_answer_holds_up_no_other() {
+    let fake = FakeGitlab::start().await;
+    let gitlab = fake.client();
+    let (slow, commit) = (RepositoryName::parse("group/slow").unwrap(), commit());
+    let post = post_of("build / image", StatusState::Pending);
+    let hangs = gitlab.post_status(&slow, &commit, &post);
+    tokio::select! {
+        biased;
+        answer = hangs => panic!("{answer:?}"),
+        said = say(&gitlab, "build / image", StatusState::Pending) => said.unwrap(),
+    }
+    assert_eq!(fake.rows().len(), 1);
 }
 
 #[tokio::test]

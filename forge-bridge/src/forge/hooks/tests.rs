@@ -95,17 +95,132 @@ async fn what_is_wrong_with_a_webhook_is_said() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_gitlab_switched_off_is_not_there() {
-    let mut hook = json!({"url": URL, "alert_status": "temporarily_disabled"});
-    for event in GITLAB_EVENTS {
-        hook[event] = true.into();
+async fn a_webhook_of_gitlab_that_does_not_tell_all_is_wrong() {
+    for (setting, words) in [
+        (json!({"alert_status": "temporarily_disabled"}), "switched the webhook off"),
+        (json!({"push_events_branch_filter": "never/*"}), "some branches only"),
+        (json!({"enable_ssl_verification": false}), "certificate"),
+        (json!({"push_events_branch_filter": "x", "branch_filter_strategy": "all_branches"}), ""),
+    ] {
+        let mut hook = setting.clone();
+        hook["url"] = URL.into();
+        for event in GITLAB_EVENTS {
+            hook[event] = true.into();
+        }
+        let kept: Kept = Arc::new(Mutex::new(vec![hook]));
+        let (address, _server) =
+            serve(list_of_hooks("/projects/containers%2Fhttpd/hooks", &kept)).await;
+        let found = forge(ForgeKind::Gitlab, &format!("http://{address}"));
+        match found.hook(&httpd(), URL).await.unwrap() {
+            Hook::Wrong(why) => assert!(!words.is_empty() && why.contains(words), "{why}"),
+            other => assert!(words.is_empty(), "{setting}: {other:?}"),
+        }
     }
-    let kept: Kept = Arc::new(Mutex::new(vec![hook]));
-    let (address, _server) =
-        serve(list_of_hooks("/projects/containers%2Fhttpd/hooks", &kept)).await;
-    let found = forge(ForgeKind::Gitlab, &format!("http://{address}"));
-    let Hook::Wrong(why) = found.hook(&httpd(), URL).await.unwrap() else { panic!("not wrong") };
-    assert!(why.contains("switched the webhook off"), "{why}");
+}
+
+#[tokio::test]
+async fn a_webhook_of_github_shows_its_secret_and_how_it_went() {
+    let good = json!({"active": true, "events": EVENTS, "last_response": {"code": 202},
+        "config": {"url": URL, "content_type": "json", "insecure_ssl": "0", "secret": "********"}});
+    for (pointer, value, words) in [
+        ("/config/insecure_ssl", json!("1"), "SSL verification"),
+        ("/config/secret", Value::Null, "no secret"),
+        ("/last_response/code", json!(401), "its secret is another one"),
+        ("/last_response/code", Value::Null, ""),
+    ] {
+        let mut hook = good.clone();
+        *hook.pointer_mut(pointer).unwrap() = value;
+        let kept: Kept = Arc::new(Mutex::new(vec![hook]));
+        let (address, _server) = serve(list_of_hooks("/repos/containers/httpd/hooks", &kept)).await;
+        let found = forge(ForgeKind::Github, &format!("http://{address}"));
+        match found.hook(&httpd(), URL).await.unwrap() {
+            Hook::Wrong(why) => assert!(!words.is_empty() && why.contains(words), "{why}"),
+            other => assert!(words.is_empty(), "{pointer}: {other:?}"),
+        }
+    }
+}
+
+/// An App with all that it needs, as `GET /app` and its webhook show it, but for one thing.
+async fn app(
+    pointer: &str,
+    value: Value,
+) -> (Forge, tempfile::TempDir, tokio::task::JoinHandle<()>) {
+    let mut shown = json!({
+        "app": {"slug": "strata", "events": EVENTS, "permissions":
+            {"checks": "write", "contents": "read", "metadata": "read", "pull_requests": "write"}},
+        "config": {"url": URL, "content_type": "json", "insecure_ssl": "0", "secret": "********"},
+    });
+    *shown.pointer_mut(pointer).unwrap() = value;
+    let part = |name: &str| {
+        let part = shown[name].clone();
+        get(async move || Json(part))
+    };
+    let router = Router::new().route("/app", part("app")).route("/app/hook/config", part("config"));
+    let (address, server) = serve(router).await;
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key.pem");
+    std::fs::write(&key, include_str!("../../../tests/data/app-key.pem")).unwrap();
+    let config = toml::from_str(&format!(
+        "name = \"hub\"\nkind = \"github\"\napi_url = \"http://{address}\"\n\
+         clone_url = \"http://{address}/{{repository}}.git\"\nwebhook_secret_file = \"/s\"\n\
+         app = {{ id = 5, private_key_file = \"{}\" }}\n",
+        key.display()
+    ));
+    (Forge::open(&config.unwrap()).unwrap(), directory, server)
+}
+
+#[tokio::test]
+async fn what_an_app_lacks_is_told() {
+    use crate::forge::Right;
+    for (pointer, value, words) in [
+        ("/app/slug", json!("strata"), ""),
+        ("/app/events", json!([]), "tell of push, create, delete, pull_request, issue_comment"),
+        ("/config/content_type", json!("form"), "JSON"),
+        ("/config/insecure_ssl", json!("1"), "SSL verification"),
+        ("/config/url", json!("https://elsewhere.example"), "elsewhere"),
+        ("/app/permissions/pull_requests", json!("read"), "Pull requests: Read and write"),
+        ("/app/permissions/contents", Value::String(String::new()), "Contents: Read-only"),
+        ("/app/permissions/checks", json!("read"), "Checks: Read and write"),
+    ] {
+        let (forge, _directory, _server) = app(pointer, value).await;
+        let mut told = String::new();
+        if let Hook::Wrong(why) = forge.hook(&httpd(), URL).await.unwrap() {
+            told += &why;
+        }
+        for right in [forge.may_set_statuses(&httpd()).await, forge.may_comment(&httpd()).await] {
+            if let Right::No(why) = right.unwrap() {
+                told += &why;
+            }
+        }
+        assert_eq!(told.is_empty(), words.is_empty(), "{pointer}: {told}");
+        assert!(told.contains(words), "{pointer}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_may_only_read_is_found_out_whatever_its_user_may() {
+    use crate::forge::Right;
+    let user = json!({"permissions": {"push": true, "project_access": {"access_level": 40}}});
+    for (kind, repository, statuses) in [
+        (ForgeKind::Forgejo, "/repos/containers/httpd", "/repos/containers/httpd/statuses/{sha}"),
+        (
+            ForgeKind::Gitlab,
+            "/projects/containers%2Fhttpd",
+            "/projects/containers%2Fhttpd/statuses/{sha}",
+        ),
+    ] {
+        for (answer, may) in [(403, false), (404, true)] {
+            let answer = http::StatusCode::from_u16(answer).unwrap();
+            let shown = user.clone();
+            let router = Router::new()
+                .route(repository, get(async move || Json(shown)))
+                .route(statuses, post(async move || (answer, Json(json!({"message": "so"})))));
+            let (address, _server) = serve(router).await;
+            let right = forge(kind, &format!("http://{address}")).may_set_statuses(&httpd()).await;
+            assert_eq!(matches!(right, Ok(Right::Yes(_))), may, "{kind:?}: {right:?}");
+            assert_eq!(matches!(right, Ok(Right::No(_))), !may, "{kind:?}: {right:?}");
+        }
+    }
 }
 
 #[tokio::test]

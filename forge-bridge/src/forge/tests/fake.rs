@@ -38,11 +38,15 @@ pub(crate) enum Weather {
     Away,
     /// Answers two of three requests with 502.
     Storm,
+    /// Lets nobody set a status.
+    Closed,
 }
 
 struct Shared {
     scheme: &'static str,
     weather: Mutex<Weather>,
+    /// The repository about whose statuses it never answers.
+    silent: Mutex<Option<String>>,
     posted: Mutex<Vec<Posted>>,
     answers: Mutex<VecDeque<(StatusCode, HeaderMap)>>,
     comments: Mutex<Vec<String>>,
@@ -75,6 +79,7 @@ impl FakeForge {
         let shared = Arc::new(Shared {
             scheme,
             weather: Mutex::new(Weather::Fair),
+            silent: Mutex::default(),
             comments: Mutex::default(),
             posted: Mutex::default(),
             answers: Mutex::default(),
@@ -101,6 +106,11 @@ impl FakeForge {
         *self.shared.weather.lock().unwrap() = weather;
     }
 
+    /// From now on it does not answer about statuses of this repository.
+    pub(crate) fn be_silent_about(&self, repository: &str) {
+        *self.shared.silent.lock().unwrap() = Some(repository.to_owned());
+    }
+
     /// What the next request is told, in the place of being heard.
     pub(crate) fn answer_next(&self, status: StatusCode, headers: &[(&'static str, &str)]) {
         let pair = |(name, value): &(&'static str, &str)| {
@@ -118,11 +128,6 @@ impl FakeForge {
     /// Every comment that was taken, in order.
     pub(crate) fn comments(&self) -> Vec<String> {
         self.shared.comments.lock().unwrap().clone()
-    }
-
-    /// As if none had arrived.
-    pub(crate) fn forget_comments(&self) {
-        self.shared.comments.lock().unwrap().clear();
     }
 
     /// Waits until that many statuses were taken.
@@ -165,9 +170,14 @@ async fn status(
     body: Bytes,
 ) -> Response {
     let count = forge.requests.fetch_add(1, Ordering::SeqCst);
+    let is_silent = forge.silent.lock().unwrap().as_ref() == Some(&format!("{owner}/{name}"));
+    if is_silent {
+        return std::future::pending().await;
+    }
     match *forge.weather.lock().unwrap() {
         Weather::Away => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Weather::Storm if count % 3 != 0 => return StatusCode::BAD_GATEWAY.into_response(),
+        Weather::Closed => return StatusCode::FORBIDDEN.into_response(),
         Weather::Storm | Weather::Fair => {}
     }
     if let Some(answer) = forge.answers.lock().unwrap().pop_front() {

@@ -115,6 +115,49 @@ async fn limits_in_a_row_are_each_waited_for_to_their_end() {
 }
 
 #[tokio::test]
+async fn pauses_of_no_time_make_no_storm_and_end_nothing() {
+    let limits: [(StatusCode, &[(&'static str, &str)]); 3] = [
+        (StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "0")]),
+        (StatusCode::SERVICE_UNAVAILABLE, &[("retry-after", "1")]),
+        (StatusCode::FORBIDDEN, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")]),
+    ];
+    for (status, headers) in limits {
+        let scene = Scene::begin().await;
+        let reporter = scene.reporter();
+        let begin = Utc::now();
+        let mut now = begin;
+        for context in ["w / a", "w / b"] {
+            say(&scene.store, context, &status::queued(), now).await;
+        }
+        for _ in 0..1000 {
+            scene.fake.answer_next(status, headers);
+        }
+        while now < begin + TimeDelta::minutes(10) {
+            settle(&reporter, now).await;
+            now += TICK;
+        }
+        let asked = scene.fake.requests();
+        assert!((10..=40).contains(&asked), "{status}: {asked} posts of two in ten minutes");
+        let behind =
+            scene.store.statuses_behind("forge", NOBODY, now + TICK * 60, 9).await.unwrap();
+        assert_eq!(behind.iter().map(|one| one.attempts).collect::<Vec<_>>(), [0, 0], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn words_that_a_forge_puts_off_for_weeks_are_given_up() {
+    let scene = Scene::begin().await;
+    let reporter = scene.reporter();
+    let begin = Utc::now();
+    say(&scene.store, "w / a", &status::queued(), begin).await;
+    for (days, refused) in [(1, 0), (13, 0), (15, 1)] {
+        scene.fake.answer_next(StatusCode::TOO_MANY_REQUESTS, &[]);
+        settle(&reporter, begin + TimeDelta::days(days)).await;
+        assert_eq!(scene.store.refused_statuses(None).await.unwrap().len(), refused, "{days} days");
+    }
+}
+
+#[tokio::test]
 async fn a_limit_that_somebody_else_met_holds_for_statuses_too() {
     let scene = Scene::begin().await;
     let reporter = scene.reporter();
@@ -174,7 +217,7 @@ async fn words_whose_post_a_crash_cut_short_are_told_once_more() {
     let now = Utc::now();
     say(&scene.store, "w / a", &status::running(1), now).await;
     // The post is under way, and there is no more to see of it.
-    let behind = scene.store.statuses_behind("forge", &[], now, 9).await.unwrap();
+    let behind = scene.store.statuses_behind("forge", NOBODY, now, 9).await.unwrap();
     scene.store.statuses_begun(&behind).await.unwrap();
     scene.store.close().await;
     scene.store = open(scene.directory.path()).await;
@@ -204,43 +247,4 @@ async fn what_is_told_once_more_and_refused_stays_as_it_was() {
     assert_eq!((scene.fake.requests(), scene.told().len()), (3, 1));
     assert!(scene.store.refused_statuses(None).await.unwrap().is_empty());
     assert_eq!(scene.fake.comments(), [""; 0]);
-}
-
-#[tokio::test]
-async fn an_end_that_the_token_may_not_set_is_said_in_a_comment_once() {
-    let scene = Scene::begin().await;
-    let reporter = scene.reporter();
-    let now = Utc::now();
-    say(&scene.store, "w / a", &status::running(1), now).await;
-    let mut tx = scene.store.write().await.unwrap();
-    sqlx::query("UPDATE runs SET pull_number = 3").execute(&mut *tx).await.unwrap();
-    tx.commit().await.unwrap();
-    scene.fake.answer_next(StatusCode::FORBIDDEN, &[]);
-    settle(&reporter, now).await;
-    assert_eq!(scene.fake.comments(), [""; 0], "what is pending is not worth a comment");
-
-    say(&scene.store, "w / a", &status::finished(Outcome::Failure, None, "Broken"), now).await;
-    scene.fake.answer_next(StatusCode::NOT_FOUND, &[]);
-    settle(&reporter, now).await;
-    let comments = scene.fake.comments();
-    assert_eq!(comments.len(), 1);
-    assert!(comments[0].starts_with("`w / a` on 1a1a1a1a"), "{comments:?}");
-    assert!(comments[0].contains("**failure**. Broken"), "{comments:?}");
-    assert!(comments[0].contains("https://strata.example/runs/7"), "{comments:?}");
-
-    let refused = scene.store.refused_statuses(None).await.unwrap();
-    scene.store.retry_statuses(&[refused[0].0]).await.unwrap();
-    scene.fake.answer_next(StatusCode::FORBIDDEN, &[]);
-    settle(&reporter, now).await;
-    assert_eq!(scene.fake.comments().len(), 1, "the same end is not said twice");
-    scene.fake.forget_comments();
-    scene.store.retry_statuses(&[refused[0].0]).await.unwrap();
-    scene.fake.answer_next(StatusCode::FORBIDDEN, &[]);
-    settle(&reporter, now).await;
-    assert_eq!(scene.fake.comments().len(), 1, "one that never arrived is said after all");
-    let filter =
-        crate::views::StatusFilter { state: Some("refused".to_owned()), ..Default::default() };
-    let listed = scene.store.list_statuses(&filter).await.unwrap().statuses;
-    assert_eq!((listed.len(), listed[0].standing.as_str()), (1, "refused"));
-    assert!(listed[0].refusal.as_ref().unwrap().contains("right to write commit statuses"));
 }

@@ -1,6 +1,7 @@
 //! All of it at once: deliveries come twice and in no order while the forge is away, then limits
 //! requests, then answers two of three with a fault.
 
+use super::turn::OF_REPOSITORY;
 use super::*;
 use crate::config::Config;
 use crate::forge::tests::{Weather, git};
@@ -156,7 +157,7 @@ async fn on_the_worst_day_each_commit_gets_its_status_with_one_call_that_is_take
 
     // Back, and at its limit for ten minutes.
     day.scene.fake.weather(Weather::Fair);
-    for _ in 0..BATCH {
+    for _ in 0..OF_REPOSITORY {
         day.scene.fake.answer_next(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "600")]);
     }
     let mut limited = day.scene.fake.requests();

@@ -5,7 +5,6 @@ use workflows::ids::{JobId, RunId};
 use workflows::names::RepositoryName;
 use workflows::status;
 
-use super::StatusBehind;
 use crate::store::desired::desire_for_job;
 use crate::store::row::{column, parsed, parsed_option, to_json};
 use crate::store::{Store, StoreError, seconds};
@@ -44,43 +43,9 @@ impl Store {
         Ok(retried.rows_affected())
     }
 
-    /// Says that a comment begins which stands in for a status, once for each run. False when one
-    /// was begun: after a crash in the middle only the forge knows whether it has it.
-    pub(crate) async fn status_comment_begun(
-        &self,
-        status: &StatusBehind,
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let begun = sqlx::query(
-            "UPDATE statuses SET commented_run = $2 WHERE id = $1 AND run_id = $2 \
-             AND commented_run IS NOT $2",
-        )
-        .bind(status.id)
-        .bind(status.run.0)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(begun.rows_affected() > 0)
-    }
-
-    /// The forge has certainly not taken the comment; it may be tried again.
-    pub(crate) async fn status_comment_failed(
-        &self,
-        status: &StatusBehind,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        sqlx::query(
-            "UPDATE statuses SET commented_run = NULL WHERE id = $1 AND commented_run = $2",
-        )
-        .bind(status.id)
-        .bind(status.run.0)
-        .execute(&mut *tx)
-        .await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Has the forges told again what is over here and pending there, if it changed after `since`:
-    /// an end that was refused, and a job whose end never became a status. Says how many.
+    /// Has the forges told again what is over here and pending or unknown there, if it changed after
+    /// `since`: an end that was refused and is in no comment either, and a job whose end never became
+    /// a status. Says how many.
     pub(crate) async fn close_statuses(
         &self,
         since: DateTime<Utc>,
@@ -89,8 +54,10 @@ impl Store {
         let mut tx = self.write().await?;
         let reopened = sqlx::query(
             "UPDATE statuses SET refusal = NULL, attempts = 0, due_at = 0 WHERE id IN (\
-             SELECT id FROM statuses WHERE refusal IS NOT NULL AND told_state = 'pending' \
-             AND state <> 'pending' AND changed_at >= $1 ORDER BY id DESC LIMIT $2)",
+             SELECT id FROM statuses WHERE refusal IS NOT NULL AND (told_state = 'pending' \
+             OR told_state IS NULL AND NOT EXISTS (SELECT 1 FROM status_comments \
+                 WHERE marker = 'end of run ' || run_id AND said)) AND state <> 'pending' \
+             AND changed_at >= $1 ORDER BY id DESC LIMIT $2)",
         )
         .bind(seconds(since))
         .bind(MAX_AT_ONCE)

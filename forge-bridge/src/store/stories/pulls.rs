@@ -11,9 +11,10 @@ use super::super::planning::{
     Decision, PlannedJob, PlannedRun, Planning, Priority, PullSubject, Subject,
 };
 use super::super::pulls::{PullKey, Way};
+use super::super::replies::Answered;
 use super::{RUNNER, Story, branch, commit, draft, repository};
 
-fn key() -> PullKey {
+pub(super) fn key() -> PullKey {
     PullKey { forge: "forge".to_owned(), repository: repository(), number: 4 }
 }
 
@@ -77,7 +78,7 @@ fn waiting(head: char, jobs: &[JobDraft]) -> Decision {
 
 impl Story {
     /// A head is told and planned.
-    async fn propose(&self, head: char, jobs: &[JobDraft]) -> EventId {
+    pub(super) async fn propose(&self, head: char, jobs: &[JobDraft]) -> EventId {
         let event = self.told(head).await;
         assert!(self.store.note_pull("forge", &pull(head), event, self.now).await.unwrap());
         let plan = waiting(head, jobs);
@@ -90,11 +91,11 @@ impl Story {
         self.store.events_due(self.now, 10, &[]).await.unwrap().last().unwrap().id
     }
 
-    async fn approve(&self, head: char) -> usize {
+    pub(super) async fn approve(&self, head: char) -> usize {
         self.store.approve(&key(), &commit(head), "rose", Way::Comment, self.now).await.unwrap()
     }
 
-    async fn statuses(&self) -> Vec<String> {
+    pub(super) async fn statuses(&self) -> Vec<String> {
         self.text("SELECT substr(commit_id, 1, 1) || ' ' || description FROM statuses ORDER BY id")
             .await
     }
@@ -173,11 +174,47 @@ async fn a_closed_pull_request_runs_no_more_and_its_runner_is_told() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_said_once_to_each_person_and_to_few_strangers() {
+    let story = Story::begin().await;
+    let head = story.propose('a', &[draft("build", &[])]).await;
+    let stranger = Answered::Refused { since: head, is_stranger: true };
+    let author = Answered::Refused { since: head, is_stranger: false };
+    let mut tx = story.store.write().await.unwrap();
+    sqlx::query(
+        "WITH RECURSIVE n (n) AS (VALUES (100) UNION SELECT n + 1 FROM n WHERE n < 400)
+         INSERT INTO events (id, forge, kind, event, created_at) SELECT n, 'forge', 'x', '{}', 0 FROM n",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let mut event = 100;
+    let mut said = async |body: &str, answered: Answered| {
+        event += 1;
+        story.store.reply(&key(), EventId(event), body, answered).await.unwrap();
+        story.text("SELECT body FROM replies").await.len()
+    };
+    for _ in 0..3 {
+        assert_eq!(said("`eve`: no", stranger).await, 1);
+    }
+    assert_eq!(
+        said("`eve`: no", Answered::Refused { since: EventId(104), is_stranger: true }).await,
+        2
+    );
+    for number in 0..100 {
+        said(&format!("`{number}`: no"), stranger).await;
+    }
+    assert_eq!(said("`mallory`: no", author).await, 21, "the author is told after all strangers");
+    assert_eq!(said("`mallory`: Cancelled one run.", Answered::Done).await, 22);
+    assert_eq!(said("`mallory`: Cancelled one run.", Answered::Done).await, 23);
+}
+
+#[tokio::test]
 async fn an_answer_is_stored_once_for_each_comment() {
     let story = Story::begin().await;
     let event = story.propose('a', &[draft("build", &[])]).await;
     for body in ["first", "second"] {
-        story.store.reply(&key(), event, body).await.unwrap();
+        story.store.reply(&key(), event, body, Answered::Done).await.unwrap();
     }
     let due = story.store.replies_due(story.now, 10).await.unwrap();
     assert_eq!((due.len(), due[0].body.as_str(), due[0].number), (1, "first", 4));

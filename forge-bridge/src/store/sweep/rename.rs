@@ -17,7 +17,9 @@ const MOVES: &[&str] = &[
     "UPDATE runs SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE group_members SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE rebuilds SET repository = $3 WHERE forge = $1 AND repository = $2",
-    "UPDATE OR IGNORE statuses SET repository = $3 WHERE forge = $1 AND repository = $2",
+    // The old name may be all that the forge refused.
+    "UPDATE OR IGNORE statuses SET repository = $3, refusal = NULL, attempts = 0, due_at = 0
+     WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE schedules SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE branch_schedules SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE image_nodes SET repository = $3 WHERE forge = $1 AND repository = $2",
