@@ -33,7 +33,8 @@ pub struct Missed {
 }
 
 /// What the events since the last sweep say of a branch, oldest first: its new head each time,
-/// `None` for a deletion.
+/// `None` for a deletion. Those that proved to be late or doubles, or that nobody could read, say
+/// nothing.
 pub type Told = BTreeMap<RefName, Vec<Option<CommitId>>>;
 
 /// A look at a repository.
@@ -129,10 +130,9 @@ impl<'a> Side<'a> {
             Some(last) => last.as_ref(),
             None => left,
         };
-        // Deliveries may come out of order, so that the newest one need not name the newest head.
-        let is_in = told.iter().any(|head| head.as_ref() == now);
-        let is_no_news = is_first && told.is_empty();
-        let is_told = expected == now || is_in || is_no_news;
+        // The newest is what we go by, also when it came out of order: then it has to be made good.
+        let is_no_news = is_first && told.is_empty() && known.is_none();
+        let is_told = expected == now || is_no_news;
         Self { now, expected, is_told, missed: known.and_then(|known| known.missed.as_ref()) }
     }
 

@@ -29,6 +29,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (103, "branch_schedules", include_str!("../../migrations/0103_branch_schedules.sql")),
     (115, "pull_heads", include_str!("../../migrations/0115_pull_heads.sql")),
     (116, "unanswered", include_str!("../../migrations/0116_unanswered.sql")),
+    (140, "late", include_str!("../../migrations/0140_late.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

@@ -298,7 +298,8 @@ async fn leave<K: Serialize>(
     Ok(())
 }
 
-/// What events newer than `since` say of branches, and the number of the newest of all.
+/// What events newer than `since` say of branches, and the number of the newest of all. One that is
+/// a double says nothing, and one that may be says nothing yet.
 async fn told(
     tx: &mut SqliteConnection,
     forge: &str,
@@ -310,6 +311,7 @@ async fn told(
              SELECT id, moved_ref, moved_to FROM events
              WHERE forge = ? AND repository = ? AND id > ?
                AND moved_ref IS NOT NULL AND moved_ref NOT LIKE 'pull %'
+               AND state <> 'duplicate' AND (repeats IS NULL OR state = 'planned')
              ORDER BY id DESC LIMIT ?) ORDER BY id",
     )
     .bind(forge)

@@ -48,7 +48,7 @@ pub struct EventSummary {
     pub kind: String,
     /// The repository, where one could be read.
     pub repository: Option<String>,
-    /// `new`, `planned`, `skipped` or `duplicate`.
+    /// `new`, `planned`, `skipped`, `duplicate` or `given_up`.
     pub state: String,
     /// Why there is no run, when there is none.
     pub reason: Option<String>,

@@ -68,8 +68,6 @@ pub fn compare(look: &Look<'_>) -> Found {
     let mut unlisted = Vec::new();
     for number in numbers {
         let told = look.told.get(&number).map(Vec::as_slice).unwrap_or_default();
-        // The newest is what we go by, also when it came out of order: then it has to be made good.
-        let told = &told[told.len().saturating_sub(1)..];
         let known = look.known.get(&number);
         let mut pull = Side::of(look.listed.get(&number), known, told, look.is_first);
         if pull.now.is_none() && !look.is_whole {

@@ -173,7 +173,8 @@ async fn told(
              SELECT id, event ->> 'number' AS number,
                     CASE kind WHEN 'pull_request' THEN event ->> 'head' END AS head FROM events
              WHERE forge = ? AND repository = ? AND id > ?
-               AND kind IN ('pull_request', 'pull_request_closed') AND state <> 'duplicate'
+               AND kind IN ('pull_request', 'pull_request_closed')
+               AND state NOT IN ('duplicate', 'given_up')
              ORDER BY id DESC LIMIT ?)
          WHERE typeof(number) = 'integer' ORDER BY id",
     )
