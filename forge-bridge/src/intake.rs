@@ -30,6 +30,7 @@ mod calls;
 mod commands;
 mod files;
 mod late;
+mod late_pulls;
 mod offer;
 mod paths;
 mod pulls;

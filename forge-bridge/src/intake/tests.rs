@@ -2,6 +2,7 @@
 //! the sweep makes of it.
 
 mod late;
+mod pulls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,9 +26,18 @@ use crate::webhook::decoder::Decoder;
 use crate::webhook::signature::tests::verified;
 
 const NULL: &str = "0000000000000000000000000000000000000000";
-/// A workflow that ends with its planning where the change is trusted: nobody has to run anything.
-const WORKFLOW: &str = "on: [push, pull_request]\njobs:\n  build:\n    runs-on: docker\n    steps:\n      \
-                        - run: make\n";
+/// Nobody is there to run it.
+const WORKFLOW: &str = "\
+on:
+  push:
+  pull_request:
+    types: [opened, synchronize, reopened, labeled]
+jobs:
+  build:
+    runs-on: docker
+    steps:
+      - uses: strata/layered-build
+";
 
 /// A pull request as the forge has it.
 #[derive(Clone)]

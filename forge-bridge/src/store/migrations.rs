@@ -30,6 +30,8 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (115, "pull_heads", include_str!("../../migrations/0115_pull_heads.sql")),
     (116, "unanswered", include_str!("../../migrations/0116_unanswered.sql")),
     (140, "late", include_str!("../../migrations/0140_late.sql")),
+    (141, "approvals", include_str!("../../migrations/0141_approvals.sql")),
+    (142, "pull_bases", include_str!("../../migrations/0142_pull_bases.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

@@ -4,9 +4,11 @@ pub(crate) mod pulls;
 mod rename;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
@@ -35,10 +37,10 @@ pub(crate) struct WatchedRepository {
 
 /// What a look compares branches by their names, or open pull requests by their numbers, with.
 #[derive(Debug)]
-pub(crate) struct Remembered<K> {
-    pub(crate) known: BTreeMap<K, Known>,
+pub(crate) struct Remembered<K, H> {
+    pub(crate) known: BTreeMap<K, Known<H>>,
     /// What was told of each since, oldest first: its new head, `None` for its end.
-    pub(crate) told: BTreeMap<K, Vec<Option<CommitId>>>,
+    pub(crate) told: BTreeMap<K, Vec<Option<H>>>,
     pub(crate) is_first: bool,
     /// The newest event when `told` was read.
     pub(crate) events_up_to: i64,
@@ -157,7 +159,7 @@ impl Store {
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<Remembered<RefName>, StoreError> {
+    ) -> Result<Remembered<RefName, CommitId>, StoreError> {
         let mut tx = self.reader.begin().await?;
         let sql = "SELECT swept_at, events_up_to FROM watched_repositories
                    WHERE forge = ? AND repository = ?";
@@ -278,19 +280,23 @@ async fn last_look(
 }
 
 /// What the last look left of a branch or of a pull request.
-fn left(row: &SqliteRow) -> Result<Known, StoreError> {
+fn left<H>(row: &SqliteRow) -> Result<Known<H>, StoreError>
+where
+    H: FromStr + DeserializeOwned,
+    H::Err: std::fmt::Display,
+{
     Ok(Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? })
 }
 
 /// Leaves what a look knows in the place of what the one before left: one statement takes that of a
 /// repository away, and the other writes rows of JSON.
-async fn leave<K: Serialize>(
+async fn leave<K: Serialize, H: Serialize>(
     tx: &mut SqliteConnection,
     [delete, insert]: [&'static str; 2],
     swept: &WatchedRepository,
-    known: &BTreeMap<K, Known>,
+    known: &BTreeMap<K, Known<H>>,
 ) -> Result<(), StoreError> {
-    let row = |(key, known): (&K, &Known)| serde_json::json!({"key": key, "head": known.head, "missed": known.missed});
+    let row = |(key, known): (&K, &Known<H>)| serde_json::json!({"key": key, "head": known.head, "missed": known.missed});
     let rows = to_json(&known.iter().map(row).collect::<Vec<_>>())?;
     let (forge, repository) = (swept.forge.as_str(), swept.repository.as_str());
     sqlx::query(delete).bind(forge).bind(repository).execute(&mut *tx).await?;

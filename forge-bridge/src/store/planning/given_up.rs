@@ -63,7 +63,7 @@ pub(super) async fn forget(
         "DELETE FROM watched_pulls WHERE $2 AND (forge, repository, number) IN
              (SELECT forge, repository, event ->> 'number' FROM events
               WHERE id = $1 AND kind = 'pull_request')
-         AND head = (SELECT event ->> 'head' FROM events WHERE id = $1)",
+         AND head = (SELECT moved_to FROM events WHERE id = $1)",
         "UPDATE events SET identity = NULL, moved_ref = NULL, moved_to = NULL, repeats = NULL
          WHERE id = $1",
     ];
