@@ -32,6 +32,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (140, "late", include_str!("../../migrations/0140_late.sql")),
     (141, "approvals", include_str!("../../migrations/0141_approvals.sql")),
     (142, "pull_bases", include_str!("../../migrations/0142_pull_bases.sql")),
+    (143, "identity", include_str!("../../migrations/0143_identity.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

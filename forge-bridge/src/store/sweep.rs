@@ -2,6 +2,7 @@
 
 pub(crate) mod pulls;
 mod rename;
+pub(super) mod taken;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -31,6 +32,10 @@ pub(crate) struct WatchedRepository {
     pub(crate) forge: String,
     pub(crate) repository: RepositoryName,
     pub(crate) forge_id: Option<String>,
+    /// Whether a delivery names another id.
+    pub(crate) is_doubtful: bool,
+    /// When the forge said the id last.
+    pub(crate) identified_at: DateTime<Utc>,
     pub(crate) tries: u32,
     pub(crate) redelivered_at: DateTime<Utc>,
 }
@@ -74,7 +79,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<WatchedRepository>, StoreError> {
         let rows = sqlx::query(
-            "SELECT forge, repository, forge_id, tries, redelivered_at FROM watched_repositories
+            "SELECT forge, repository, forge_id, is_doubtful, identified_at, tries, redelivered_at
+             FROM watched_repositories
              WHERE due_at <= ? AND forge IN (SELECT value FROM json_each(?))
              ORDER BY due_at LIMIT ?",
         )
@@ -88,6 +94,8 @@ impl Store {
                 forge: column(row, "forge")?,
                 repository: parsed(row, "repository")?,
                 forge_id: column(row, "forge_id")?,
+                is_doubtful: column(row, "is_doubtful")?,
+                identified_at: at(column(row, "identified_at")?),
                 tries: column(row, "tries")?,
                 redelivered_at: at(column(row, "redelivered_at")?),
             })
