@@ -46,13 +46,13 @@ pub fn standing(
 
 /// Whether an event comes after what is known: it moves its branch from where the one before it
 /// left it. One that does not may be late, or the first after some that are lost; `newest` is
-/// `None` where nothing is known. The end of a branch is believed when it is seen.
+/// `None` where nothing is known. The end of a branch that is known is believed when it is seen.
 #[must_use]
 pub fn follows(event: &Event, newest: Option<Option<&CommitId>>) -> bool {
     match event {
         Event::Push(push) => newest.is_none_or(|head| head == push.before.as_ref()),
         Event::BranchCreated(_) => newest.is_none_or(|head| head.is_none()),
-        Event::BranchDeleted(_) => false,
+        Event::BranchDeleted(_) => newest.is_none(),
         _ => true,
     }
 }
@@ -181,7 +181,8 @@ mod tests {
         assert!(!follows(&Event::BranchCreated(created.clone()), Some(Some(&a))));
         let RefCreated { repository, ref_name, .. } = created;
         let deleted = RefDeleted { repository, ref_name, before: Some(a.clone()), actor: None };
-        assert!(!follows(&Event::BranchDeleted(deleted), Some(Some(&a))));
+        assert!(!follows(&Event::BranchDeleted(deleted.clone()), Some(Some(&a))));
+        assert!(follows(&Event::BranchDeleted(deleted), None), "there is nothing to lose");
     }
 
     #[test]
