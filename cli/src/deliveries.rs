@@ -31,8 +31,8 @@ pub(crate) struct ListArgs {
     /// About this repository.
     #[arg(long)]
     repository: Option<String>,
-    /// new, planned, skipped or duplicate.
-    #[arg(long, value_parser = ["waiting", "new", "planned", "skipped", "duplicate"])]
+    /// new, planned, skipped, duplicate or given_up.
+    #[arg(long, value_parser = ["waiting", "new", "planned", "skipped", "duplicate", "given_up"])]
     state: Option<String>,
     /// forge, or sweep for what no forge delivered.
     #[arg(long, value_parser = ["forge", "sweep"])]

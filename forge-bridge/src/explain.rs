@@ -112,7 +112,7 @@ pub async fn explain(
 
 fn explanation(decision: Decision) -> Explanation {
     match decision {
-        Decision::Skip(reason) | Decision::Repeated(reason) => {
+        Decision::Skip(reason) | Decision::Repeated(reason) | Decision::GiveUp { reason, .. } => {
             Explanation { reason: Some(reason), ..Explanation::default() }
         }
         Decision::BranchGone { ref_name, .. } => Explanation {

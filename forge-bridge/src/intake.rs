@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use strata_git::GitError;
+use chrono::{DateTime, Utc};
 use workflows::dispatch::Dispatch;
 use workflows::event::Event;
 use workflows::facts::Facts;
@@ -31,6 +30,8 @@ mod base;
 mod calls;
 mod commands;
 mod files;
+mod late;
+mod late_pulls;
 mod offer;
 mod paths;
 mod pulls;
@@ -38,17 +39,13 @@ mod runs;
 mod schedules;
 mod target;
 
+use late::Undecided;
 pub(crate) use pulls::Request;
 pub(crate) use schedules::DefaultWorkflows;
 pub(crate) use target::{Before, Target, target};
 
 /// Events that one turn begins.
 const BATCH: u32 = 32;
-/// How long a forge may be out of reach before its event is given up.
-const MAX_PATIENCE: TimeDelta = TimeDelta::days(3);
-/// How long the ref of a pull request may be missing that a forge has told of: Pagure makes it in
-/// a queue of its own, behind whatever else was pushed.
-const MAX_LATE_REF: TimeDelta = TimeDelta::minutes(15);
 
 /// Decides what events mean.
 pub(crate) struct Intake {
@@ -80,7 +77,7 @@ impl Intake {
             turn = Turn::Busy;
             let intake = Arc::clone(&self);
             tokio::spawn(async move {
-                let planned = intake.plan(&event).await;
+                let planned = intake.plan(&event, Utc::now()).await;
                 drop(claim);
                 match planned {
                     // There may be one that waited for its place.
@@ -94,17 +91,19 @@ impl Intake {
         Ok(turn)
     }
 
-    async fn plan(&self, undone: &UndoneEvent) -> Result<(), StoreError> {
-        let now = Utc::now();
+    /// Plans one event; to be tried again is no error.
+    async fn plan(&self, undone: &UndoneEvent, now: DateTime<Utc>) -> Result<(), StoreError> {
         let decision = match self.decide(undone, now).await {
             Ok(decision) => decision,
             Err(PlanError::Store(error)) => return Err(error),
-            Err(error) if now - undone.created_at < error.patience(&undone.event) => {
-                let until = retry_at(now, undone.attempts, undone.id.0);
-                tracing::warn!(event.id = %undone.id, %error, "event {}: {error}", undone.id);
-                return self.store.defer_event(undone.id, until, &error.to_string()).await;
-            }
-            Err(error) => Decision::Skip(why_given_up(&error)),
+            Err(error) => match self.undecided(undone, error, now).await {
+                Undecided::Deferred(why) => {
+                    let until = retry_at(now, undone.attempts, undone.id.0);
+                    tracing::warn!(event.id = %undone.id, "event {}: {why}", undone.id);
+                    return self.store.defer_event(undone.id, until, &why).await;
+                }
+                Undecided::Over(decision) => decision,
+            },
         };
         let runs = self.store.record_decision(undone.id, &undone.forge, &decision, now).await?;
         for run in &runs {
@@ -130,12 +129,13 @@ impl Intake {
             }
             Event::PullRequestClosed(closed) => self.end_pull(undone, closed, now).await,
             Event::PullRequestCommented(said) => self.obey(undone, said, now).await,
-            event => Ok(self.planner.decide(&undone.forge, event, now).await?),
+            event => match self.overtaken(undone).await? {
+                Some(decision) => Ok(decision),
+                None => Ok(self.planner.decide(&undone.forge, event, now).await?),
+            },
         }
     }
-}
 
-impl Intake {
     /// Why an event that is told in the words of an earlier one is that one: its branch or pull
     /// request is elsewhere since, and not back.
     async fn repeated(&self, undone: &UndoneEvent) -> Result<Option<String>, PlanError> {
@@ -160,42 +160,15 @@ impl Intake {
 /// Why an event could not be decided about.
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
+    /// The ref is where it was before the event: the forge's git is behind.
+    #[error("not there yet: {0}")]
+    NotYet(String),
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
     Forge(ForgeError),
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl PlanError {
-    /// Whether a later try may succeed.
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Source(error) => error.is_transient(),
-            Self::Forge(error) => matches!(error, ForgeError::Retry { .. }),
-            Self::Store(_) => true,
-        }
-    }
-
-    /// How old its event may become before it is given up.
-    fn patience(&self, event: &Event) -> TimeDelta {
-        let is_gone = matches!(self, Self::Source(SourceError::Git(GitError::CommitGone { .. })));
-        match event {
-            Event::PullRequest(_) if is_gone => MAX_LATE_REF,
-            _ if self.is_transient() => MAX_PATIENCE,
-            _ => TimeDelta::zero(),
-        }
-    }
-}
-
-fn why_given_up(error: &PlanError) -> String {
-    match error {
-        PlanError::Source(SourceError::Git(GitError::CommitGone { .. })) => {
-            format!("superseded: {error}; it was overwritten by a forced push or removed")
-        }
-        _ => error.to_string(),
-    }
 }
 
 impl Planner {
@@ -380,3 +353,6 @@ impl Planner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ impl Sweeper {
     }
 
     /// Looks at every repository that is due, a few at a time.
-    async fn turn(self: Arc<Self>, now: DateTime<Utc>) -> Result<Turn, StoreError> {
+    pub(crate) async fn turn(self: Arc<Self>, now: DateTime<Utc>) -> Result<Turn, StoreError> {
         let names = self.config.forges.iter().map(|forge| &forge.name);
         let there = names.filter(|forge| self.away.may_ask(forge, now));
         let forges: Vec<String> = there.cloned().collect();
@@ -224,4 +224,4 @@ fn seed(swept: &WatchedRepository) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

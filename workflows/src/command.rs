@@ -14,8 +14,9 @@ use crate::diagnostic::nearest;
 pub const MAX_LINE_BYTES: usize = 200;
 /// Most lines of a comment that are searched for a command.
 const MAX_LINES: usize = 500;
-/// Fewest digits of a commit that `/ok-to-test` can name.
-const MIN_COMMIT_DIGITS: usize = 7;
+/// Fewest digits of a commit that `/ok-to-test` can name: all of them. Another commit with the same
+/// first seven is made in a tenth of a second.
+const MIN_COMMIT_DIGITS: usize = 40;
 
 /// Every command, as it is written.
 pub const COMMANDS: [&str; 4] = ["/ok-to-test", "/retest", "/cancel", "/build"];
@@ -95,7 +96,7 @@ pub fn parse(line: &str) -> Result<Command, String> {
         ("/ok-to-test", Some(commit), None) if is_commit(commit) => {
             Ok(Command::OkToTest(Some(commit.to_ascii_lowercase())))
         }
-        ("/ok-to-test", ..) => usage("/ok-to-test` or `/ok-to-test COMMIT"),
+        ("/ok-to-test", ..) => usage("/ok-to-test` or, with all digits, `/ok-to-test COMMIT"),
         // The name of a workflow may have spaces.
         ("/retest", None, _) => Ok(Command::Retest(None)),
         ("/retest", Some(_), _) => {

@@ -6,6 +6,7 @@
 mod landing;
 mod pull;
 pub mod repetition;
+pub mod standing;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

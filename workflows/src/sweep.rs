@@ -14,26 +14,27 @@ use crate::names::{CommitId, RefName, RepositoryName};
 
 pub mod pulls;
 
-/// A branch, or an open pull request, as the last sweep left it.
+/// A branch, or an open pull request, as the last sweep left it; `H` is what counts as its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct Known<H = CommitId> {
     /// Its head; `None` when it was not there.
-    pub head: Option<CommitId>,
+    pub head: Option<H>,
     /// What nobody has told of yet.
-    pub missed: Option<Missed>,
+    pub missed: Option<Missed<H>>,
 }
 
 /// A change that was seen and not told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missed {
+pub struct Missed<H = CommitId> {
     /// The head that was seen; `None` when the branch was gone.
-    pub head: Option<CommitId>,
+    pub head: Option<H>,
     /// When it was seen first.
     pub since: DateTime<Utc>,
 }
 
 /// What the events since the last sweep say of a branch, oldest first: its new head each time,
-/// `None` for a deletion.
+/// `None` for a deletion. Those that proved to be late or doubles, or that nobody could read, say
+/// nothing.
 pub type Told = BTreeMap<RefName, Vec<Option<CommitId>>>;
 
 /// A look at a repository.
@@ -98,12 +99,12 @@ pub fn compare(look: &Look<'_>) -> Found {
 }
 
 /// One branch or pull request, from all sides.
-struct Side<'a> {
-    now: Option<&'a CommitId>,
+struct Side<'a, H> {
+    now: Option<&'a H>,
     /// What it should be after all that was told.
-    expected: Option<&'a CommitId>,
+    expected: Option<&'a H>,
     is_told: bool,
-    missed: Option<&'a Missed>,
+    missed: Option<&'a Missed<H>>,
 }
 
 /// What a look does with a branch or a pull request.
@@ -116,12 +117,12 @@ enum Judged {
     Missed,
 }
 
-impl<'a> Side<'a> {
+impl<'a, H: Clone + PartialEq> Side<'a, H> {
     /// `is_first` is that of [`Look`].
     fn of(
-        now: Option<&'a CommitId>,
-        known: Option<&'a Known>,
-        told: &'a [Option<CommitId>],
+        now: Option<&'a H>,
+        known: Option<&'a Known<H>>,
+        told: &'a [Option<H>],
         is_first: bool,
     ) -> Self {
         let left = known.and_then(|known| known.head.as_ref());
@@ -129,10 +130,9 @@ impl<'a> Side<'a> {
             Some(last) => last.as_ref(),
             None => left,
         };
-        // Deliveries may come out of order, so that the newest one need not name the newest head.
-        let is_in = told.iter().any(|head| head.as_ref() == now);
-        let is_no_news = is_first && told.is_empty();
-        let is_told = expected == now || is_in || is_no_news;
+        // The newest is what we go by, also when it came out of order: then it has to be made good.
+        let is_no_news = is_first && told.is_empty() && known.is_none();
+        let is_told = expected == now || is_no_news;
         Self { now, expected, is_told, missed: known.and_then(|known| known.missed.as_ref()) }
     }
 
@@ -145,15 +145,17 @@ impl<'a> Side<'a> {
         if now - since < settle { Judged::Waits(since) } else { Judged::Missed }
     }
 
-    fn settled(&self) -> Known {
+    fn settled(&self) -> Known<H> {
         Known { head: self.now.cloned(), missed: None }
     }
 
-    fn waiting(&self, since: DateTime<Utc>) -> Known {
+    fn waiting(&self, since: DateTime<Utc>) -> Known<H> {
         let missed = Some(Missed { head: self.now.cloned(), since });
         Known { head: self.expected.cloned(), missed }
     }
+}
 
+impl Side<'_, CommitId> {
     fn event(&self, repository: &RepositoryName, ref_name: &RefName) -> Option<Event> {
         let (repository, ref_name) = (repository.clone(), ref_name.clone());
         let before = self.expected.cloned();

@@ -109,7 +109,9 @@ impl Intake {
             Command::Cancel => {
                 let why = format!("Cancelled by {}", said.author);
                 let mut stopped = 0;
-                for run in self.store.unfinished_of_pull(key).await? {
+                // The runs of the base are not the author's.
+                let of_base = permission >= Permission::Write;
+                for run in self.store.unfinished_of_pull(key, of_base).await? {
                     let cancelled = self.store.cancel_run(run, &why, now).await?;
                     stopped += usize::from(cancelled == Cancelled::Yes);
                 }
@@ -134,8 +136,13 @@ impl Intake {
         if known.head_event > undone.id {
             return Ok(Doing::Refusal(answer::pushed_since(head)));
         }
-        if let Some(named) = named.filter(|named| !head.as_str().starts_with(*named)) {
+        if let Some(named) = named.filter(|named| head.as_str() != *named) {
             return Ok(Doing::Refusal(answer::not_that_head(head, named)));
+        }
+        // What the forge has is what was looked at, whatever we have been told.
+        let at = self.head_of_pull(&key.forge, &known.pull).await?;
+        if let Some(newer) = at.filter(|at| at != head) {
+            return Ok(Doing::Refusal(answer::pushed_since(&newer)));
         }
         self.store.approve(key, head, &said.author, Way::Comment, now).await?;
         Ok(Doing::Answer(answer::approved(head)))

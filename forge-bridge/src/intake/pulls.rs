@@ -5,7 +5,6 @@ use strata_git::GitError;
 use workflows::approval::{self, Wait};
 use workflows::command::Permission;
 use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed, WorkflowRef};
-use workflows::ids::EventId;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
 use workflows::selection::Skipped;
@@ -37,13 +36,16 @@ struct MergeResult {
 }
 
 impl Intake {
-    /// Plans a new head, unless a newer one is known.
+    /// Plans a new head, unless a newer one is known or it is told late.
     pub(super) async fn plan_pull(
         &self,
         undone: &UndoneEvent,
         pull: &PullRequest,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<Decision, PlanError> {
+        if let Some(decision) = self.overtaken_pull(undone, pull).await? {
+            return Ok(decision);
+        }
         if !self.store.note_pull(&undone.forge, pull, undone.id, now).await? {
             let why = "superseded: a newer head of the pull request is known".to_owned();
             return Ok(Decision::Skip(why));
@@ -51,14 +53,16 @@ impl Intake {
         self.plan_both(undone, pull, now).await
     }
 
-    /// Plans what a pull request fires though no head came. Of the head nothing is noted: it is told
-    /// by an event of its own, which a sweep looks for.
+    /// Plans what a pull request fires though no head came. Of the head nothing is noted but where
+    /// nothing is known, so that what waits can be approved: it is told by an event of its own, which
+    /// a sweep looks for.
     pub(super) async fn plan_activity(
         &self,
         undone: &UndoneEvent,
         pull: &PullRequest,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<Decision, PlanError> {
+        self.store.meet_pulls(&undone.forge, &[pull], now).await?;
         let mut decision = self.plan_both(undone, pull, now).await?;
         if pull.action != PullRequestAction::Closed {
             return Ok(decision);
@@ -152,38 +156,8 @@ impl Intake {
         }
     }
 
-    /// Why a head that is told in the words of an earlier event is that event's: the pull request
-    /// has another one since, or is over. A forge that does not tell our token whether it is over
-    /// is taken by the head alone.
-    pub(super) async fn repeated_pull(
-        &self,
-        forge: &str,
-        first: EventId,
-        pull: &PullRequest,
-    ) -> Result<Option<String>, PlanError> {
-        let PullRequest { repository, number, .. } = pull;
-        let since = |what: String| Some(format!("the same as event {first}; {what} since"));
-        let Ok(fetch_ref) = RefName::parse(&pull.fetch_ref()) else { return Ok(None) };
-        match self.planner.sources.head_of(forge, repository, &fetch_ref).await? {
-            Some(head) if head == pull.head => {}
-            Some(head) => {
-                return Ok(since(format!("pull request {number} is at {}", head.short())));
-            }
-            None => return Ok(since(format!("{fetch_ref} is gone"))),
-        }
-        let Some(known) = self.may_ask(forge, repository)? else { return Ok(None) };
-        match known.end_of_pull(repository, *number).await {
-            Ok(None) | Err(ForgeError::Denied { .. } | ForgeError::Refused { .. }) => Ok(None),
-            Ok(Some(_)) => Ok(since(format!("pull request {number} is over"))),
-            Err(error) => {
-                let _named = known.heard(&error, Utc::now());
-                Err(PlanError::Forge(error))
-            }
-        }
-    }
-
     /// The forge, if it may be asked about a repository now; `None` when it is not configured.
-    fn may_ask(
+    pub(super) fn may_ask(
         &self,
         forge: &str,
         repository: &RepositoryName,
@@ -209,6 +183,9 @@ impl Intake {
             repository: repository.clone(),
             number: *number,
         };
+        if let Some(pull) = &closed.pull {
+            self.store.meet_pulls(&undone.forge, &[pull], now).await?;
+        }
         let stopped = self.store.close_pull(&key, *merged, undone.id, now).await?;
         self.wakes.expiry.notify_one();
         let what = if *merged { "merged" } else { "closed" };

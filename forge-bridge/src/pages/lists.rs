@@ -125,7 +125,7 @@ impl DeliveriesPage {
         let chosen = self.filter.state.as_deref();
         let choice =
             |word| Choice { word, shown: self.frame.words(word), chosen: chosen == Some(word) };
-        ["waiting", "new", "planned", "skipped", "duplicate"].map(choice).into()
+        ["waiting", "new", "planned", "skipped", "duplicate", "given_up"].map(choice).into()
     }
 
     fn is_filtered(&self) -> bool {

@@ -117,7 +117,7 @@ pub(super) async fn is_newer(
     other: JobId,
 ) -> Result<bool, StoreError> {
     let is_newer = sqlx::query_scalar(
-        "SELECT (one_run.event_id, one.id) > (other_run.event_id, other.id) FROM jobs AS one \
+        "SELECT (one_run.rank, one.id) > (other_run.rank, other.id) FROM jobs AS one \
          JOIN runs AS one_run ON one_run.id = one.run_id JOIN jobs AS other ON other.id = $2 \
          JOIN runs AS other_run ON other_run.id = other.run_id WHERE one.id = $1",
     )
@@ -142,7 +142,7 @@ impl Store {
              JOIN runs AS its_run ON its_run.id = its_job.run_id \
              JOIN image_tags AS moved ON moved.image_id = newer.id WHERE newer.registry = \
              images.registry AND newer.repository = images.repository \
-             AND (its_run.event_id, newer.job_id) > (runs.event_id, images.job_id) \
+             AND (its_run.rank, newer.job_id) > (runs.rank, images.job_id) \
              AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS overtaken \
              FROM jobs JOIN images ON images.job_id = jobs.id JOIN runs ON runs.id = jobs.run_id \
              WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 ORDER BY jobs.id LIMIT $2",

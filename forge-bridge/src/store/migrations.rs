@@ -33,6 +33,10 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (121, "rebuild_holds", include_str!("../../migrations/0121_rebuild_holds.sql")),
     (122, "refused_parents", include_str!("../../migrations/0122_refused_parents.sql")),
     (130, "unanswered_parents", include_str!("../../migrations/0130_unanswered_parents.sql")),
+    (140, "late", include_str!("../../migrations/0140_late.sql")),
+    (141, "approvals", include_str!("../../migrations/0141_approvals.sql")),
+    (142, "pull_bases", include_str!("../../migrations/0142_pull_bases.sql")),
+    (143, "identity", include_str!("../../migrations/0143_identity.sql")),
     (150, "status_claims", include_str!("../../migrations/0150_status_claims.sql")),
     (151, "run_comments", include_str!("../../migrations/0151_run_comments.sql")),
 ];

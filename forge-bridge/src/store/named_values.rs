@@ -234,8 +234,16 @@ impl Store {
     ) -> Result<Vec<SqliteRow>, StoreError> {
         let path = repository.as_str();
         let namespaces = path.match_indices('/').map(|(at, _)| ["namespace", forge, &path[..at]]);
-        let own = [["instance", "", ""], ["repository", forge, path]];
-        let places: Vec<[&str; 3]> = namespaces.chain(own).collect();
+        // Whose the name is has to be said by the forge first.
+        let is_doubtful: Option<bool> = sqlx::query_scalar(
+            "SELECT is_doubtful FROM watched_repositories WHERE forge = ? AND repository = ?",
+        )
+        .bind(forge)
+        .bind(path)
+        .fetch_optional(&self.reader)
+        .await?;
+        let own = (is_doubtful != Some(true)).then_some(["repository", forge, path]);
+        let places: Vec<[&str; 3]> = namespaces.chain([["instance", "", ""]]).chain(own).collect();
         let rows = sqlx::query(AT_PLACES)
             .bind(kind.as_str())
             .bind(to_json(&places)?)

@@ -231,8 +231,8 @@ pub(super) async fn record(
          autorebuild = excluded.autorebuild, fixed_release = excluded.fixed_release, \
          from_latest = excluded.from_latest, content = excluded.content, \
          refused = excluded.refused, \
-         built_at = excluded.built_at WHERE (SELECT event_id FROM runs JOIN jobs ON \
-         jobs.run_id = runs.id WHERE jobs.id = excluded.job_id) >= (SELECT event_id FROM runs \
+         built_at = excluded.built_at WHERE (SELECT rank FROM runs JOIN jobs ON \
+         jobs.run_id = runs.id WHERE jobs.id = excluded.job_id) >= (SELECT rank FROM runs \
          JOIN jobs ON jobs.run_id = runs.id WHERE jobs.id = image_nodes.job_id)",
         &branch,
     )
@@ -263,7 +263,8 @@ pub(super) async fn is_gone(
 ) -> Result<bool, StoreError> {
     let gone = of_branch(
         "SELECT 1 FROM events WHERE forge = $1 AND repository = $2 AND id > $4 \
-         AND kind = 'branch_deleted' AND json_extract(event, '$.ref') = $3 LIMIT 1",
+         AND kind = 'branch_deleted' AND state <> 'given_up' \
+         AND json_extract(event, '$.ref') = $3 LIMIT 1",
         branch,
     )
     .bind(since)

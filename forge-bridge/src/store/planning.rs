@@ -1,5 +1,6 @@
 //! From an event to its runs and jobs, in one transaction.
 
+mod given_up;
 mod head;
 
 use chrono::{DateTime, Utc};
@@ -48,6 +49,13 @@ pub(crate) enum Decision {
     Skip(String),
     /// Nothing, since another event told of it, and which.
     Repeated(String),
+    /// Nothing, and why: nobody could read it, or it came late. What it told counts as never told,
+    /// so that it may be told again.
+    GiveUp {
+        reason: String,
+        /// True when nobody could say whether it is so: the sweep is to look once more.
+        is_unread: bool,
+    },
     /// The branch is gone, and its schedules with it.
     BranchGone { repository: RepositoryName, ref_name: RefName },
     /// Runs, perhaps none, each with its reason.
@@ -189,18 +197,19 @@ impl Store {
         let mut tx = self.write().await?;
         let needless = match decision {
             Decision::Plan(plan) => why_needless(&mut tx, event, plan).await?,
-            Decision::Skip(_) | Decision::Repeated(_) | Decision::BranchGone { .. } => None,
+            _ => None,
         };
         let needless = needless.map(|why| Decision::Skip(format!("{SUPERSEDED}: {why}")));
         let decision = needless.as_ref().unwrap_or(decision);
         let passed = match decision {
             Decision::Plan(plan) => plan.subject.why_passed(&mut tx).await?.map(Decision::Skip),
-            Decision::Skip(_) | Decision::Repeated(_) | Decision::BranchGone { .. } => None,
+            _ => None,
         };
         let decision = passed.as_ref().unwrap_or(decision);
         let (state, reason) = match decision {
             Decision::Skip(reason) => ("skipped", Some(reason.clone())),
             Decision::Repeated(reason) => ("duplicate", Some(reason.clone())),
+            Decision::GiveUp { reason, .. } => ("given_up", Some(reason.clone())),
             Decision::BranchGone { ref_name, .. } => {
                 ("skipped", Some(format!("{} is deleted; nothing to build", ref_name.short())))
             }
@@ -219,6 +228,9 @@ impl Store {
         if changed.rows_affected() == 1 {
             match decision {
                 Decision::Skip(_) | Decision::Repeated(_) => {}
+                Decision::GiveUp { is_unread, .. } => {
+                    given_up::forget(&mut tx, event, *is_unread).await?;
+                }
                 Decision::BranchGone { repository, ref_name } => {
                     schedules::forget(&mut tx, forge, repository, ref_name, now).await?;
                     nodes::forget(&mut tx, &Branch::of(forge, repository, ref_name)).await?;
@@ -364,8 +376,9 @@ async fn insert_run(
     let row = sqlx::query(
         "INSERT INTO runs (event_id, forge, repository, ref_name, commit_id, fetch_ref, release, \
          cause, trust, workflow, workflow_path, workflow_origin, workflow_blob, workflow_text, \
-         state, created_at, pull_number, head_commit, attempt, rerun_of, called) \
-         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21) \
+         state, created_at, pull_number, head_commit, attempt, rerun_of, called, rank) \
+         VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21, \
+         (SELECT iif(is_late, 0, id) FROM events WHERE id = $1)) \
          RETURNING id",
     )
     .bind(event.0)

@@ -1,18 +1,20 @@
 //! Pull requests as they stand: their newest head, and who let it run.
 
-use std::collections::BTreeSet;
+mod approvals;
 
 use chrono::{DateTime, Utc};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 use workflows::event::{PullRequest, PullRequestAction, WorkflowRef};
-use workflows::ids::{EventId, JobId, RunId};
-use workflows::names::{CommitId, RepositoryName};
+use workflows::ids::{EventId, RunId};
+use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::state::Outcome;
 
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, cancel, desired, progress, seconds};
+use super::{Store, StoreError, cancel, desired, seconds};
+pub(crate) use approvals::Way;
+pub(super) use approvals::is_approved;
 
 /// Most workflows of one pull request that are told apart; the files of an event are fewer.
 const MAX_WORKFLOWS: i64 = 100;
@@ -36,22 +38,6 @@ pub(crate) struct KnownPull {
     pub(crate) is_approved: bool,
 }
 
-/// By which way an approval came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    Comment,
-    Command,
-}
-
-impl Way {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Comment => "comment",
-            Self::Command => "command",
-        }
-    }
-}
-
 /// A workflow that ran for a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PullWorkflow {
@@ -60,8 +46,9 @@ pub(crate) struct PullWorkflow {
 }
 
 impl Store {
-    /// Takes note of a pull request's head and supersedes the runs of older ones. False when a
-    /// newer head is known: events may be planned in another order than they came.
+    /// Takes note of a pull request's head and of the branch that it goes into. Where either is
+    /// another one than before, approvals are void and older runs superseded. False when a newer
+    /// head is known: events may be planned in another order than they came.
     pub(crate) async fn note_pull(
         &self,
         forge: &str,
@@ -71,6 +58,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let key = PullKey::of(forge, pull);
         let mut tx = self.write().await?;
+        approvals::void(&mut tx, &key, pull, event, now).await?;
         let noted = of_pull(
             "INSERT INTO pull_requests (forge, repository, number, pull, head, head_event, \
              changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -90,14 +78,41 @@ impl Store {
             let older = |run: &UnfinishedRun| run.head != pull.head;
             let why = "Superseded by a push to the pull request";
             stop_runs(&mut tx, &key, Outcome::Superseded, why, now, older).await?;
+            let astray = |run: &UnfinishedRun| run.base != pull.base_ref.as_str();
+            let why = "Superseded: the pull request goes into another branch now";
+            stop_runs(&mut tx, &key, Outcome::Superseded, why, now, astray).await?;
             desired::review_pull(&mut tx, &key, now).await?;
         }
         tx.commit().await?;
         Ok(is_newest)
     }
 
-    /// Takes note of a pull request's end and cancels its runs; the answer counts them. Told of
-    /// one that nobody knows, it does nothing.
+    /// Takes note of pull requests that nobody has told of yet, as they are seen; what is known of
+    /// one stays as it is. Whatever is told of its head counts for more.
+    pub(crate) async fn meet_pulls(
+        &self,
+        forge: &str,
+        pulls: &[&PullRequest],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        for pull in pulls {
+            of_pull(
+                "INSERT INTO pull_requests (forge, repository, number, pull, head, head_event, \
+                 changed_at) VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING",
+                &PullKey::of(forge, pull),
+            )
+            .bind(to_json(pull)?)
+            .bind(pull.head.as_str())
+            .bind(seconds(now))
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes note of a pull request's end and cancels its runs, also where nothing else is known
+    /// of it; the answer counts them.
     pub(crate) async fn close_pull(
         &self,
         key: &PullKey,
@@ -111,7 +126,7 @@ impl Store {
             ("closed", "Cancelled: the pull request is closed")
         };
         let mut tx = self.write().await?;
-        let closed = of_pull(
+        of_pull(
             "UPDATE pull_requests SET state = $4, changed_at = $5 \
              WHERE forge = $1 AND repository = $2 AND number = $3 AND head_event < $6",
             key,
@@ -121,23 +136,36 @@ impl Store {
         .bind(event.0)
         .execute(&mut *tx)
         .await?;
+        let is_open = of_pull(
+            "SELECT 1 FROM pull_requests \
+             WHERE forge = $1 AND repository = $2 AND number = $3 AND state = 'open'",
+            key,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
         // One that was opened again since is not closed any more.
-        let stopped = match closed.rows_affected() {
-            0 => 0,
-            _ => stop_runs(&mut tx, key, Outcome::Cancelled, why, now, |_| true).await?,
+        let stopped = match is_open {
+            Some(_) => 0,
+            None => stop_runs(&mut tx, key, Outcome::Cancelled, why, now, |_| true).await?,
         };
         desired::review_pull(&mut tx, key, now).await?;
         tx.commit().await?;
         Ok(stopped)
     }
 
-    /// The runs of a pull request that are not over, oldest first.
-    pub(crate) async fn unfinished_of_pull(&self, key: &PullKey) -> Result<Vec<RunId>, StoreError> {
+    /// The runs of a pull request that are not over, oldest first: those of the change, and with
+    /// `of_base` those of the branch that it would go into too.
+    pub(crate) async fn unfinished_of_pull(
+        &self,
+        key: &PullKey,
+        of_base: bool,
+    ) -> Result<Vec<RunId>, StoreError> {
         let rows = of_pull(
             "SELECT id FROM runs WHERE forge = $1 AND repository = $2 AND pull_number = $3 \
-             AND state <> 'finished' ORDER BY id",
+             AND state <> 'finished' AND ($4 OR fetch_ref <> ref_name) ORDER BY id",
             key,
         )
+        .bind(of_base)
         .fetch_all(&self.reader)
         .await?;
         rows.iter().map(|row| Ok(RunId(column(row, "id")?))).collect()
@@ -148,7 +176,7 @@ impl Store {
         let row = of_pull(
             "SELECT pull, head_event, state = 'open' AS is_open, EXISTS (SELECT 1 FROM approvals a \
              WHERE a.forge = p.forge AND a.repository = p.repository AND a.number = p.number \
-             AND a.head = p.head) AS is_approved FROM pull_requests p \
+             AND a.head = p.head AND a.void_at IS NULL) AS is_approved FROM pull_requests p \
              WHERE forge = $1 AND repository = $2 AND number = $3",
             key,
         )
@@ -213,50 +241,6 @@ impl Store {
             })
             .collect()
     }
-
-    /// Lets exactly this head of a pull request run; the answer counts the jobs that waited for
-    /// it. To approve twice changes nothing.
-    pub(crate) async fn approve(
-        &self,
-        key: &PullKey,
-        head: &CommitId,
-        approver: &str,
-        way: Way,
-        now: DateTime<Utc>,
-    ) -> Result<usize, StoreError> {
-        let mut tx = self.write().await?;
-        of_pull(
-            "INSERT INTO approvals (forge, repository, number, head, approver, way, approved_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-            key,
-        )
-        .bind(head.as_str())
-        .bind(approver)
-        .bind(way.as_str())
-        .bind(seconds(now))
-        .execute(&mut *tx)
-        .await?;
-        let held = of_pull(
-            "SELECT jobs.id, run_id, draft FROM jobs JOIN runs ON runs.id = run_id \
-             WHERE jobs.state = 'held' AND forge = $1 AND repository = $2 AND pull_number = $3 \
-             AND head_commit = $4 ORDER BY jobs.id",
-            key,
-        )
-        .bind(head.as_str())
-        .fetch_all(&mut *tx)
-        .await?;
-        let mut runs = BTreeSet::new();
-        for row in &held {
-            runs.insert(column::<i64>(row, "run_id")?);
-            let draft = json(row, "draft")?;
-            progress::release(&mut tx, JobId(column(row, "id")?), &draft, now).await?;
-        }
-        for run in runs {
-            progress::settle(&mut tx, RunId(run), now).await?;
-        }
-        tx.commit().await?;
-        Ok(held.len())
-    }
 }
 
 impl PullKey {
@@ -278,6 +262,8 @@ fn of_pull<'q>(sql: &'static str, key: &'q PullKey) -> Query<'q, Sqlite, SqliteA
 pub(super) struct UnfinishedRun {
     id: RunId,
     head: CommitId,
+    /// The branch that the change would go into.
+    base: String,
     file: WorkflowRef,
     release: String,
     /// Whether it is one of the branch that the change would go into.
@@ -301,7 +287,7 @@ pub(super) async fn stop_runs(
     which: impl Fn(&UnfinishedRun) -> bool,
 ) -> Result<usize, StoreError> {
     let rows = of_pull(
-        "SELECT id, head_commit, workflow_origin, workflow_path, release, \
+        "SELECT id, head_commit, ref_name, workflow_origin, workflow_path, release, \
          fetch_ref = ref_name AS is_of_base FROM runs \
          WHERE forge = $1 AND repository = $2 AND pull_number = $3 AND state <> 'finished' \
          ORDER BY id",
@@ -318,6 +304,7 @@ pub(super) async fn stop_runs(
         let run = UnfinishedRun {
             id: RunId(column(row, "id")?),
             head: parsed(row, "head_commit")?,
+            base: column(row, "ref_name")?,
             file,
             release: column(row, "release")?,
             is_of_base: column(row, "is_of_base")?,
@@ -330,15 +317,17 @@ pub(super) async fn stop_runs(
     Ok(stopped)
 }
 
-/// Why a plan for this head comes too late: another head is known, or the pull request is over.
+/// Why a plan for this head comes too late: another head or another base branch is known, or the
+/// pull request is over.
 pub(super) async fn why_passed(
     tx: &mut SqliteConnection,
     key: &PullKey,
     head: &CommitId,
+    base: &RefName,
     action: PullRequestAction,
 ) -> Result<Option<String>, StoreError> {
     let row = of_pull(
-        "SELECT head, state FROM pull_requests \
+        "SELECT head, state, pull ->> 'base_ref' AS base FROM pull_requests \
          WHERE forge = $1 AND repository = $2 AND number = $3",
         key,
     )
@@ -350,24 +339,9 @@ pub(super) async fn why_passed(
         Some(format!("pull request {} is {state}", key.number))
     } else if newest != *head {
         Some(format!("superseded: the pull request's head is {} now", newest.short()))
+    } else if parsed::<RefName>(&row, "base")? != *base {
+        Some("superseded: the pull request goes into another branch now".to_owned())
     } else {
         None
     })
-}
-
-/// Whether somebody approved exactly this head.
-pub(super) async fn is_approved(
-    tx: &mut SqliteConnection,
-    key: &PullKey,
-    head: &CommitId,
-) -> Result<bool, StoreError> {
-    let row = of_pull(
-        "SELECT 1 FROM approvals \
-         WHERE forge = $1 AND repository = $2 AND number = $3 AND head = $4",
-        key,
-    )
-    .bind(head.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    Ok(row.is_some())
 }

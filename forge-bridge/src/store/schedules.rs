@@ -54,7 +54,8 @@ impl DueSchedule {
     }
 }
 
-/// Whether a later event of the same branch has runs already, as when this one waited for its forge.
+/// Whether a later event of the same branch has runs already, as when this one waited for its forge,
+/// or came late itself.
 pub(super) async fn is_older(
     tx: &mut SqliteConnection,
     event: EventId,
@@ -62,7 +63,8 @@ pub(super) async fn is_older(
 ) -> Result<bool, StoreError> {
     let older = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM runs WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
-         AND pull_number IS NULL AND event_id > $4)",
+         AND pull_number IS NULL AND rank > $4) \
+         OR (SELECT is_late FROM events WHERE id = $4)",
     )
     .bind(&subject.forge)
     .bind(subject.repository.as_str())
@@ -226,7 +228,7 @@ impl Store {
         let id = EventId(column(&row, "id")?);
         let runs = match decision {
             Decision::Plan(plan) => record_plan(&mut tx, id, plan, now).await?,
-            Decision::Skip(_) | Decision::Repeated(_) | Decision::BranchGone { .. } => Vec::new(),
+            _ => Vec::new(),
         };
         tx.commit().await?;
         Ok(runs)

@@ -251,7 +251,12 @@ impl Story {
         let undecoded = self.store.undecoded(10, 1024).await.unwrap();
         let batch: Vec<Decoded> = undecoded
             .into_iter()
-            .map(|one| Decoded { delivery: one.id, forge: one.forge, event: event.clone() })
+            .map(|one| Decoded {
+                delivery: one.id,
+                forge: one.forge,
+                event: event.clone(),
+                claimed: None,
+            })
             .collect();
         self.store.record_decoded(&batch, self.now).await.unwrap();
     }

@@ -2,11 +2,14 @@
 
 pub(crate) mod pulls;
 mod rename;
+pub(super) mod taken;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
@@ -29,16 +32,20 @@ pub(crate) struct WatchedRepository {
     pub(crate) forge: String,
     pub(crate) repository: RepositoryName,
     pub(crate) forge_id: Option<String>,
+    /// Whether a delivery names another id.
+    pub(crate) is_doubtful: bool,
+    /// When the forge said the id last.
+    pub(crate) identified_at: DateTime<Utc>,
     pub(crate) tries: u32,
     pub(crate) redelivered_at: DateTime<Utc>,
 }
 
 /// What a look compares branches by their names, or open pull requests by their numbers, with.
 #[derive(Debug)]
-pub(crate) struct Remembered<K> {
-    pub(crate) known: BTreeMap<K, Known>,
+pub(crate) struct Remembered<K, H> {
+    pub(crate) known: BTreeMap<K, Known<H>>,
     /// What was told of each since, oldest first: its new head, `None` for its end.
-    pub(crate) told: BTreeMap<K, Vec<Option<CommitId>>>,
+    pub(crate) told: BTreeMap<K, Vec<Option<H>>>,
     pub(crate) is_first: bool,
     /// The newest event when `told` was read.
     pub(crate) events_up_to: i64,
@@ -72,7 +79,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<WatchedRepository>, StoreError> {
         let rows = sqlx::query(
-            "SELECT forge, repository, forge_id, tries, redelivered_at FROM watched_repositories
+            "SELECT forge, repository, forge_id, is_doubtful, identified_at, tries, redelivered_at
+             FROM watched_repositories
              WHERE due_at <= ? AND forge IN (SELECT value FROM json_each(?))
              ORDER BY due_at LIMIT ?",
         )
@@ -86,6 +94,8 @@ impl Store {
                 forge: column(row, "forge")?,
                 repository: parsed(row, "repository")?,
                 forge_id: column(row, "forge_id")?,
+                is_doubtful: column(row, "is_doubtful")?,
+                identified_at: at(column(row, "identified_at")?),
                 tries: column(row, "tries")?,
                 redelivered_at: at(column(row, "redelivered_at")?),
             })
@@ -157,7 +167,7 @@ impl Store {
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<Remembered<RefName>, StoreError> {
+    ) -> Result<Remembered<RefName, CommitId>, StoreError> {
         let mut tx = self.reader.begin().await?;
         let sql = "SELECT swept_at, events_up_to FROM watched_repositories
                    WHERE forge = ? AND repository = ?";
@@ -278,19 +288,23 @@ async fn last_look(
 }
 
 /// What the last look left of a branch or of a pull request.
-fn left(row: &SqliteRow) -> Result<Known, StoreError> {
+fn left<H>(row: &SqliteRow) -> Result<Known<H>, StoreError>
+where
+    H: FromStr + DeserializeOwned,
+    H::Err: std::fmt::Display,
+{
     Ok(Known { head: parsed_option(row, "head")?, missed: json(row, "missed")? })
 }
 
 /// Leaves what a look knows in the place of what the one before left: one statement takes that of a
 /// repository away, and the other writes rows of JSON.
-async fn leave<K: Serialize>(
+async fn leave<K: Serialize, H: Serialize>(
     tx: &mut SqliteConnection,
     [delete, insert]: [&'static str; 2],
     swept: &WatchedRepository,
-    known: &BTreeMap<K, Known>,
+    known: &BTreeMap<K, Known<H>>,
 ) -> Result<(), StoreError> {
-    let row = |(key, known): (&K, &Known)| serde_json::json!({"key": key, "head": known.head, "missed": known.missed});
+    let row = |(key, known): (&K, &Known<H>)| serde_json::json!({"key": key, "head": known.head, "missed": known.missed});
     let rows = to_json(&known.iter().map(row).collect::<Vec<_>>())?;
     let (forge, repository) = (swept.forge.as_str(), swept.repository.as_str());
     sqlx::query(delete).bind(forge).bind(repository).execute(&mut *tx).await?;
@@ -298,7 +312,8 @@ async fn leave<K: Serialize>(
     Ok(())
 }
 
-/// What events newer than `since` say of branches, and the number of the newest of all.
+/// What events newer than `since` say of branches, and the number of the newest of all. One that is
+/// a double says nothing, and one that may be says nothing yet.
 async fn told(
     tx: &mut SqliteConnection,
     forge: &str,
@@ -310,6 +325,7 @@ async fn told(
              SELECT id, moved_ref, moved_to FROM events
              WHERE forge = ? AND repository = ? AND id > ?
                AND moved_ref IS NOT NULL AND moved_ref NOT LIKE 'pull %'
+               AND state <> 'duplicate' AND (repeats IS NULL OR state = 'planned')
              ORDER BY id DESC LIMIT ?) ORDER BY id",
     )
     .bind(forge)

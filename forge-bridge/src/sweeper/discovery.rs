@@ -16,6 +16,8 @@ use crate::store::sweep::WatchedRepository;
 /// A repository that is younger than this when it is met first is new: what it has was pushed just
 /// now, and whoever was told of it did not know it yet. The branches of an older one are no news.
 const NEW_AGE: TimeDelta = TimeDelta::days(1);
+/// Between two questions whose a name is that is known.
+const IDENTITY_INTERVAL: TimeDelta = TimeDelta::days(1);
 /// Most repositories of one forge that are watched by its patterns.
 const MAX_DISCOVERED: usize = 10_000;
 
@@ -108,14 +110,17 @@ impl Sweeper {
         }
     }
 
-    /// Asks a repository's id of its forge, once.
+    /// Asks a repository's id of its forge: the first time, once a day, and when a delivery names
+    /// another one. A name may be given up and taken by somebody else.
     pub(super) async fn identify(
         &self,
         swept: &WatchedRepository,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let client = self.may_ask(swept, now).filter(|client| !matches!(client, Forge::Git(_)));
-        let Some(client) = client.filter(|_| swept.forge_id.is_none()) else { return Ok(()) };
+        let is_known = swept.forge_id.is_some() && !swept.is_doubtful;
+        let is_due = !is_known || swept.identified_at <= now - IDENTITY_INTERVAL;
+        let Some(client) = client.filter(|_| is_due) else { return Ok(()) };
         match client.identify(&swept.repository).await {
             Ok(Some(found)) => self.meet(&swept.forge, &found, now).await,
             Ok(None) => Ok(()),

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use workflows::event::{Event, PullRequestAction};
-use workflows::names::CommitId;
+use workflows::event::{Event, PullRequest, PullRequestAction};
 use workflows::release::release_of;
-use workflows::sweep::pulls::{Found, Look, compare};
+use workflows::sweep::pulls::{Found, Look, Place, compare};
 use workflows::sweep::{Known, next_sweep};
 
 use super::{Sweeper, seed, tell_missed};
@@ -22,7 +21,7 @@ const MAX_QUESTIONS: usize = 20;
 
 /// What is open, by number.
 struct Open {
-    heads: BTreeMap<u64, CommitId>,
+    places: BTreeMap<u64, Place>,
     /// As their forge lists them; empty when it says that nothing has changed.
     rows: BTreeMap<u64, Listed>,
     is_whole: bool,
@@ -49,12 +48,15 @@ impl Sweeper {
         let mut found = compare(&Look {
             known: &remembered.known,
             told: &remembered.told,
-            listed: &open.heads,
+            listed: &open.places,
             is_whole: open.is_whole,
             is_first: remembered.is_first,
             now,
             settle: self.config.sweep.settle(),
         });
+        if remembered.is_first {
+            self.meet_pulls(swept, &open, now).await?;
+        }
         let mut events = self.heads(client, swept, &mut found, &mut open, now).await;
         events.extend(self.ends(client, swept, &mut found, now).await);
         tell_missed(swept, &events);
@@ -74,6 +76,20 @@ impl Sweeper {
             self.wakes.decoder.notify_one();
         }
         Ok(())
+    }
+
+    /// Takes note of what is open at the first look, so that people can say something of it.
+    async fn meet_pulls(
+        &self,
+        swept: &WatchedRepository,
+        open: &Open,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let releases = &self.config.releases;
+        let pulls = open.rows.values().map(|listed| &listed.pull);
+        let pulls: Vec<_> =
+            pulls.filter(|pull| release_of(releases, &pull.base_ref).is_ok()).collect();
+        self.store.meet_pulls(&swept.forge, &pulls, now).await
     }
 
     async fn without_pulls(
@@ -116,7 +132,8 @@ impl Sweeper {
                 found.known.remove(&number);
                 continue;
             };
-            if release_of(&self.config.releases, &listed.pull.base_ref).is_err() {
+            // One that was for a branch of a release is told of where it goes now.
+            if !was_open && release_of(&self.config.releases, &listed.pull.base_ref).is_err() {
                 continue;
             }
             questions += usize::from(listed.source.is_some());
@@ -176,17 +193,20 @@ impl Sweeper {
 }
 
 impl Open {
-    fn of(list: PullList, etag: Option<String>, remembered: &Remembered<u64>) -> Self {
+    fn of(list: PullList, etag: Option<String>, remembered: &Remembered<u64, Place>) -> Self {
         let PullList::Open(open) = list else {
-            let head = |(number, known): (&u64, &Known)| Some((*number, known.head.clone()?));
-            let heads = remembered.known.iter().filter_map(head).collect();
-            return Self { heads, rows: BTreeMap::new(), is_whole: true, etag };
+            let head =
+                |(number, known): (&u64, &Known<Place>)| Some((*number, known.head.clone()?));
+            let places = remembered.known.iter().filter_map(head).collect();
+            return Self { places, rows: BTreeMap::new(), is_whole: true, etag };
         };
         // No forge has as many; a database counts to here.
         let is_number = |listed: &Listed| i64::try_from(listed.pull.number).is_ok();
         let rows = open.pulls.into_iter().filter(is_number);
         let rows: BTreeMap<u64, Listed> = rows.map(|listed| (listed.pull.number, listed)).collect();
-        let heads = rows.iter().map(|(number, listed)| (*number, listed.pull.head.clone()));
-        Self { heads: heads.collect(), rows, is_whole: open.is_whole, etag: open.etag }
+        let place =
+            |pull: &PullRequest| Place { head: pull.head.clone(), base: pull.base_ref.clone() };
+        let places = rows.iter().map(|(number, listed)| (*number, place(&listed.pull)));
+        Self { places: places.collect(), rows, is_whole: open.is_whole, etag: open.etag }
     }
 }

@@ -38,7 +38,7 @@ struct Scene {
 }
 
 /// A sweeper with this configuration of one forge, and its store.
-async fn sweeper(text: &str, directory: &Path) -> (Store, Arc<Sweeper>) {
+pub(crate) async fn sweeper(text: &str, directory: &Path) -> (Store, Arc<Sweeper>) {
     let config: Arc<Config> = Arc::new(toml::from_str(text).unwrap());
     let store = Store::open(&directory.join("strata.db")).await.unwrap();
     let forge = Forge::open(&config.forges[0]).unwrap();

@@ -51,7 +51,7 @@ pub struct EventSummary {
     /// The full ref that it is about, or `#7` for pull request 7; absent where it is about neither.
     #[serde(rename = "ref")]
     pub about: Option<String>,
-    /// `new`, `planned`, `skipped` or `duplicate`.
+    /// `new`, `planned`, `skipped`, `duplicate` or `given_up`.
     pub state: String,
     /// Why there is no run, when there is none.
     pub reason: Option<String>,

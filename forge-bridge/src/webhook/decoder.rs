@@ -12,7 +12,7 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use workflows::event::Event;
 
-use super::{DecodeError, decode_sent};
+use super::{DecodeError, claimed, decode_sent};
 use crate::config::ForgeKind;
 use crate::store::{Decoded, Store, StoreError, Undecoded};
 
@@ -88,7 +88,8 @@ fn decoded(kinds: &HashMap<String, ForgeKind>, undecoded: Undecoded) -> Decoded 
         None => Event::ignored(None, "the forge is no longer configured"),
     };
     tracing::debug!(delivery.id = %undecoded.id, event.kind = event.kind(), "delivery decoded");
-    Decoded { delivery: undecoded.id, forge: undecoded.forge, event }
+    let claimed = (!undecoded.is_swept).then(|| claimed::id(&undecoded.body)).flatten();
+    Decoded { delivery: undecoded.id, forge: undecoded.forge, event, claimed }
 }
 
 /// What a sweep made up is stored as the event that it is.

@@ -48,6 +48,8 @@ struct MergeRequest {
     /// Who acted, who may be another than the author.
     user: Option<User>,
     object_attributes: Attributes,
+    /// What was edited, each with what it was and is.
+    changes: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +119,10 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
         (Some("open"), _) => PullRequestAction::Opened,
         (Some("reopen"), _) => PullRequestAction::Reopened,
         (Some("update"), Some(_)) => PullRequestAction::Synchronized,
+        // Another target is another change: other rules count, and another merge is built.
+        (Some("update"), None) if moves_target(merge.changes.as_ref()) => {
+            PullRequestAction::Synchronized
+        }
         (Some(action @ ("close" | "merge")), _) => {
             return Ok(Event::PullRequestClosed(PullRequestClosed {
                 repository,
@@ -154,6 +160,10 @@ fn merge_request(merge: MergeRequest) -> Result<Event, Undecoded> {
         author: merge.user.filter(is_author).and_then(|user| actor(user.username)),
         repository,
     }))
+}
+
+fn moves_target(changes: Option<&Value>) -> bool {
+    changes.is_some_and(|changes| changes.get("target_branch").is_some())
 }
 
 /// Where the target project keeps the head.

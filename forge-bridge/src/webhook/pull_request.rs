@@ -27,6 +27,8 @@ struct Touched {
     pull_request: Details,
     label: Option<Label>,
     sender: Option<Account>,
+    /// What was edited, by the names of what was before.
+    changes: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +175,14 @@ fn touched(
     action: PullRequestAction,
     body: Touched,
 ) -> Result<Event, Undecoded> {
-    let Touched { number, mut pull_request, label, sender } = body;
+    let Touched { number, mut pull_request, label, sender, changes } = body;
+    // GitHub names the branch `base` here, Gitea and Forgejo `ref`.
+    let is_moved = |changes: &Value| ["base", "ref"].iter().any(|name| changes.get(name).is_some());
+    if action == PullRequestAction::Edited && changes.as_ref().is_some_and(is_moved) {
+        // Another base is another change: other rules count, and another merge is built.
+        let action = PullRequestAction::Synchronized;
+        return with_head(repository, action, number, pull_request).map(Event::PullRequest);
+    }
     let moment = moment(pull_request.updated_at.take());
     let label = label.map(|label| label.name);
     Ok(Event::PullRequestActivity(PullRequestActivity {

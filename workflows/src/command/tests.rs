@@ -30,7 +30,7 @@ fn commands_are_read_with_their_arguments() {
     let text = ToOwned::to_owned;
     for (line, command) in [
         ("/ok-to-test", Command::OkToTest(None)),
-        ("/ok-to-test ABCDEF1", Command::OkToTest(Some(text("abcdef1")))),
+        (&format!("/ok-to-test {}", "AB".repeat(20)), Command::OkToTest(Some("ab".repeat(20)))),
         ("/retest", Command::Retest(None)),
         ("/Retest Layered", Command::Retest(Some(text("Layered")))),
         ("/OK-to-test", Command::OkToTest(None)),
@@ -48,7 +48,8 @@ fn what_is_no_command_gets_a_hint() {
         ("/ok-to-tset", "did you mean `/ok-to-test`?"),
         ("/re-test", "did you mean `/retest`?"),
         ("/frobnicate", "there is `/ok-to-test`, `/retest`, `/cancel`, `/build`."),
-        ("/ok-to-test main", "Write it as `/ok-to-test` or `/ok-to-test COMMIT`."),
+        ("/ok-to-test main", "as `/ok-to-test` or, with all digits, `/ok-to-test COMMIT`."),
+        ("/ok-to-test 1234567", "with all digits"),
         ("/ok-to-test abc", "Write it as"),
         ("/cancel now", "Write it as `/cancel`."),
         ("/build", "Write it as `/build RELEASE`."),

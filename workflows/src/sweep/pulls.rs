@@ -1,33 +1,76 @@
 //! What a look at a repository's open pull requests says that no delivery said.
 //!
-//! A pull request is to its list what a branch is to the list of branches: it has a head while it
-//! is open, and none when it is over. That it is over says nothing of how, so that its forge is
+//! A pull request is to its list what a branch is to the list of branches: it has a head, for a
+//! branch, while it is open, and none when it is over. That it is over says nothing of how, so that its forge is
 //! asked for each one whose end nobody told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Judged, Known, Missed, Side};
-use crate::names::CommitId;
+use crate::names::{CommitId, NameError, RefName};
 
 /// Most pull requests outside of a cut list whose forge is asked in one look whether they are over.
 const MAX_UNLISTED: usize = 5;
 
-/// What the events since the last look say of a pull request, oldest first: its new head each
+/// Where an open pull request is: written and kept as [`Landing`](crate::event::Landing) has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Place {
+    /// Its head.
+    pub head: CommitId,
+    /// The branch that it would go into: another one is as good as another head.
+    pub base: RefName,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.head, self.base)
+    }
+}
+
+impl FromStr for Place {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (head, base) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(Self { head: CommitId::parse(head)?, base: RefName::parse(base)? })
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+/// What the events since the last look say of a pull request, oldest first: where it is each
 /// time, `None` for its end.
-pub type Told = BTreeMap<u64, Vec<Option<CommitId>>>;
+pub type Told = BTreeMap<u64, Vec<Option<Place>>>;
 
 /// A look at the open pull requests of a repository.
 #[derive(Debug, Clone)]
 pub struct Look<'a> {
     /// Pull requests as the last look left them.
-    pub known: &'a BTreeMap<u64, Known>,
+    pub known: &'a BTreeMap<u64, Known<Place>>,
     /// What was told since; of the first look, ever.
     pub told: &'a Told,
-    /// Heads of those that are open.
-    pub listed: &'a BTreeMap<u64, CommitId>,
+    /// Where those are that are open.
+    pub listed: &'a BTreeMap<u64, Place>,
     /// Whether the list has all of them; of a cut one, what is not in it is as it was told, and a
     /// few are asked for, others in each look.
     pub is_whole: bool,
@@ -43,12 +86,12 @@ pub struct Look<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Pull requests as this look leaves them, as far as they are open or wait.
-    pub known: BTreeMap<u64, Known>,
-    /// Those with a head that no forge delivered, and whether they were known to be open.
+    pub known: BTreeMap<u64, Known<Place>>,
+    /// Those with a head, or for a branch, that no forge delivered, and whether they were known to be open.
     pub heads: BTreeMap<u64, bool>,
     /// Those that ended, or may have, and no forge delivered it; each as it has to stay known until
     /// its forge has said how it ended.
-    pub ends: BTreeMap<u64, Known>,
+    pub ends: BTreeMap<u64, Known<Place>>,
 }
 
 impl Found {
@@ -68,8 +111,6 @@ pub fn compare(look: &Look<'_>) -> Found {
     let mut unlisted = Vec::new();
     for number in numbers {
         let told = look.told.get(&number).map(Vec::as_slice).unwrap_or_default();
-        // The newest is what we go by, also when it came out of order: then it has to be made good.
-        let told = &told[told.len().saturating_sub(1)..];
         let known = look.known.get(&number);
         let mut pull = Side::of(look.listed.get(&number), known, told, look.is_first);
         if pull.now.is_none() && !look.is_whole {
@@ -99,7 +140,7 @@ fn turn(numbers: &[u64], now: DateTime<Utc>) -> impl Iterator<Item = u64> {
 }
 
 impl Found {
-    fn judge(&mut self, number: u64, pull: &Side<'_>, look: &Look<'_>) -> Known {
+    fn judge(&mut self, number: u64, pull: &Side<'_, Place>, look: &Look<'_>) -> Known<Place> {
         match (pull.judged(look.now, look.settle), pull.now) {
             (Judged::Told, _) => return pull.settled(),
             (Judged::Waits(since), _) => return pull.waiting(since),

@@ -169,8 +169,9 @@ fn a_delivery_that_overtakes_the_list_is_no_gap() {
     assert_eq!(swept.sweep(960), NONE);
 }
 
+/// A late one that nobody found to be late: the branch is built by it last.
 #[test]
-fn deliveries_out_of_order_are_no_gap() {
+fn a_head_that_was_told_before_another_one_is_told_again() {
     let mut swept = Swept::new();
     swept.is("f43", Some(1));
     swept.sweep(0);
@@ -178,7 +179,20 @@ fn deliveries_out_of_order_are_no_gap() {
     swept.tell("f43", Some(3));
     swept.tell("f43", Some(2));
     assert_eq!(swept.sweep(900), NONE);
-    assert_eq!(swept.sweep(960), NONE);
+    assert_eq!(swept.sweep(960), [push(Some(2), 3)]);
+    assert_eq!(swept.sweep(1900), NONE);
+}
+
+#[test]
+fn a_branch_that_went_back_and_forth_between_two_looks_is_where_it_is() {
+    let mut swept = Swept::new();
+    swept.is("f43", Some(1));
+    swept.sweep(0);
+    swept.tell("f43", Some(2));
+    swept.tell("f43", Some(1));
+    swept.is("f43", Some(2));
+    assert_eq!(swept.sweep(900), NONE);
+    assert_eq!(swept.sweep(960), [push(Some(1), 2)], "the second time was not told");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Decoded {
     pub(crate) delivery: DeliveryId,
     pub(crate) forge: String,
     pub(crate) event: Event,
+    /// The number that it gives its repository.
+    pub(crate) claimed: Option<u64>,
 }
 
 impl Store {
@@ -129,6 +131,8 @@ pub(super) struct EventRow<'a> {
     pub(super) delivery: i64,
     kind: &'static str,
     repository: Option<&'a str>,
+    /// As text, as ids are kept.
+    claimed: Option<String>,
     pub(super) identity: Option<String>,
     /// The branch or pull request that it is about, and where it leaves it.
     pub(super) place: Option<String>,
@@ -153,6 +157,7 @@ impl<'a> EventRow<'a> {
             delivery: decoded.delivery.0,
             kind: decoded.event.kind(),
             repository: decoded.event.repository().map(|name| name.as_str()),
+            claimed: decoded.claimed.map(|id| id.to_string()),
             identity: decoded.event.identity(),
             place,
             head: head.flatten(),
@@ -193,5 +198,8 @@ async fn record(
     .execute(&mut **transaction)
     .await?;
     sweep::watch(transaction, &written).await?;
+    if rows.iter().any(|row| row.claimed.is_some()) {
+        sweep::taken::doubt(transaction, &written).await?;
+    }
     Ok(rows.iter().filter(|row| row.state == "new").count())
 }

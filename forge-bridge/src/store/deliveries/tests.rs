@@ -42,7 +42,7 @@ fn push(after: char) -> Event {
 }
 
 fn decoded(delivery: i64, event: Event) -> Decoded {
-    Decoded { delivery: DeliveryId(delivery), forge: "forge".into(), event }
+    Decoded { delivery: DeliveryId(delivery), forge: "forge".into(), event, claimed: None }
 }
 
 async fn list(store: &Store) -> Vec<DeliverySummary> {

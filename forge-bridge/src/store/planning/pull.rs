@@ -40,7 +40,9 @@ impl Subject {
         tx: &mut SqliteConnection,
     ) -> Result<Option<String>, StoreError> {
         match self.pull_key() {
-            Some((key, pull)) => pulls::why_passed(tx, &key, &pull.head, pull.action).await,
+            Some((key, pull)) => {
+                pulls::why_passed(tx, &key, &pull.head, &self.ref_name, pull.action).await
+            }
             None => Ok(None),
         }
     }

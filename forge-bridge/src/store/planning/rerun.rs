@@ -134,7 +134,8 @@ async fn refuse_an_older_commit(tx: &mut SqliteConnection, last: &Last) -> Resul
     }
     let newer: Option<i64> = sqlx::query_scalar(
         "SELECT max(id) FROM runs WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
-         AND event_id > $4 AND commit_id <> $5 AND pull_number IS NULL",
+         AND rank > (SELECT iif(is_late, 0, id) FROM events WHERE id = $4) \
+         AND commit_id <> $5 AND pull_number IS NULL",
     )
     .bind(forge)
     .bind(repository.as_str())

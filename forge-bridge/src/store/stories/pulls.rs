@@ -233,3 +233,27 @@ async fn an_answer_is_stored_once_for_each_comment() {
     let due = story.store.replies_due(story.now, 10).await.unwrap();
     assert!(due[0].unsure_since.is_some(), "from the time before");
 }
+
+#[tokio::test]
+async fn what_runs_of_the_base_is_not_the_authors_to_cancel() {
+    let story = Story::begin().await;
+    story.propose('a', &[draft("build", &[])]).await;
+    assert_eq!(story.store.unfinished_of_pull(&key(), false).await.unwrap().len(), 1);
+    let mut tx = story.store.write().await.unwrap();
+    sqlx::query("UPDATE runs SET fetch_ref = ref_name").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(story.store.unfinished_of_pull(&key(), false).await.unwrap().is_empty());
+    assert_eq!(story.store.unfinished_of_pull(&key(), true).await.unwrap().len(), 1);
+}
+
+/// GitLab does not tell of what it closes.
+#[tokio::test]
+async fn the_end_of_one_that_nobody_told_of_ends_its_runs() {
+    let story = Story::begin().await;
+    story.propose('a', &[draft("build", &[])]).await;
+    let mut tx = story.store.write().await.unwrap();
+    sqlx::query("DELETE FROM pull_requests").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(story.store.close_pull(&key(), false, EventId(99), story.now).await.unwrap(), 1);
+    assert_eq!(story.jobs().await, ["build finished cancelled"]);
+}

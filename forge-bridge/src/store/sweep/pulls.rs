@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use workflows::event::{Event, PullRequestAction};
-use workflows::names::{CommitId, RepositoryName};
+use workflows::names::RepositoryName;
 use workflows::sweep::Known;
-use workflows::sweep::pulls::Told;
+use workflows::sweep::pulls::{Place, Told};
 
 use super::{
     MAX_TOLD, Remembered, WatchedRepository, last_look, leave, left, make_up, newest_event,
@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError, seconds};
 /// What a look leaves.
 #[derive(Debug)]
 pub(crate) struct PullsLook {
-    pub(crate) known: BTreeMap<u64, Known>,
+    pub(crate) known: BTreeMap<u64, Known<Place>>,
     /// What no forge delivered.
     pub(crate) events: Vec<Event>,
     pub(crate) events_up_to: i64,
@@ -49,7 +49,7 @@ impl Store {
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<Remembered<u64>, StoreError> {
+    ) -> Result<Remembered<u64, Place>, StoreError> {
         let mut tx = self.reader.begin().await?;
         let sql = "SELECT pulls_swept_at, pulls_up_to FROM watched_repositories
                    WHERE forge = ? AND repository = ?";
@@ -148,7 +148,7 @@ async fn known(
     tx: &mut SqliteConnection,
     forge: &str,
     repository: &RepositoryName,
-) -> Result<BTreeMap<u64, Known>, StoreError> {
+) -> Result<BTreeMap<u64, Known<Place>>, StoreError> {
     let rows = sqlx::query(
         "SELECT number, head, coalesce(missed, 'null') AS missed FROM watched_pulls
          WHERE forge = ? AND repository = ?",
@@ -171,9 +171,11 @@ async fn told(
     let rows = sqlx::query(
         "SELECT * FROM (
              SELECT id, event ->> 'number' AS number,
-                    CASE kind WHEN 'pull_request' THEN event ->> 'head' END AS head FROM events
+                    CASE kind WHEN 'pull_request'
+                    THEN (event ->> 'head') || ' ' || (event ->> 'base_ref') END AS place FROM events
              WHERE forge = ? AND repository = ? AND id > ?
-               AND kind IN ('pull_request', 'pull_request_closed') AND state <> 'duplicate'
+               AND kind IN ('pull_request', 'pull_request_closed')
+               AND state NOT IN ('duplicate', 'given_up')
              ORDER BY id DESC LIMIT ?)
          WHERE typeof(number) = 'integer' ORDER BY id",
     )
@@ -186,9 +188,7 @@ async fn told(
     let mut told = Told::new();
     for row in &rows {
         let number: i64 = column(row, "number")?;
-        told.entry(number.unsigned_abs())
-            .or_default()
-            .push(parsed_option::<CommitId>(row, "head")?);
+        told.entry(number.unsigned_abs()).or_default().push(parsed_option(row, "place")?);
     }
     Ok((told, newest_event(tx).await?.max(since)))
 }

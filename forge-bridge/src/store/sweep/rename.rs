@@ -6,13 +6,14 @@ use sqlx::SqliteConnection;
 use workflows::named_value::Scope;
 use workflows::names::RepositoryName;
 
+use super::taken;
 use crate::store::row::parsed_option;
 use crate::store::{Store, StoreError, named_values, seconds};
 use crate::vault::Vault;
 
-/// What holds a repository's name, and where the rows of the new name win over those of the old.
+/// What holds a repository's name and tells what happened.
 /// Build records never change: they tell the name of their day.
-const MOVES: &[&str] = &[
+const HISTORY: &[&str] = &[
     "UPDATE events SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE runs SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE group_members SET repository = $3 WHERE forge = $1 AND repository = $2",
@@ -20,6 +21,13 @@ const MOVES: &[&str] = &[
     // The old name may be all that the forge refused.
     "UPDATE OR IGNORE statuses SET repository = $3, refusal = NULL, attempts = 0, due_at = 0
      WHERE forge = $1 AND repository = $2",
+    "UPDATE replies SET repository = $3 WHERE forge = $1 AND repository = $2",
+    "DELETE FROM statuses WHERE forge = $1 AND repository = $2 AND $3 <> $2",
+];
+
+/// What holds a repository's name and says what becomes of it; rows of the new name win over those
+/// of the old.
+pub(super) const POSSESSIONS: &[&str] = &[
     "UPDATE OR IGNORE schedules SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE branch_schedules SET repository = $3 WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE image_nodes SET repository = $3 WHERE forge = $1 AND repository = $2",
@@ -30,8 +38,6 @@ const MOVES: &[&str] = &[
      '$.head_repository', CASE pull ->> 'head_repository' WHEN $2 THEN $3
      ELSE pull ->> 'head_repository' END) WHERE forge = $1 AND repository = $2",
     "UPDATE OR IGNORE approvals SET repository = $3 WHERE forge = $1 AND repository = $2",
-    "UPDATE replies SET repository = $3 WHERE forge = $1 AND repository = $2",
-    "DELETE FROM statuses WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM schedules WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM branch_schedules WHERE forge = $1 AND repository = $2 AND $3 <> $2",
     "DELETE FROM image_nodes WHERE forge = $1 AND repository = $2 AND $3 <> $2",
@@ -46,7 +52,8 @@ const MOVES: &[&str] = &[
 impl Store {
     /// A repository of that name and id exists. It is watched from now on; and one that had the
     /// id under another name was renamed: what is kept of it goes to the new name, its secrets
-    /// sealed anew by the vault. Returns the old one.
+    /// sealed anew by the vault. Returns the old one. One that had the name under another id is not
+    /// this one: nothing of it is left to this one.
     pub(crate) async fn meet_repository(
         &self,
         vault: &Vault,
@@ -60,10 +67,20 @@ impl Store {
             Some(id) => name_of(&mut tx, forge, id, repository).await?,
             None => None,
         };
+        if let Some(id) = forge_id
+            && taken::put_away(&mut tx, vault, forge, repository, id, now).await?
+        {
+            tracing::error!(
+                forge.name = forge, repo.name = %repository,
+                "sweeper: {repository} is another repository now; what the one before had is put away"
+            );
+        }
         sqlx::query(
-            "INSERT INTO watched_repositories (forge, repository, forge_id, due_at)
-             VALUES ($1, $2, $3, $4) ON CONFLICT DO UPDATE SET
-             forge_id = coalesce(excluded.forge_id, forge_id)",
+            "INSERT INTO watched_repositories (forge, repository, forge_id, due_at, identified_at)
+             VALUES ($1, $2, $3, $4, iif($3 IS NULL, 0, $4)) ON CONFLICT DO UPDATE SET
+             forge_id = coalesce(excluded.forge_id, forge_id),
+             identified_at = max(excluded.identified_at, identified_at),
+             is_doubtful = iif(excluded.forge_id IS NULL, is_doubtful, 0)",
         )
         .bind(forge)
         .bind(repository.as_str())
@@ -73,7 +90,7 @@ impl Store {
         .await?;
         if let Some(old) = &old {
             inherit(&mut tx, forge, old, repository).await?;
-            for &sql in MOVES {
+            for &sql in HISTORY.iter().chain(POSSESSIONS) {
                 sqlx::query(sql)
                     .bind(forge)
                     .bind(old.as_str())

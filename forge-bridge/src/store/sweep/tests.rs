@@ -1,6 +1,7 @@
 //! A repository that gets another name.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use workflows::named_value::Scope;
 
 use super::*;
@@ -101,6 +102,45 @@ async fn a_renamed_repository_takes_its_secrets_along_and_leaves_none_to_who_tak
     let changes = store.named_value_changes(Kind::Secret).await.unwrap();
     let by_rename = changes.iter().filter(|one| one.by == "a rename");
     assert_eq!(by_rename.filter(|one| one.change == "removed").count(), 2);
+}
+
+#[tokio::test]
+async fn a_name_of_which_it_is_doubtful_whose_it_is_gives_no_secrets_and_another_owner_none_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("strata.db")).await.unwrap();
+    let vault = Vault::open(&directory.path().join("key"), 0).unwrap();
+    let now = Utc::now();
+    let (of_old, of_new) = (name("containers/apache"), name("containers/httpd"));
+    store.meet_repository(&vault, "hub", &of_old, Some("7"), now).await.unwrap();
+    let scope = Scope::Repository { forge: "hub".to_owned(), repository: of_old.clone() };
+    let change = Change { scope: &scope, name: "TOKEN", branches: &[], by: "rose" };
+    let sealed = vault.seal(&place(&scope, "TOKEN"), &SecretString::from("s")).unwrap();
+    store.set_named_value(&change, &Value::Secret(&sealed), now).await.unwrap();
+    let count = async |of| store.secrets_of("hub", of).await.unwrap().len();
+    let claim = async |id: &str| {
+        let row = json!([{"forge": "hub", "repository": "containers/apache", "claimed": id}]);
+        let mut tx = store.write().await.unwrap();
+        taken::doubt(&mut tx, &row.to_string()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+
+    claim("7").await;
+    assert_eq!(count(&of_old).await, 1);
+    claim("9").await;
+    assert_eq!(count(&of_old).await, 0, "until the forge has said");
+    let due = store.sweeps_due(&["hub".to_owned()], now, 9).await.unwrap();
+    assert!(due[0].is_doubtful);
+    store.meet_repository(&vault, "hub", &of_old, Some("7"), now).await.unwrap();
+    assert_eq!(count(&of_old).await, 1, "it is the same");
+
+    store.meet_repository(&vault, "hub", &of_old, Some("9"), now).await.unwrap();
+    assert_eq!(count(&of_old).await, 0);
+    let again = store.meet_repository(&vault, "hub", &of_old, Some("9"), now).await.unwrap();
+    assert_eq!(again, None);
+    // The one that had the name is found under another one.
+    let was = store.meet_repository(&vault, "hub", &of_new, Some("7"), now).await.unwrap();
+    assert_eq!(was, Some(name("containers/apache+7")));
+    assert_eq!((count(&of_old).await, count(&of_new).await), (0, 1));
 }
 
 #[tokio::test]

@@ -157,3 +157,15 @@ async fn the_id_in_a_delivery_is_nobodys_word() {
     scene.deliver(push("containers/toolbox", 1).to_string()).await;
     assert_eq!(scene.history().await, "containers/toolbx", "the forge says another id");
 }
+
+#[tokio::test]
+async fn who_takes_a_name_gets_nothing_of_who_had_it_and_that_one_finds_it_again() {
+    let scene = Moved::begin().await;
+    // The one that had it goes, and another one comes.
+    scene.is("containers/toolbx", 2);
+    scene.deliver(push("containers/toolbx", 2).to_string()).await;
+    assert_eq!(scene.history().await, "containers/toolbx+1", "put away");
+    scene.is("containers/toolbox", 1);
+    scene.deliver(push("containers/toolbox", 1).to_string()).await;
+    assert_eq!(scene.history().await, "containers/toolbox");
+}

@@ -189,10 +189,16 @@ fn traps_of_github() {
             trap("Forgejo's word is not GitHub's", "pull_request", pull("synchronized"), "ignored"),
             trap("labels are no commit", "pull_request", pull("labeled"), "pull_request_activity"),
             trap(
-                "another base is checked with the next push",
+                "another title is no commit",
+                "pull_request",
+                with(pull("edited"), &[("/changes", json!({"title": {"from": "x"}}))]),
+                "pull_request_activity",
+            ),
+            trap(
+                "another base is another change",
                 "pull_request",
                 with(pull("edited"), &[("/changes", json!({"base": {"ref": {"from": "f42"}}}))]),
-                "pull_request_activity",
+                "pull 2222 f43 trusted",
             ),
             trap(
                 "closed and merged",

@@ -6,8 +6,13 @@ use super::*;
 
 const SETTLE: TimeDelta = TimeDelta::seconds(60);
 
-fn commit(number: u8) -> CommitId {
-    CommitId::parse(&format!("{number:02x}").repeat(20)).unwrap()
+fn place(number: u8) -> Place {
+    into("f43", number)
+}
+
+fn into(base: &str, number: u8) -> Place {
+    let head = CommitId::parse(&format!("{number:02x}").repeat(20)).unwrap();
+    Place { head, base: RefName::branch(base).unwrap() }
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -16,9 +21,9 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 /// A repository whose pull requests are looked at again and again.
 struct Swept {
-    known: BTreeMap<u64, Known>,
+    known: BTreeMap<u64, Known<Place>>,
     told: Told,
-    listed: BTreeMap<u64, CommitId>,
+    listed: BTreeMap<u64, Place>,
     is_whole: bool,
     is_first: bool,
 }
@@ -31,13 +36,13 @@ impl Swept {
 
     fn is(&mut self, number: u64, head: Option<u8>) {
         match head {
-            Some(head) => drop(self.listed.insert(number, commit(head))),
+            Some(head) => drop(self.listed.insert(number, place(head))),
             None => drop(self.listed.remove(&number)),
         }
     }
 
     fn tell(&mut self, number: u64, head: Option<u8>) {
-        self.told.entry(number).or_default().push(head.map(commit));
+        self.told.entry(number).or_default().push(head.map(place));
     }
 
     /// What was missed: `new 3`, `moved 3`, `over 3`.
@@ -65,6 +70,24 @@ impl Swept {
 }
 
 const NONE: [&str; 0] = [];
+
+#[test]
+fn another_base_branch_is_missed_as_another_head_is() {
+    let mut swept = Swept::new();
+    swept.is(3, Some(1));
+    swept.sweep(0);
+    swept.listed.insert(3, into("rawhide", 1));
+    assert!(swept.sweep(900).is_empty());
+    assert_eq!(swept.sweep(960), ["moved 3"]);
+    assert!(swept.sweep(1900).is_empty());
+}
+
+#[test]
+fn a_place_is_read_as_it_is_written() {
+    let one = into("a/b", 7);
+    assert_eq!(one.to_string().parse::<Place>().unwrap(), one);
+    assert!("07".repeat(20).parse::<Place>().is_err());
+}
 
 #[test]
 fn the_first_look_finds_only_what_was_told_and_went_on() {
@@ -182,7 +205,7 @@ fn an_end_stays_known_until_the_forge_has_said_how() {
     swept.sweep(0);
     swept.is(7, None);
     swept.sweep(900);
-    let look = |known: &BTreeMap<u64, Known>, seconds| {
+    let look = |known: &BTreeMap<u64, Known<Place>>, seconds| {
         compare(&Look {
             known,
             told: &Told::new(),
@@ -197,7 +220,7 @@ fn an_end_stays_known_until_the_forge_has_said_how() {
     // The forge did not answer: what is to stay known leads to the same question.
     let second = look(&first.ends, 1860);
     assert_eq!(first.ends, second.ends);
-    assert_eq!(first.ends[&7].head, Some(commit(1)));
+    assert_eq!(first.ends[&7].head, Some(place(1)));
 }
 
 /// What happens between two looks.

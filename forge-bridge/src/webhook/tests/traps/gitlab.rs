@@ -69,6 +69,15 @@ fn traps_of_gitlab() {
                 merge(json!({"action": "update", "oldrev": ONE})),
                 "pull 2222 f43 stranger",
             ),
+            trap(
+                "another target is another change",
+                "",
+                with(
+                    merge(json!({"action": "update"})),
+                    &[("/changes", json!({"target_branch": {"previous": "f42"}}))],
+                ),
+                "pull 2222 f43 stranger",
+            ),
             trap("approvals are no commit", "", merge(json!({"action": "approved"})), "ignored"),
             trap(
                 "the sample of `Test` has no action",
