@@ -34,8 +34,13 @@ pub fn digest(bytes: &[u8]) -> String {
 /// # Panics
 /// When the registry does not take it.
 pub async fn push(registry: &str, repository: &str, tag: &str, mark: &str) -> String {
+    push_layer(registry, repository, tag, mark, small_layer()).await
+}
+
+/// Busybox, and nothing else.
+fn small_layer() -> &'static Layer {
     static LAYER: OnceLock<Layer> = OnceLock::new();
-    push_layer(registry, repository, tag, mark, LAYER.get_or_init(|| make_layer(&[]))).await
+    LAYER.get_or_init(|| make_layer(&[]))
 }
 
 /// Puts an image with this machine's own Node into a registry, over the base image.
@@ -91,6 +96,15 @@ async fn push_layer(
         "Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "Labels": {"story": mark},
     });
     push_image(registry, (repository, tag), layer, config).await
+}
+
+/// As [`push`], of an image that is another one for each mark and runs in the same way.
+///
+/// # Panics
+/// When the registry does not take it.
+pub async fn push_rebuilt(registry: &str, repository: &str, tag: &str, mark: &str) -> String {
+    let config = json!({"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], "Image": mark});
+    push_image(registry, (repository, tag), small_layer(), config).await
 }
 
 /// As [`push`], of an archive of a whole root file system.

@@ -91,6 +91,13 @@ impl Registry {
         base_image::push(&self.host(), repository, tag, &format!("{} {count}", self.host())).await
     }
 
+    /// As [`Self::push_base`], of images that run in the same way each time.
+    pub async fn push_rebuilt_base(&self, repository: &str, tag: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+        base_image::push_rebuilt(&self.host(), repository, tag, &count).await
+    }
+
     /// Puts the manifest behind a tag under the same tag once more, byte for byte.
     ///
     /// # Panics

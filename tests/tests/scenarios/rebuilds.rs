@@ -293,6 +293,7 @@ async fn a_rebuild_with_the_same_content_moves_no_floating_tag_and_stops_there()
     for (by, run) in [("layers", "RUN "), ("packages", packages)] {
         let rules = format!("{REBUILDS}skip_unchanged = true\nunchanged_by = \"{by}\"\n");
         let world = World::with_rebuilds(&rules).await;
+        world.registry.push_rebuilt_base("rawhide/base", "latest").await;
         let lower = world.image_on("lower", "base");
         lower.write("Dockerfile", on("lower", "base").replace("RUN ", run));
         let upper = world.image_on("upper", "lower");
@@ -301,13 +302,20 @@ async fn a_rebuild_with_the_same_content_moves_no_floating_tag_and_stops_there()
         world.all_current(2).await;
         let first = world.latest("lower").await;
 
-        world.move_base("rawhide/base").await;
+        world.registry.push_rebuilt_base("rawhide/base", "latest").await;
+        world.registry_tells("rawhide/base", "latest").await;
 
         let runs = world.all_current(3).await;
         assert_eq!(causes(&runs)[2].0, "lower", "and not what stands on it");
         assert_eq!(world.latest("lower").await, first, "{by}");
         let second = world.registry.digest("rawhide/lower", "1.0-2.fc44").await;
         assert!(second.is_some_and(|second| second != first), "another image, which has its NVR");
+
+        // What the base says of itself has changed, and its layers have not.
+        world.move_base("rawhide/base").await;
+        world.all_current(5).await;
+        assert_ne!(world.latest("lower").await, first, "{by}");
+        assert_eq!(world.parent_of("upper").await, world.latest("lower").await);
         world.nothing_left().await;
     }
 }
