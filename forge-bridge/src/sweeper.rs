@@ -110,6 +110,7 @@ impl Sweeper {
         // Other branches are never built, and may be many.
         heads.retain(|name, _| release_of(&self.config.releases, name).is_ok());
         let remembered = self.store.remembered(&swept.forge, &swept.repository).await?;
+        let Some(remembered) = remembered else { return Ok(Answer::Some) };
         let mut told = remembered.told;
         told.retain(|name, _| release_of(&self.config.releases, name).is_ok());
         let found = compare(&Look {

@@ -162,22 +162,26 @@ impl Store {
     }
 
     /// What is known of a repository's branches. To be read after they were listed, so that a
-    /// push in between looks told and not missed.
+    /// push in between looks told and not missed. `None` when it is watched no more under that name,
+    /// because another look found that it has a new one.
     pub(crate) async fn remembered(
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<Remembered<RefName, CommitId>, StoreError> {
+    ) -> Result<Option<Remembered<RefName, CommitId>>, StoreError> {
         let mut tx = self.reader.begin().await?;
         let sql = "SELECT swept_at, events_up_to FROM watched_repositories
                    WHERE forge = ? AND repository = ?";
-        let (swept_at, since) = last_look(&mut tx, sql, forge, repository).await?;
+        let Some((swept_at, since)) = last_look(&mut tx, sql, forge, repository).await? else {
+            return Ok(None);
+        };
         let known = known(&mut tx, forge, repository).await?;
         let (told, events_up_to) = told(&mut tx, forge, repository, since).await?;
-        Ok(Remembered { known, told, is_first: swept_at.is_none(), events_up_to })
+        Ok(Some(Remembered { known, told, is_first: swept_at.is_none(), events_up_to }))
     }
 
-    /// Writes what a sweep found, with the deliveries that it makes up, in one transaction.
+    /// Writes what a sweep found, with the deliveries that it makes up, in one transaction; nothing of
+    /// a repository that is watched no more under that name.
     pub(crate) async fn record_sweep(
         &self,
         swept: &WatchedRepository,
@@ -188,17 +192,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         let (forge, repository) = (&swept.forge, swept.repository.as_str());
-        let replace = [
-            "DELETE FROM watched_branches WHERE forge = $1 AND repository = $2",
-            "INSERT INTO watched_branches (forge, repository, ref_name, head, missed)
-             SELECT $1, $2, value ->> 'key', value ->> 'head', value ->> 'missed'
-             FROM json_each($3)",
-        ];
-        leave(&mut tx, replace, swept, &found.known).await?;
-        for event in &found.events {
-            make_up(&mut tx, forge, event, now).await?;
-        }
-        sqlx::query(
+        let noted = sqlx::query(
             "UPDATE watched_repositories SET swept_at = $3, events_up_to = $4, due_at = $5,
              tries = 0, reason = '' WHERE forge = $1 AND repository = $2",
         )
@@ -209,6 +203,19 @@ impl Store {
         .bind(seconds(due_at))
         .execute(&mut *tx)
         .await?;
+        if noted.rows_affected() == 0 {
+            return Ok(());
+        }
+        let replace = [
+            "DELETE FROM watched_branches WHERE forge = $1 AND repository = $2",
+            "INSERT INTO watched_branches (forge, repository, ref_name, head, missed)
+             SELECT $1, $2, value ->> 'key', value ->> 'head', value ->> 'missed'
+             FROM json_each($3)",
+        ];
+        leave(&mut tx, replace, swept, &found.known).await?;
+        for event in &found.events {
+            make_up(&mut tx, forge, event, now).await?;
+        }
         Ok(tx.commit().await?)
     }
 
@@ -283,8 +290,8 @@ async fn last_look(
     sql: &'static str,
     forge: &str,
     repository: &RepositoryName,
-) -> Result<(Option<i64>, i64), StoreError> {
-    Ok(sqlx::query_as(sql).bind(forge).bind(repository.as_str()).fetch_one(tx).await?)
+) -> Result<Option<(Option<i64>, i64)>, StoreError> {
+    Ok(sqlx::query_as(sql).bind(forge).bind(repository.as_str()).fetch_optional(tx).await?)
 }
 
 /// What the last look left of a branch or of a pull request.

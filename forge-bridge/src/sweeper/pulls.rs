@@ -44,6 +44,7 @@ impl Sweeper {
             Err(error) => return self.without_pulls(swept, client, &error, now).await,
         };
         let remembered = self.store.remembered_pulls(&swept.forge, &swept.repository).await?;
+        let Some(remembered) = remembered else { return Ok(()) };
         let mut open = Open::of(list, etag, &remembered);
         let mut found = compare(&Look {
             known: &remembered.known,

@@ -45,21 +45,25 @@ impl Store {
     }
 
     /// What is known of a repository's open pull requests. To be read after they were listed.
+    /// `None` as of [`Self::remembered`].
     pub(crate) async fn remembered_pulls(
         &self,
         forge: &str,
         repository: &RepositoryName,
-    ) -> Result<Remembered<u64, Place>, StoreError> {
+    ) -> Result<Option<Remembered<u64, Place>>, StoreError> {
         let mut tx = self.reader.begin().await?;
         let sql = "SELECT pulls_swept_at, pulls_up_to FROM watched_repositories
                    WHERE forge = ? AND repository = ?";
-        let (swept_at, since) = last_look(&mut tx, sql, forge, repository).await?;
+        let Some((swept_at, since)) = last_look(&mut tx, sql, forge, repository).await? else {
+            return Ok(None);
+        };
         let known = known(&mut tx, forge, repository).await?;
         let (told, events_up_to) = told(&mut tx, forge, repository, since).await?;
-        Ok(Remembered { known, told, is_first: swept_at.is_none(), events_up_to })
+        Ok(Some(Remembered { known, told, is_first: swept_at.is_none(), events_up_to }))
     }
 
-    /// Writes what a look found, with the deliveries that it makes up, in one transaction.
+    /// Writes what a look found, with the deliveries that it makes up, in one transaction; nothing of a
+    /// repository that is watched no more under that name.
     pub(crate) async fn record_pulls(
         &self,
         swept: &WatchedRepository,
@@ -68,18 +72,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         let (forge, repository) = (&swept.forge, swept.repository.as_str());
-        let replace = [
-            "DELETE FROM watched_pulls WHERE forge = $1 AND repository = $2",
-            "INSERT INTO watched_pulls (forge, repository, number, head, missed)
-             SELECT $1, $2, value ->> 'key', value ->> 'head', value ->> 'missed'
-             FROM json_each($3)",
-        ];
-        leave(&mut tx, replace, swept, &look.known).await?;
-        for event in look.events {
-            let event = that_is_new(&mut tx, forge, event, now).await?;
-            make_up(&mut tx, forge, &event, now).await?;
-        }
-        sqlx::query(
+        let noted = sqlx::query(
             "UPDATE watched_repositories SET pulls_swept_at = $3, pulls_up_to = $4,
              pulls_etag = $5, pulls_reason = '', due_at = min(due_at, $6)
              WHERE forge = $1 AND repository = $2",
@@ -92,6 +85,20 @@ impl Store {
         .bind(seconds(look.due_at))
         .execute(&mut *tx)
         .await?;
+        if noted.rows_affected() == 0 {
+            return Ok(());
+        }
+        let replace = [
+            "DELETE FROM watched_pulls WHERE forge = $1 AND repository = $2",
+            "INSERT INTO watched_pulls (forge, repository, number, head, missed)
+             SELECT $1, $2, value ->> 'key', value ->> 'head', value ->> 'missed'
+             FROM json_each($3)",
+        ];
+        leave(&mut tx, replace, swept, &look.known).await?;
+        for event in look.events {
+            let event = that_is_new(&mut tx, forge, event, now).await?;
+            make_up(&mut tx, forge, &event, now).await?;
+        }
         Ok(tx.commit().await?)
     }
 

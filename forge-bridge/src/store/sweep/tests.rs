@@ -42,10 +42,11 @@ async fn a_renamed_repository_keeps_what_is_known_of_it() {
     tx.commit().await.unwrap();
 
     let was = store.meet_repository(&vault, "hub", &new, Some("7"), now).await.unwrap();
-    assert_eq!(was, Some(old));
+    assert_eq!(was.as_ref(), Some(&old));
     let due = store.sweeps_due(&["hub".to_owned()], now, 9).await.unwrap();
     assert_eq!(due.iter().map(|one| &one.repository).collect::<Vec<_>>(), [&new]);
-    let remembered = store.remembered("hub", &new).await.unwrap();
+    assert!(store.remembered("hub", &old).await.unwrap().is_none(), "for a look that goes on");
+    let remembered = store.remembered("hub", &new).await.unwrap().unwrap();
     assert_eq!((remembered.known, remembered.is_first), (known, false));
     assert_eq!(remembered.events_up_to, 5);
     let moved: (String, String, String) = sqlx::query_as(
