@@ -169,8 +169,8 @@ impl Unpushed {
     /// # Errors
     /// [`BuildError::Registry`], or what kept a parent's layer from being fetched.
     pub async fn push(&self, store: &Store, registries: &Registries) -> Result<(), BuildError> {
-        if let (Some(pushing), Some(target)) = (&self.pushing, &self.target) {
-            pushing.finish(target, &self.image, registries, store).await?;
+        if let Some(pushing) = &self.pushing {
+            pushing.finish(&self.image, registries, store).await?;
         }
         if let Some(share) = &self.share {
             share.send(self.target.as_ref(), registries, store).await;
@@ -189,7 +189,7 @@ impl Unpushed {
         registries: &Registries,
     ) -> Result<(), BuildError> {
         let pushing = Pushing::again(registries, target, self.target.as_ref());
-        pushing.finish(target, &self.image, registries, store).await
+        pushing.finish(&self.image, registries, store).await
     }
 }
 

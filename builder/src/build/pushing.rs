@@ -98,19 +98,18 @@ impl Pushing {
     /// earlier try sent is not sent again.
     pub(crate) async fn finish(
         &self,
-        target: &Reference,
         image: &BuiltImage,
         registries: &Registries,
         store: &Store,
     ) -> Result<(), BuildError> {
-        self.bring_parts(target, image, registries, store).await?;
+        self.bring_parts(image, registries, store).await?;
         match self.manifest(image).await {
             // What a registry took over a moment ago it does not always find (seen when two push
             // the same parent's layers to a new repository at once).
             Err(RegistryError::Incomplete { why, .. }) => {
                 tracing::warn!(why, "all parts are brought once more");
                 self.way().there.clear();
-                self.bring_parts(target, image, registries, store).await?;
+                self.bring_parts(image, registries, store).await?;
                 Ok(self.manifest(image).await?)
             }
             put => Ok(put?),
@@ -124,13 +123,12 @@ impl Pushing {
     /// Brings layers and configuration there, unless they are.
     async fn bring_parts(
         &self,
-        target: &Reference,
         image: &BuiltImage,
         registries: &Registries,
         store: &Store,
     ) -> Result<(), BuildError> {
         let own = self.own_layers(image, store);
-        let parents = self.parents_layers(target, image, registries, store);
+        let parents = self.parents_layers(image, registries, store);
         let config = async {
             let sent = self.pusher.new_bytes(&image.id, image.config.clone()).await;
             Ok::<(), BuildError>(sent?)
@@ -141,7 +139,6 @@ impl Pushing {
     /// Waits for what is taken over, and brings the other layers of the parent there.
     async fn parents_layers(
         &self,
-        target: &Reference,
         image: &BuiltImage,
         registries: &Registries,
         store: &Store,
@@ -157,13 +154,10 @@ impl Pushing {
         let parents = image.layers.iter().map(|layer| async move {
             let Some(parent) = layer.origin.repository() else { return Ok::<(), BuildError>(()) };
             let digest = &layer.blob.digest;
-            let is_same = parent.registry == target.registry && !self.pusher.is_beside(parent);
-            if is_same || self.way().there.contains(digest) {
+            if self.pusher.is_at(parent) || self.way().there.contains(digest) {
                 return Ok(());
             }
-            if !self.pusher.is_beside(parent)
-                || !self.pusher.mount(digest, &parent.repository).await?
-            {
+            if !self.take_over(digest, Some(parent)).await? {
                 layer.fetch(registries, store).await?;
                 self.pusher.file(digest, &store.blob_path(digest)).await?;
             }
@@ -186,7 +180,7 @@ impl Pushing {
         for layer in image.layers.iter().filter(|layer| matches!(layer.origin, Origin::Made)) {
             let digest = &layer.blob.digest;
             if !self.way().there.contains(digest) {
-                if !self.take_over(digest).await? {
+                if !self.take_over(digest, self.known_at.as_ref()).await? {
                     self.pusher.file(digest, &store.blob_path(digest)).await?;
                 }
                 self.way().there.insert(digest.clone());
@@ -195,10 +189,14 @@ impl Pushing {
         Ok(())
     }
 
-    /// Takes a layer over from the repository that has the image already.
-    async fn take_over(&self, digest: &Digest) -> Result<bool, RegistryError> {
-        match self.known_at.as_ref().filter(|known_at| self.pusher.is_beside(known_at)) {
-            Some(known_at) => self.pusher.mount(digest, &known_at.repository).await,
+    /// Takes a layer over from another repository of the same registry; whether it is there now.
+    async fn take_over(
+        &self,
+        digest: &Digest,
+        from: Option<&Reference>,
+    ) -> Result<bool, RegistryError> {
+        match from.filter(|from| self.pusher.is_beside(from)) {
+            Some(from) => self.pusher.mount(digest, &from.repository).await,
             None => Ok(false),
         }
     }

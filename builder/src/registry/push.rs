@@ -39,6 +39,11 @@ impl Pusher {
         other.registry == self.target.registry && other.repository != self.target.repository
     }
 
+    /// Whether blobs of that repository are where this one sends to.
+    pub(crate) fn is_at(&self, other: &Reference) -> bool {
+        other.registry == self.target.registry && other.repository == self.target.repository
+    }
+
     async fn ask(&self, request: Request<'_>) -> Result<Answer, Failure> {
         self.host.ask(&self.target.repository, Access::Push, request).await
     }
@@ -146,12 +151,13 @@ impl Pusher {
             }
         };
         let (is_there, early) = futures_util::future::try_join(self.has(digest), early).await?;
-        let location = match early {
-            Some(unused) if is_there => {
+        if is_there {
+            if let Some(unused) = early {
                 self.abandon(&unused).await;
-                return Ok(());
             }
-            None if is_there => return Ok(()),
+            return Ok(());
+        }
+        let location = match early {
             Some(location) => location,
             None => self.begin().await?,
         };
