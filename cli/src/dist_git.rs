@@ -56,6 +56,11 @@ impl CloneArgs {
 }
 
 impl Clone {
+    /// A repository with or without a working tree; what needs its files cannot be asked for there.
+    pub(crate) fn at(root: &Path, repository: Option<RepositoryName>) -> Self {
+        Self { root: root.to_owned(), repository }
+    }
+
     /// What would be built; the origin is asked what it has.
     pub(crate) fn submission(&self) -> Result<Submission, Failure> {
         let branch = self.branch()?;
@@ -96,8 +101,14 @@ impl Clone {
 
     /// The commit that is checked out.
     pub(crate) fn head(&self) -> Result<Option<CommitId>, Failure> {
-        let head = git(&self.root, &["rev-parse", "-q", "--verify", "HEAD^{commit}"])?;
-        Ok(CommitId::parse(&text(&head)).ok())
+        self.commit("HEAD")
+    }
+
+    /// The commit that git knows by a name.
+    pub(crate) fn commit(&self, name: &str) -> Result<Option<CommitId>, Failure> {
+        let wanted = format!("{name}^{{commit}}");
+        let found = git(&self.root, &["rev-parse", "-q", "--verify", "--end-of-options", &wanted])?;
+        Ok(CommitId::parse(&text(&found)).ok())
     }
 
     fn changed(&self) -> Result<Vec<String>, Failure> {

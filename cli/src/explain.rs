@@ -13,9 +13,8 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::selection::Origin;
 
 use crate::args::Shown;
-use crate::dist_git::{git, text};
+use crate::dist_git::Clone;
 use crate::failure::Failure;
-use crate::lookaside::repository_of;
 use crate::output::{Cell, Output};
 
 /// An event that has not happened, on a repository of this machine.
@@ -168,37 +167,25 @@ struct Subject {
 
 /// What was told, and the rest as git knows it.
 fn subject(args: &ExplainArgs) -> Result<Subject, Failure> {
-    let said = |arguments: &[&str]| -> Result<String, Failure> {
-        let output = git(&args.git_dir, arguments)?;
-        Ok(if output.status.success() { text(&output) } else { String::new() })
-    };
+    let clone = Clone::at(&args.git_dir, args.repository.clone());
     let missing = |what: &str| {
         let place = args.git_dir.display();
         Failure::Usage(format!("the repository at {place} does not tell {what}"))
     };
-    let repository = match &args.repository {
-        Some(repository) => repository.clone(),
-        None => repository_of(&said(&["config", "--get", "remote.origin.url"])?)
-            .ok_or_else(|| missing("its name; say it with --repository"))?,
-    };
+    let repository = clone.repository()?;
     let ref_name = match &args.ref_name {
         Some(ref_name) => ref_name.clone(),
-        None => RefName::parse(&said(&["symbolic-ref", "-q", "HEAD"])?)
-            .map_err(|_| missing("which branch is meant; say it with --ref"))?,
+        None => {
+            clone.branch()?.ok_or_else(|| missing("which branch is meant; say it with --ref"))?
+        }
     };
     if args.deleted {
         return Ok(Subject { repository, ref_name, commit: None });
     }
     let wanted = args.commit.clone().unwrap_or_else(|| ref_name.to_string());
-    let id = said(&[
-        "rev-parse",
-        "-q",
-        "--verify",
-        "--end-of-options",
-        &format!("{wanted}^{{commit}}"),
-    ])?;
-    let commit = CommitId::parse(&id)
-        .map_err(|_| missing(&format!("of a commit `{wanted}`; say which with --commit")))?;
+    let commit = clone.commit(&wanted)?;
+    let commit = commit
+        .ok_or_else(|| missing(&format!("of a commit `{wanted}`; say which with --commit")))?;
     Ok(Subject { repository, ref_name, commit: Some(commit) })
 }
 
