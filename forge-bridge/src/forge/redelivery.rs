@@ -205,10 +205,11 @@ mod tests {
 
     use axum::extract::{Path, RawQuery, State};
     use axum::response::{IntoResponse, Response};
-    use axum::routing::{get, post};
+    use axum::routing::{MethodRouter, get, post};
     use axum::{Json, Router};
     use http::StatusCode;
     use serde_json::{Value, json};
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::config::ForgeKind;
@@ -249,20 +250,25 @@ mod tests {
         (StatusCode::ACCEPTED, Json(json!({}))).into_response()
     }
 
+    /// A GitHub with the webhooks of one repository; `listed` lists what was sent to ours.
+    async fn hub(model: &Shared, listed: MethodRouter<Shared>) -> (Forge, JoinHandle<()>) {
+        let path = "/repos/containers/httpd/hooks";
+        let router = Router::new()
+            .route(path, get(hooks))
+            .route(&format!("{path}/4/deliveries"), listed)
+            .route(&format!("{path}/4/deliveries/{{id}}/attempts"), post(again))
+            .with_state(Arc::clone(model));
+        let (address, server) = serve(router).await;
+        let api = Api::of(ForgeKind::Github, &format!("http://{address}"), TOKEN);
+        (Forge::Github(Github::new(api)), server)
+    }
+
     #[tokio::test]
     async fn github_sends_again_what_failed_of_our_webhook_and_nothing_twice() {
         let one = |id: u64, guid: &str, status: u16| json!({"id": id, "guid": guid, "status_code": status});
         let sent = vec![one(12, "b", 502), one(11, "c", 202), one(10, "a", 0)];
         let model = Shared::new(Mutex::new(Model { sent, ..Model::default() }));
-        let path = "/repos/containers/httpd/hooks";
-        let router = Router::new()
-            .route(path, get(hooks))
-            .route(&format!("{path}/4/deliveries"), get(list))
-            .route(&format!("{path}/4/deliveries/{{id}}/attempts"), post(again))
-            .with_state(Arc::clone(&model));
-        let (address, _server) = serve(router).await;
-        let api = Api::of(ForgeKind::Github, &format!("http://{address}"), TOKEN);
-        let forge = Forge::Github(Github::new(api));
+        let (forge, _server) = hub(&model, get(list)).await;
         let httpd = RepositoryName::parse("containers/httpd").unwrap();
         assert_eq!(forge.redeliver(&httpd, OURS).await, Ok(2));
         assert_eq!(model.lock().unwrap().again, [10, 12], "the oldest first");
@@ -351,15 +357,7 @@ mod tests {
         sent.extend((0..60).map(|n| one(3000 - n, format!("good {n}"), 202)));
         sent.push(one(10, "oldest".to_owned(), 503));
         let model = Shared::new(Mutex::new(Model { sent, ..Model::default() }));
-        let path = "/repos/containers/httpd/hooks";
-        let router = Router::new()
-            .route(path, get(hooks))
-            .route(&format!("{path}/4/deliveries"), get(page))
-            .route(&format!("{path}/4/deliveries/{{id}}/attempts"), post(again))
-            .with_state(Arc::clone(&model));
-        let (address, _server) = serve(router).await;
-        let api = Api::of(ForgeKind::Github, &format!("http://{address}"), TOKEN);
-        let forge = Forge::Github(Github::new(api));
+        let (forge, _server) = hub(&model, get(page)).await;
         let httpd = RepositoryName::parse("containers/httpd").unwrap();
         assert_eq!(forge.redeliver(&httpd, OURS).await, Ok(2));
         assert_eq!(model.lock().unwrap().again, [10, 5000]);
