@@ -7,6 +7,7 @@ mod answer;
 mod app;
 mod check_run;
 mod comment;
+mod comments;
 mod forgejo;
 mod found;
 mod github;

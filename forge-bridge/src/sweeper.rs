@@ -1,9 +1,9 @@
 //! Looks for what no forge delivered.
 //!
-//! The branches and the open pull requests of each watched repository are listed now and then and
-//! compared with what was told of them. What was missed becomes a delivery of our own making, and goes the way of all
-//! deliveries: its event has the identity that the forge's own would have, so that one which
-//! comes late after all changes nothing.
+//! The branches, the open pull requests and the comments on them of each watched repository are
+//! listed now and then and compared with what was told of them. What was missed becomes a delivery
+//! of our own making, and goes the way of all deliveries: its event has the identity that the
+//! forge's own would have, so that one which comes late after all changes nothing.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,6 +29,7 @@ use away::{Answer, Away};
 use schedules::LastDefaults;
 
 pub(crate) mod away;
+mod comments;
 mod discovery;
 mod pulls;
 pub(crate) mod schedules;

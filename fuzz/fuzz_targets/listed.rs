@@ -1,18 +1,18 @@
 //! `cargo +nightly fuzz run listed -- -rss_limit_mb=512 -timeout=10`: no row of a list of pull
-//! requests, and none that is shown alone, makes a sweep panic or keep much of it. The first byte
+//! requests or of comments, and none that is shown alone, makes a sweep panic or keep much of it. The first byte
 //! picks the forge, the second which words the rows begin with, so that the rest is soon one.
 
 #![no_main]
 
 use forge_bridge::config::ForgeKind;
-use forge_bridge::webhook::listed::{ended, listed};
+use forge_bridge::webhook::listed::{ended, listed, listed_command};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use workflows::event::Event;
 use workflows::names::RepositoryName;
 
 /// Rows that the input's fields are put into.
-const ROWS: [&str; 4] = [
+const ROWS: [&str; 7] = [
     "{}",
     r#"{"number": 7, "state": "open", "user": {"login": "m"},
         "head": {"sha": "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a", "ref": "fix", "repo": null},
@@ -21,6 +21,12 @@ const ROWS: [&str; 4] = [
         "target_branch": "f43", "source_project_id": 9, "target_project_id": 1, "state": "opened"}"#,
     r#"{"id": 7, "status": "Open", "branch": "f43", "branch_from": "fix", "repo_from": null,
         "commit_stop": "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a", "user": {"name": "m"}}"#,
+    r#"{"id": 7, "body": "/retest", "user": {"login": "m", "type": "User"},
+        "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z"}"#,
+    r#"{"id": 7, "body": "/retest", "author": {"username": "m"}, "system": false,
+        "created_at": "2026-01-02T03:04:05.678Z", "updated_at": "2026-01-02T03:04:05.678Z"}"#,
+    r#"{"id": 7, "comment": "/retest", "user": {"name": "m"}, "notification": false,
+        "date_created": "1795406907.677215", "edited_on": null}"#,
 ];
 /// Most bytes of an event.
 const MAX_EVENT_BYTES: usize = 8 * 1024;
@@ -49,5 +55,8 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     }
     if let Ok(Some(end)) = ended(kind, &httpd, 7, &row) {
         small(&Event::PullRequestClosed(end));
+    }
+    if let Some(said) = listed_command(kind, &httpd, 7, &row) {
+        small(&Event::PullRequestCommented(said));
     }
 });

@@ -8,7 +8,10 @@ mod prose;
 #[cfg(test)]
 mod tests;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::diagnostic::nearest;
+use crate::names::CommitId;
 
 /// Longest line that can be a command, in bytes.
 pub const MAX_LINE_BYTES: usize = 200;
@@ -35,6 +38,14 @@ pub enum Command {
     Build(String),
 }
 
+impl Command {
+    /// Whether it names this commit.
+    #[must_use]
+    pub fn names(&self, commit: &CommitId) -> bool {
+        matches!(self, Self::OkToTest(Some(named)) if named == commit.as_str())
+    }
+}
+
 /// What somebody may do with a repository, as its forge says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
@@ -55,6 +66,33 @@ pub struct Speaker {
     pub is_author: bool,
     /// What they may do with the repository.
     pub permission: Permission,
+}
+
+/// A comment that is heard later than this after it was written came late; and a head that was heard of
+/// earlier than this before that was there when it was written. Two clocks may differ by as much.
+const MAX_DELAY: TimeDelta = TimeDelta::minutes(5);
+
+/// When what was said of a pull request's head, and when that head was told.
+#[derive(Debug, Clone, Copy)]
+pub struct Hearing {
+    /// When the comment was written, by the forge's clock; `None` where the forge does not say.
+    pub written_at: Option<DateTime<Utc>>,
+    /// When we heard of the comment.
+    pub heard_at: DateTime<Utc>,
+    /// When we heard of the head.
+    pub head_heard_at: DateTime<Utc>,
+}
+
+impl Hearing {
+    /// Whether a comment speaks of the head that is known. One that is heard at once does; one that
+    /// came late, because nobody listened or the forge tried again, does when the head was known before
+    /// it was written: a head that was pushed after it is not what its author looked at.
+    #[must_use]
+    pub fn is_of_head(self) -> bool {
+        self.written_at.is_none_or(|written| {
+            self.heard_at - written <= MAX_DELAY || self.head_heard_at + MAX_DELAY <= written
+        })
+    }
 }
 
 /// The line of a comment that asks for something: the first that begins with one of our commands,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, Push, RefDeleted};
 use crate::names::{CommitId, RefName, RepositoryName};
 
+pub mod comments;
 pub mod pulls;
 
 /// A branch, or an open pull request, as the last sweep left it; `H` is what counts as its head.

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use workflows::command::Permission;
@@ -19,34 +18,8 @@ const MAX_USER_BYTES: usize = 255;
 /// Most groups of a Pagure project whose members are looked at.
 const MAX_GROUPS: usize = 32;
 
-/// Rows of a list of comments: nobody writes more between a post and its repetition.
-const PAGE_ROWS: usize = 100;
-/// Longest list of comments that is read, in bytes.
-const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
-/// How far a forge's clock may be behind ours.
-const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
-
-/// A comment; Pagure names its text differently.
-#[derive(Deserialize)]
-struct ShownComment {
-    #[serde(default, alias = "comment")]
-    body: Option<String>,
-}
-
-impl ShownComment {
-    fn has(&self, text: &str) -> bool {
-        self.body.as_ref().is_some_and(|body| body.contains(text))
-    }
-}
-
-#[derive(Deserialize)]
-struct PagurePull {
-    #[serde(default)]
-    comments: Vec<ShownComment>,
-}
-
 /// How a marker stands in a text: no forge shows it.
-fn hidden(marker: &str) -> String {
+pub(super) fn hidden(marker: &str) -> String {
     format!("<!-- strata {marker} -->")
 }
 
@@ -125,52 +98,6 @@ impl Forge {
             Self::Git(_) => return Err(ForgeError::refused("plain git has no pull requests")),
         };
         api.ask(call).await.map(drop)
-    }
-
-    /// Whether a pull request has a comment with this marker that was written after a moment; an
-    /// hour of difference between two clocks does no harm.
-    ///
-    /// # Errors
-    /// [`ForgeError::Refused`] also when there are more comments than are looked at.
-    pub(crate) async fn has_comment(
-        &self,
-        repository: &RepositoryName,
-        number: u64,
-        marker: &str,
-        since: DateTime<Utc>,
-    ) -> Result<bool, ForgeError> {
-        let get = |path: String| Call::get(Deed::Comment, path).of(repository);
-        let since = (since - CLOCK_SKEW).to_rfc3339_opts(SecondsFormat::Secs, true);
-        let of_issue = || {
-            let path = format!("/repos/{repository}/issues/{number}/comments");
-            get(path).query("since", &since).query("per_page", PAGE_ROWS)
-        };
-        let (api, call) = match self {
-            Self::Github(github) => {
-                github::check(repository)?;
-                (&github.api, of_issue())
-            }
-            Self::Forgejo(forgejo) => (&forgejo.api, of_issue()),
-            Self::Gitlab(gitlab) => {
-                let path = format!("{}/merge_requests/{number}/notes", gitlab::project(repository));
-                let call = get(path).query("sort", "desc").query("order_by", "created_at");
-                (&gitlab.api, call.query("per_page", PAGE_ROWS))
-            }
-            Self::Pagure(pagure) => {
-                let path = format!("/{}/pull-request/{number}", pagure::api_path(repository));
-                let call = get(path).at_most(MAX_PAGE_BYTES);
-                let shown: PagurePull = pagure.api.read(call).await?;
-                return Ok(shown.comments.iter().any(|one| one.has(&hidden(marker))));
-            }
-            Self::Git(_) => return Ok(false),
-        };
-        let shown: Vec<ShownComment> = api.read(call.at_most(MAX_PAGE_BYTES)).await?;
-        let is_there = shown.iter().any(|one| one.has(&hidden(marker)));
-        if !is_there && shown.len() >= PAGE_ROWS && !matches!(self, Self::Forgejo(_)) {
-            let why = format!("pull request {number} has more comments than are looked at");
-            return Err(ForgeError::refused(why));
-        }
-        Ok(is_there)
     }
 
     /// What somebody may do with a repository, by the forge's own word; that they may not write is

@@ -126,7 +126,7 @@ impl Forge {
     }
 
     /// The API that knows pull requests, and whose words it uses.
-    fn with_pulls(
+    pub(super) fn with_pulls(
         &self,
         repository: &RepositoryName,
     ) -> Result<Option<(&Api, ForgeKind)>, ForgeError> {
@@ -228,7 +228,7 @@ impl List<'_> {
 }
 
 /// Whether the header with the other pages' addresses names the next one.
-fn names_next(headers: &HeaderMap) -> bool {
+pub(super) fn names_next(headers: &HeaderMap) -> bool {
     let links = headers.get_all(header::LINK).into_iter().filter_map(|value| value.to_str().ok());
     links.flat_map(|links| links.split(',')).any(|link| link.contains("rel=\"next\""))
 }

@@ -5,7 +5,7 @@
 //! together with the end of the event.
 
 use chrono::{DateTime, Utc};
-use workflows::command::{self, Command, Permission, Speaker, answer};
+use workflows::command::{self, Command, Hearing, Permission, Speaker, answer};
 use workflows::event::{Event, PullRequestAction, PullRequestCommented};
 use workflows::ids::EventId;
 
@@ -101,6 +101,14 @@ impl Intake {
         }
         if !known.is_open && *command != Command::Cancel {
             return Ok(Doing::Refusal(answer::is_closed()));
+        }
+        let hearing = Hearing {
+            written_at: said.written_at,
+            heard_at: undone.created_at,
+            head_heard_at: known.head_heard_at,
+        };
+        if !hearing.is_of_head() && !command.names(&known.pull.head) {
+            return Ok(Doing::Refusal(answer::came_late(&known.pull.head)));
         }
         match command {
             Command::OkToTest(named) => {

@@ -12,7 +12,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::state::Outcome;
 
 use super::row::{column, json, parsed, to_json};
-use super::{Store, StoreError, cancel, desired, seconds};
+use super::{Store, StoreError, at, cancel, desired, seconds};
 pub(crate) use approvals::Way;
 pub(super) use approvals::is_approved;
 
@@ -33,6 +33,8 @@ pub(crate) struct KnownPull {
     pub(crate) pull: PullRequest,
     /// The event that told its head.
     pub(crate) head_event: EventId,
+    /// When that was.
+    pub(crate) head_heard_at: DateTime<Utc>,
     pub(crate) is_open: bool,
     /// Whether somebody approved exactly this head.
     pub(crate) is_approved: bool,
@@ -174,7 +176,8 @@ impl Store {
     /// What is known of a pull request.
     pub(crate) async fn known_pull(&self, key: &PullKey) -> Result<Option<KnownPull>, StoreError> {
         let row = of_pull(
-            "SELECT pull, head_event, state = 'open' AS is_open, EXISTS (SELECT 1 FROM approvals a \
+            "SELECT pull, head_event, coalesce((SELECT created_at FROM events \
+             WHERE id = p.head_event), changed_at) AS head_heard_at, state = 'open' AS is_open, EXISTS (SELECT 1 FROM approvals a \
              WHERE a.forge = p.forge AND a.repository = p.repository AND a.number = p.number \
              AND a.head = p.head AND a.void_at IS NULL) AS is_approved FROM pull_requests p \
              WHERE forge = $1 AND repository = $2 AND number = $3",
@@ -186,6 +189,7 @@ impl Store {
             Ok(KnownPull {
                 pull: json(&row, "pull")?,
                 head_event: EventId(column(&row, "head_event")?),
+                head_heard_at: at(column(&row, "head_heard_at")?),
                 is_open: column(&row, "is_open")?,
                 is_approved: column(&row, "is_approved")?,
             })

@@ -1,5 +1,6 @@
 //! Repositories that are watched, and what sweeps left of their branches.
 
+pub(crate) mod comments;
 pub(crate) mod pulls;
 mod rename;
 pub(super) mod taken;

@@ -17,13 +17,13 @@ use crate::store::sweep::pulls::PullsLook;
 use crate::webhook::listed::Listed;
 
 /// Most questions about single pull requests in one look; the others are asked the next time.
-const MAX_QUESTIONS: usize = 20;
+pub(super) const MAX_QUESTIONS: usize = 20;
 
 /// What is open, by number.
-struct Open {
+pub(super) struct Open {
     places: BTreeMap<u64, Place>,
     /// As their forge lists them; empty when it says that nothing has changed.
-    rows: BTreeMap<u64, Listed>,
+    pub(super) rows: BTreeMap<u64, Listed>,
     is_whole: bool,
     etag: Option<String>,
 }
@@ -58,18 +58,23 @@ impl Sweeper {
         if remembered.is_first {
             self.meet_pulls(swept, &open, now).await?;
         }
+        let head_waits = |number| found.known.get(&number).is_some_and(|one| one.missed.is_some());
+        let heard = self.hear(client, swept, &open, head_waits, now).await?;
         let mut events = self.heads(client, swept, &mut found, &mut open, now).await;
         events.extend(self.ends(client, swept, &mut found, now).await);
+        // What is said of a head is told after it.
+        events.extend(heard.events);
         tell_missed(swept, &events);
         let is_news = !events.is_empty();
         let (interval, settle) = (self.config.sweep.interval(), self.config.sweep.settle());
         let waits = found.waits();
         let look = PullsLook {
             known: found.known,
+            comments: heard.read,
             events,
             events_up_to: remembered.events_up_to,
             // Whoever waits has to be seen once more in full.
-            etag: open.etag.filter(|_| !waits),
+            etag: open.etag.filter(|_| !waits && heard.is_all),
             due_at: if waits { now + settle } else { next_sweep(now, interval, seed(swept)) },
         };
         self.store.record_pulls(swept, look, now).await?;

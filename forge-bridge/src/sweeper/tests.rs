@@ -1,5 +1,6 @@
 //! With a real store and real repositories on this machine.
 
+mod comments;
 mod pulls;
 mod renamed;
 mod thousand;

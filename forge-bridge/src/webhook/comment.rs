@@ -1,12 +1,15 @@
-//! Comments on pull requests. Of each, only the line that asks for something is kept.
+//! Comments on pull requests, delivered or listed. Of each, only the line that asks for something is
+//! kept.
 
+use chrono::TimeDelta;
 use serde::Deserialize;
+use serde_json::Value;
 use workflows::command;
 use workflows::event::{Event, PullRequestCommented};
 use workflows::names::RepositoryName;
 
 use super::decode::{Undecoded, quoted};
-use super::refs::{Account, Repository, actor};
+use super::refs::{Account, Repository, actor, instant};
 
 /// A comment, however its forge writes it.
 pub(super) struct Comment<'a> {
@@ -16,6 +19,8 @@ pub(super) struct Comment<'a> {
     pub(super) author: Option<String>,
     pub(super) is_bot: bool,
     pub(super) text: &'a str,
+    /// As the forge writes it.
+    pub(super) written_at: Option<&'a str>,
 }
 
 impl Comment<'_> {
@@ -34,7 +39,16 @@ impl Comment<'_> {
             author,
             is_bot: self.is_bot,
             line: line.to_owned(),
+            written_at: self.written_at.and_then(instant),
         })
+    }
+
+    /// What a comment that is there asks for, as its delivery would have told it.
+    pub(super) fn unless(self, asks_for_nothing: bool) -> Option<PullRequestCommented> {
+        match self.event() {
+            Event::PullRequestCommented(said) if !asks_for_nothing => Some(said),
+            _ => None,
+        }
     }
 }
 
@@ -60,6 +74,23 @@ struct Written {
     // `null` when it is empty on GitHub.
     body: Option<String>,
     user: Option<Writer>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+}
+
+impl Written {
+    fn comment(&self, repository: RepositoryName, number: u64) -> Comment<'_> {
+        let user = self.user.as_ref();
+        Comment {
+            repository,
+            number,
+            comment: self.id,
+            author: user.and_then(|user| user.account.clone().shown_name()),
+            is_bot: user.is_some_and(|user| user.kind.as_deref() == Some("Bot")),
+            text: self.body.as_deref().unwrap_or_default(),
+            written_at: self.created_at.as_deref(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,16 +114,46 @@ pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
         let reason = format!("comment action {} asks for nothing", quoted(&sent.action));
         return Ok(Event::ignored(Some(repository), reason));
     }
-    let is_bot = sent.comment.user.as_ref().is_some_and(|user| user.kind.as_deref() == Some("Bot"));
+    Ok(sent.comment.comment(repository, sent.issue.number).event())
+}
+
+/// A comment of the list that the API of GitHub, Forgejo or Gitea gives.
+pub(super) fn listed(
+    repository: &RepositoryName,
+    number: u64,
+    row: &Value,
+) -> Result<Option<PullRequestCommented>, Undecoded> {
+    let row = Written::deserialize(row)?;
+    let is_edited = is_edited(row.created_at.as_deref(), row.updated_at.as_deref());
+    Ok(row.comment(repository.clone(), number).unless(is_edited))
+}
+
+/// The same of GitLab's.
+pub(super) fn listed_note(
+    repository: &RepositoryName,
+    number: u64,
+    row: &Value,
+) -> Result<Option<PullRequestCommented>, Undecoded> {
+    let row = NoteRow::deserialize(row)?;
+    let is_edited = is_edited(row.created_at.as_deref(), row.updated_at.as_deref());
+    let author = row.author.and_then(|user| actor(user.username));
     let comment = Comment {
-        repository,
-        number: sent.issue.number,
-        comment: sent.comment.id,
-        author: sent.comment.user.and_then(|user| user.account.shown_name()),
-        is_bot,
-        text: sent.comment.body.as_deref().unwrap_or_default(),
+        repository: repository.clone(),
+        number,
+        comment: row.id,
+        is_bot: author.as_deref().is_some_and(is_gitlab_bot),
+        author,
+        text: &row.body,
+        written_at: row.created_at.as_deref(),
     };
-    Ok(comment.event())
+    Ok(comment.unless(row.system || is_edited))
+}
+
+/// Whether a text is not that of the first moment any more. A forge may write both times a moment
+/// apart.
+fn is_edited(created_at: Option<&str>, updated_at: Option<&str>) -> bool {
+    let times = created_at.and_then(instant).zip(updated_at.and_then(instant));
+    times.is_some_and(|(created, updated)| updated - created > TimeDelta::seconds(2))
 }
 
 /// GitLab's `note`, which may be on many things.
@@ -113,6 +174,7 @@ struct NoteAttributes {
     id: u64,
     #[serde(default)]
     note: String,
+    created_at: Option<String>,
     // Old versions have none and send no edits.
     action: Option<String>,
     /// Written by GitLab itself, such as "added 1 commit".
@@ -142,10 +204,24 @@ impl Note {
             is_bot: author.as_deref().is_some_and(is_gitlab_bot),
             author,
             text: &attributes.note,
+            written_at: attributes.created_at.as_deref(),
             repository,
         };
         comment.event()
     }
+}
+
+/// A row of the API's list, which has other names.
+#[derive(Deserialize)]
+struct NoteRow {
+    id: u64,
+    #[serde(default)]
+    body: String,
+    author: Option<NoteUser>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    #[serde(default)]
+    system: bool,
 }
 
 /// The account of an access token of a project or group: `project_17_bot_1a2b`.

@@ -2,7 +2,6 @@
 //!
 //! What they are is read from `object_kind`, which a signature covers and the event header not.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 use workflows::event::{Event, PullRequest, PullRequestAction, PullRequestClosed};
@@ -10,7 +9,7 @@ use workflows::names::{CommitId, NameError, RefName, RepositoryName};
 
 use super::comment::Note;
 use super::decode::{Undecoded, quoted};
-use super::refs::{RefMove, actor, moment};
+use super::refs::{RefMove, actor, instant, moment};
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -235,9 +234,7 @@ pub(super) fn ended(
 /// A time as both deliveries (`2026-01-02 03:04:05 UTC`) and the API (`2026-01-02T03:04:05.678Z`)
 /// are made to say it, to the second.
 fn ending_moment(text: Option<String>) -> String {
-    let iso = text.as_deref().map(|text| text.trim_end_matches(" UTC").replacen(' ', "T", 1));
-    let iso = iso.map(|text| if text.ends_with('Z') { text } else { format!("{text}Z") });
-    match iso.and_then(|text| text.parse::<DateTime<Utc>>().ok()) {
+    match text.as_deref().and_then(instant) {
         Some(at) => at.timestamp().to_string(),
         None => moment(text),
     }

@@ -1,14 +1,16 @@
-//! Pull requests as a forge's API lists and shows them.
+//! Pull requests, and what is said of them, as a forge's API lists and shows them.
 //!
 //! Forges write them as in deliveries, or almost, so that both are read in one place and mean the
 //! same: what a sweep makes up of a list has the identity of the delivery that did not come.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use workflows::event::{PullRequest, PullRequestClosed};
+use workflows::event::{PullRequest, PullRequestClosed, PullRequestCommented};
 use workflows::names::RepositoryName;
 
 use super::decode::Undecoded;
-use super::{gitlab, pagure, pull_request};
+use super::refs::instant;
+use super::{comment, gitlab, pagure, pull_request};
 use crate::config::ForgeKind;
 
 /// An open pull request.
@@ -18,6 +20,9 @@ pub struct Listed {
     pub pull: PullRequest,
     /// The forge's id of the repository that it comes from, where the list does not name it.
     pub source: Option<u64>,
+    /// When something happened to it last, a comment being something, by the forge's clock; `None` where
+    /// the list does not say.
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 /// Reads a row of a list of open pull requests; `None` for one that cannot be built, be it that
@@ -26,17 +31,48 @@ pub struct Listed {
 pub fn listed(kind: ForgeKind, repository: &RepositoryName, row: &Value) -> Option<Listed> {
     let read = match kind {
         ForgeKind::Github | ForgeKind::Forgejo | ForgeKind::Gitea => {
-            pull_request::listed(repository, row).map(|pull| Some(Listed { pull, source: None }))
+            pull_request::listed(repository, row).map(|pull| Some((pull, None)))
         }
-        ForgeKind::Gitlab => gitlab::listed(repository, row)
-            .map(|found| found.map(|(pull, source)| Listed { pull, source })),
-        ForgeKind::Pagure => pagure::listed(repository, row)
-            .map(|found| found.map(|pull| Listed { pull, source: None })),
+        ForgeKind::Gitlab => gitlab::listed(repository, row),
+        ForgeKind::Pagure => {
+            pagure::listed(repository, row).map(|found| found.map(|pull| (pull, None)))
+        }
         ForgeKind::Git => Ok(None),
     };
+    let (pull, source) = readable("a pull request", repository, read)?;
+    let updated_at = row.get("updated_at").or_else(|| row.get("last_updated"));
+    Some(Listed { pull, source, updated_at: updated_at.and_then(Value::as_str).and_then(instant) })
+}
+
+/// Reads a row of a list of comments on a pull request; `None` for one that asks for nothing, as an
+/// edited one, whose words of the first moment nobody knows any more.
+#[must_use]
+pub fn listed_command(
+    kind: ForgeKind,
+    repository: &RepositoryName,
+    number: u64,
+    row: &Value,
+) -> Option<PullRequestCommented> {
+    let read = match kind {
+        ForgeKind::Github | ForgeKind::Forgejo | ForgeKind::Gitea => {
+            comment::listed(repository, number, row)
+        }
+        ForgeKind::Gitlab => comment::listed_note(repository, number, row),
+        ForgeKind::Pagure => pagure::listed_comment(repository, number, row),
+        ForgeKind::Git => Ok(None),
+    };
+    readable("a comment", repository, read)
+}
+
+/// What could be read of a row; one row that cannot be keeps none of the others from being read.
+fn readable<T>(
+    what: &str,
+    repository: &RepositoryName,
+    read: Result<Option<T>, Undecoded>,
+) -> Option<T> {
     read.unwrap_or_else(|error| {
         let why = error.in_words();
-        tracing::debug!(repo.name = %repository, "sweeper: a pull request is not read: {why}");
+        tracing::debug!(repo.name = %repository, "sweeper: {what} is not read: {why}");
         None
     })
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use workflows::event::{
-    Event, PullRequest, PullRequestAction, PullRequestClosed, RefCreated, RefDeleted,
+    Event, PullRequest, PullRequestAction, PullRequestClosed, PullRequestCommented, RefCreated,
+    RefDeleted,
 };
 use workflows::names::{CommitId, NameError, RefName, RepositoryName};
 
@@ -110,6 +111,22 @@ struct Comment {
     #[serde(default)]
     comment: String,
     user: Option<User>,
+    date_created: Option<String>,
+    edited_on: Option<String>,
+}
+
+impl Comment {
+    fn on(&self, project: &RepositoryName, number: u64) -> comment::Comment<'_> {
+        comment::Comment {
+            repository: project.clone(),
+            number,
+            comment: self.id,
+            author: self.user.as_ref().and_then(|user| actor(user.name.clone())),
+            is_bot: false,
+            text: &self.comment,
+            written_at: self.date_created.as_deref(),
+        }
+    }
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Event, Undecoded> {
@@ -203,19 +220,20 @@ fn commented(project: RepositoryName, body: &[u8]) -> Result<Event, Undecoded> {
     if topic.pullrequest.comments.last().is_some_and(|comment| comment.notification) {
         return with_head(project, PullRequestAction::Synchronized, topic.pullrequest);
     }
-    let number = topic.pullrequest.id;
-    let Some(newest) = topic.pullrequest.comments.into_iter().next_back() else {
+    let Some(newest) = topic.pullrequest.comments.last() else {
         return Ok(Event::ignored(Some(project), "the delivery has no comment"));
     };
-    let comment = comment::Comment {
-        repository: project,
-        number,
-        comment: newest.id,
-        author: newest.user.and_then(|user| actor(user.name)),
-        is_bot: false,
-        text: &newest.comment,
-    };
-    Ok(comment.event())
+    Ok(newest.on(&project, topic.pullrequest.id).event())
+}
+
+/// A comment as the API shows it within its pull request.
+pub(super) fn listed_comment(
+    project: &RepositoryName,
+    number: u64,
+    row: &Value,
+) -> Result<Option<PullRequestCommented>, Undecoded> {
+    let row = Comment::deserialize(row)?;
+    Ok(row.on(project, number).unless(row.notification || row.edited_on.is_some()))
 }
 
 fn closed(project: RepositoryName, topic: PullTopic) -> Result<Event, Undecoded> {

@@ -1,5 +1,6 @@
 //! What all forges have in common: accounts, repositories, and refs that move.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use workflows::event::{Event, Push, RefCreated, RefDeleted};
 use workflows::names::{CommitId, NameError, RefName, RepositoryName};
@@ -22,7 +23,7 @@ impl Repository {
 }
 
 /// An account; GitHub's `pusher` has a `name`, everybody else a `login`.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Account {
     login: Option<String>,
     name: Option<String>,
@@ -47,6 +48,16 @@ const MAX_MOMENT_CHARS: usize = 40;
 pub(super) fn moment(text: Option<String>) -> String {
     let text = text.unwrap_or_default();
     text.chars().filter(char::is_ascii_graphic).take(MAX_MOMENT_CHARS).collect()
+}
+
+/// A time that is read, to the second: with an offset as most forges write it, as GitLab's deliveries
+/// do (`2026-01-02 03:04:05 UTC`), or in seconds since 1970 as Pagure does (`1795406907.677215`).
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let seconds = |text: &str| text.split('.').next()?.parse::<i64>().ok();
+    let utc = |text: &str| Some(text.strip_suffix(" UTC")?.replacen(' ', "T", 1) + "Z");
+    let iso = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp());
+    let at = seconds(text).or_else(|| iso(text)).or_else(|| iso(&utc(text)?))?;
+    DateTime::from_timestamp(at, 0)
 }
 
 /// A ref that went from one id to another, as a push tells it; the null id stands for "no ref".

@@ -142,19 +142,31 @@ async fn what_was_proposed_while_the_service_was_away_is_found_and_so_is_its_end
     story.flagged(&head, "pending", "Waiting for approval by somebody with write access").await;
 
     story.world.kill_bridge();
+    let comment = format!("{}/pull-request/1/comment", story.project);
+    let say = async || story.pagure.ask("releng", &comment, Some("comment=%2Fbuild+f43")).await;
+    story.while_away(&["pull-request.comment.added"], say).await;
+    story.world.start_bridge().await;
+    until("what was said to nobody", LONG, async || {
+        let runs = story.world.runs().await;
+        let is_there = runs.iter().any(|run| run["release"] == "f43");
+        if is_there { Ok(()) } else { Err(format!("{runs:#?}\n{}", story.world.bridge_log())) }
+    })
+    .await;
+
+    story.world.kill_bridge();
     let close = format!("{}/pull-request/1/close", story.project);
     let close = async || story.pagure.ask("releng", &close, Some("")).await;
     story.while_away(&["pull-request.closed"], close).await;
     story.world.start_bridge().await;
     until("the end that nobody told", LONG, async || {
         let found = swept(&story).await;
-        let expected = ["pull_request_closed", "pull_request"];
-        let is_found = found.iter().take(2).eq(&expected);
+        let expected = ["pull_request_closed", "pull_request_commented", "pull_request"];
+        let is_found = found.iter().take(3).eq(&expected);
         if is_found { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
-    let runs = story.world.finished_runs(2).await;
-    assert_eq!(runs[0]["outcome"], "cancelled", "{:#}", runs[0]);
+    let runs = story.world.finished_runs(3).await;
+    assert!(runs[..2].iter().all(|run| run["outcome"] == "cancelled"), "{runs:#?}");
     story.world.nothing_left().await;
 }
 

@@ -42,6 +42,16 @@ pub fn pushed_since(head: &CommitId) -> String {
     format!("Not approved: {} was pushed since. Look at it, and say it again.", head.short())
 }
 
+/// The comment was heard late.
+#[must_use]
+pub fn came_late(head: &CommitId) -> String {
+    format!(
+        "This was heard late, and {} may have been pushed after it was written. Look at it, and say \
+         it again.",
+        head.short()
+    )
+}
+
 /// No workflow of that name ran.
 #[must_use]
 pub fn no_such_workflow(named: &str, known: &[String]) -> String {

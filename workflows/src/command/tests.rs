@@ -84,3 +84,27 @@ fn who_may_say_what() {
         }
     }
 }
+
+#[test]
+fn a_comment_that_is_heard_at_once_is_of_the_head_and_a_late_one_of_what_was_there() {
+    let at = |minute: i64| DateTime::from_timestamp(1_700_000_000 + minute * 60, 0).unwrap();
+    for (written, heard, head_heard, is_of_head) in [
+        (Some(100), 100, 100, true),
+        (Some(100), 105, 104, true),
+        (Some(100), 106, 104, false),
+        (Some(100), 900, 95, true),
+        (Some(100), 900, 96, false),
+        (Some(100), 900, 899, false),
+        // Its clock is ahead of ours.
+        (Some(100), 90, 89, true),
+        (None, 900, 899, true),
+    ] {
+        let written_at = written.map(at);
+        let hearing = Hearing { written_at, heard_at: at(heard), head_heard_at: at(head_heard) };
+        assert_eq!(hearing.is_of_head(), is_of_head, "{written:?} {heard} {head_heard}");
+    }
+    let head = CommitId::parse(&"1a".repeat(20)).unwrap();
+    assert!(parse(&format!("/ok-to-test {head}")).unwrap().names(&head));
+    assert!(!parse(&format!("/ok-to-test {}", "2b".repeat(20))).unwrap().names(&head));
+    assert!(!parse("/ok-to-test").unwrap().names(&head));
+}

@@ -1,5 +1,6 @@
 //! What happens to a pull request beside a new head.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::PullRequest;
@@ -122,4 +123,7 @@ pub struct PullRequestCommented {
     pub is_bot: bool,
     /// The line that asks, as [`crate::command::line_of`] finds it. Nothing else is kept.
     pub line: String,
+    /// When it was written, by the forge's clock; `None` where that is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<DateTime<Utc>>,
 }

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use chrono::Utc;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 

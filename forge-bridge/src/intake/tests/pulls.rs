@@ -34,9 +34,15 @@ impl Scene {
     }
 
     async fn say(&mut self, author: &str, line: &str) {
+        self.say_before(author, line, TimeDelta::zero()).await;
+    }
+
+    /// Delivers what was written so long ago.
+    async fn say_before(&mut self, author: &str, line: &str, ago: TimeDelta) {
         let id = u32::from_be_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().unwrap());
+        let written_at = (Utc::now() - ago).to_rfc3339();
         let body = json!({"action": "created", "issue": {"number": 4, "pull_request": {}},
-            "comment": {"id": id, "body": line, "user": {"login": author}},
+            "comment": {"id": id, "body": line, "user": {"login": author}, "created_at": written_at},
             "repository": {"full_name": "containers/httpd"}, "sender": {"login": author}});
         self.deliver("issue_comment", body).await;
         self.plan(0).await;
@@ -49,6 +55,17 @@ impl Scene {
              FROM jobs JOIN runs ON runs.id = run_id ORDER BY jobs.id",
         )
         .await
+    }
+
+    /// Makes it so long ago that all that happened was heard.
+    async fn heads_were_heard(&self, ago: TimeDelta) {
+        let mut tx = self.store.write().await.unwrap();
+        sqlx::query("UPDATE events SET created_at = created_at - ?")
+            .bind(ago.num_seconds())
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
     }
 
     async fn last_answer(&self) -> String {
@@ -125,6 +142,32 @@ async fn a_head_that_the_forge_has_and_nobody_told_is_not_approved_by_the_way() 
     assert_eq!(scene.jobs().await, [format!("{a} f43 held")]);
     scene.say("rose", &format!("/ok-to-test {a}")).await;
     assert_eq!(scene.jobs().await, [format!("{a} f43 unpinned")]);
+}
+
+#[tokio::test]
+async fn a_comment_that_comes_late_is_of_a_head_that_was_known_before_it_was_written() {
+    let mut scene = Scene::begin().await;
+    let a = scene.commit("a");
+    let ago = TimeDelta::minutes(20);
+    scene.propose(&a, "f43");
+    scene.tell("opened", &scene.pull()).await;
+    for line in ["/ok-to-test", "/retest", "/cancel", "/build f43"] {
+        scene.say_before("rose", line, ago).await;
+        let answer = scene.last_answer().await;
+        let words = format!("{} may have been pushed after it was written", &a[..12]);
+        assert!(answer.contains(&words), "{line}: {answer}");
+        assert_eq!(scene.jobs().await, [format!("{a} f43 held")], "{line}");
+    }
+    // All digits leave no doubt.
+    scene.say_before("rose", &format!("/ok-to-test {a}"), ago).await;
+    assert_eq!(scene.jobs().await, [format!("{a} f43 unpinned")]);
+
+    let b = scene.commit("b");
+    scene.propose(&b, "f43");
+    scene.tell("synchronized", &scene.pull()).await;
+    scene.heads_were_heard(TimeDelta::minutes(26)).await;
+    scene.say_before("rose", "/ok-to-test", ago).await;
+    assert_eq!(scene.jobs().await[1..], [format!("{b} f43 unpinned")]);
 }
 
 #[tokio::test]

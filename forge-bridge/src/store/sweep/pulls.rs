@@ -9,6 +9,7 @@ use workflows::names::RepositoryName;
 use workflows::sweep::Known;
 use workflows::sweep::pulls::{Place, Told};
 
+use super::comments::{self, ReadUpTo};
 use super::{
     MAX_TOLD, Remembered, WatchedRepository, last_look, leave, left, make_up, newest_event,
 };
@@ -19,6 +20,8 @@ use crate::store::{Store, StoreError, seconds};
 #[derive(Debug)]
 pub(crate) struct PullsLook {
     pub(crate) known: BTreeMap<u64, Known<Place>>,
+    /// Up to when comments are read.
+    pub(crate) comments: ReadUpTo,
     /// What no forge delivered.
     pub(crate) events: Vec<Event>,
     pub(crate) events_up_to: i64,
@@ -95,6 +98,7 @@ impl Store {
              FROM json_each($3)",
         ];
         leave(&mut tx, replace, swept, &look.known).await?;
+        comments::note(&mut tx, swept, &look.comments).await?;
         for event in look.events {
             let event = that_is_new(&mut tx, forge, event, now).await?;
             make_up(&mut tx, forge, &event, now).await?;

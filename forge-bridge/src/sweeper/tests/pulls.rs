@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,14 +16,33 @@ use crate::forge::tests::serve;
 use crate::store::NewDelivery;
 use crate::webhook::signature::tests::verified;
 
+/// A comment: of which pull request, number, text, and when it was written.
+type Comment = (u64, u64, String, DateTime<Utc>);
+
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     /// By number: the head, and whether it is open.
     pulls: Mutex<BTreeMap<u64, (String, bool)>>,
+    /// Oldest first.
+    pub(super) comments: Mutex<Vec<Comment>>,
     lists: Mutex<usize>,
+    pub(super) comment_lists: Mutex<usize>,
     questions: Mutex<usize>,
     /// What the next list is answered with.
     refusal: Mutex<Option<(StatusCode, u32)>>,
+    /// The same of comments.
+    pub(super) comment_refusal: Mutex<Option<(StatusCode, u32)>>,
+}
+
+impl Model {
+    /// A pull request of the list: a comment is something that happens to it.
+    fn row(&self, number: u64, head: &str) -> Value {
+        let mut row = row(number, head, true);
+        let comments = self.comments.lock().unwrap();
+        let newest = comments.iter().filter(|(of, ..)| *of == number).map(|(.., at)| at).max();
+        row["updated_at"] = newest.copied().unwrap_or_default().to_rfc3339().into();
+        row
+    }
 }
 
 fn row(number: u64, head: &str, is_open: bool) -> Value {
@@ -41,12 +60,13 @@ async fn list(State(model): State<Arc<Model>>, headers: HeaderMap) -> Response {
     }
     *model.lists.lock().unwrap() += 1;
     let pulls = model.pulls.lock().unwrap();
-    let etag = format!("\"{pulls:?}\"").replace(['"', ' '], "");
+    let talk = model.comments.lock().unwrap().len();
+    let etag = format!("\"{talk}{pulls:?}\"").replace(['"', ' '], "");
     if headers.get("if-none-match").is_some_and(|known| known == etag.as_str()) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
     let open = pulls.iter().filter(|(_, (_, is_open))| *is_open);
-    let rows: Vec<Value> = open.map(|(number, (head, _))| row(*number, head, true)).collect();
+    let rows: Vec<Value> = open.map(|(number, (head, _))| model.row(*number, head)).collect();
     ([("etag", etag)], Json(rows)).into_response()
 }
 
@@ -58,6 +78,25 @@ async fn one(State(model): State<Arc<Model>>, UrlPath(number): UrlPath<u64>) -> 
     }
 }
 
+async fn comments(
+    State(model): State<Arc<Model>>,
+    UrlPath(number): UrlPath<u64>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    if let Some((status, seconds)) = model.comment_refusal.lock().unwrap().take() {
+        return (status, [("retry-after", seconds.to_string())]).into_response();
+    }
+    *model.comment_lists.lock().unwrap() += 1;
+    let since = query["since"].parse::<DateTime<Utc>>().unwrap();
+    let comments = model.comments.lock().unwrap();
+    let new = comments.iter().filter(|(of, _, _, at)| *of == number && *at >= since);
+    let rows = new.map(|(_, id, text, at)| {
+        let at = at.to_rfc3339();
+        json!({"id": id, "body": text, "user": {"login": "rose"}, "created_at": at, "updated_at": at})
+    });
+    Json(rows.collect::<Value>()).into_response()
+}
+
 /// What `git upload-pack` says first.
 async fn advertise() -> impl IntoResponse {
     let line = |text: String| format!("{:04x}{text}", text.len() + 4);
@@ -67,21 +106,21 @@ async fn advertise() -> impl IntoResponse {
     (kind, format!("{service}0000{branch}0000"))
 }
 
-struct Pulls {
-    model: Arc<Model>,
+pub(super) struct Pulls {
+    pub(super) model: Arc<Model>,
     store: Store,
     sweeper: Arc<Sweeper>,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     _server: tokio::task::JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
 
-fn head(number: u8) -> String {
+pub(super) fn head(number: u8) -> String {
     format!("{number:02x}").repeat(20)
 }
 
 impl Pulls {
-    async fn begin() -> Self {
+    pub(super) async fn begin() -> Self {
         let model = Arc::new(Model::default());
         let project = "/api/v1/repos/containers/httpd";
         let shown = async || Json(json!({"id": 1, "full_name": "containers/httpd"}));
@@ -90,6 +129,7 @@ impl Pulls {
             .route(project, get(shown))
             .route(&format!("{project}/pulls"), get(list))
             .route(&format!("{project}/pulls/{{number}}"), get(one))
+            .route(&format!("{project}/issues/{{number}}/comments"), get(comments))
             .with_state(Arc::clone(&model));
         let (address, server) = serve(router).await;
         let directory = tempfile::tempdir().unwrap();
@@ -110,19 +150,23 @@ impl Pulls {
         Self { model, store, sweeper, now, _server: server, _directory: directory }
     }
 
-    fn is(&self, number: u64, head: &str, is_open: bool) {
+    pub(super) fn is(&self, number: u64, head: &str, is_open: bool) {
         self.model.pulls.lock().unwrap().insert(number, (head.to_owned(), is_open));
     }
 
     /// What the forge's own delivery would have been.
-    async fn deliver(&self, action: &str, number: u64, head: &str) {
+    pub(super) async fn deliver(&self, action: &str, number: u64, head: &str) {
         let body = json!({"action": action, "number": number,
             "pull_request": row(number, head, action != "closed"),
             "repository": {"full_name": "containers/httpd"}, "sender": {"login": "mina"}});
+        self.send("pull_request", body).await;
+    }
+
+    pub(super) async fn send(&self, event_name: &str, body: Value) {
         let delivery = NewDelivery {
             forge: "far".into(),
             delivery: uuid::Uuid::new_v4().to_string(),
-            event_name: "pull_request".into(),
+            event_name: event_name.to_owned(),
             headers: "{}".into(),
             body: verified(body.to_string()),
         };
@@ -137,14 +181,14 @@ impl Pulls {
     }
 
     /// Sweeps as if that many seconds had passed.
-    async fn sweep_after(&mut self, seconds: i64) {
+    pub(super) async fn sweep_after(&mut self, seconds: i64) {
         self.now += TimeDelta::seconds(seconds);
         while Arc::clone(&self.sweeper).turn(self.now).await.unwrap() == Turn::Busy {}
         self.decode().await;
     }
 
     /// `source kind state number` of every event, oldest first.
-    async fn events(&self) -> Vec<String> {
+    pub(super) async fn events(&self) -> Vec<String> {
         let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
             "SELECT source, kind, state, event ->> 'number' FROM events
              JOIN deliveries ON deliveries.id = delivery_id ORDER BY events.id",

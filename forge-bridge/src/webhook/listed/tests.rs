@@ -174,6 +174,50 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Value::from))
 }
 
+#[test]
+fn a_comment_of_a_list_is_the_same_happening_as_its_delivery() {
+    let text = "Fine.\n\n/retest";
+    let (at, of) = ("2026-01-02T03:04:05Z", json!({"full_name": "containers/httpd"}));
+    let comment = json!({"id": 9, "body": text, "user": {"login": "rose", "username": "rose"},
+        "created_at": at, "updated_at": at});
+    let delivered = json!({"action": "created", "issue": {"number": 7, "pull_request": {}},
+        "comment": comment, "repository": of});
+    let note = json!({"id": 9, "body": text, "author": {"username": "rose"}, "system": false,
+        "created_at": "2026-01-02T03:04:05.678Z", "updated_at": "2026-01-02T03:04:06.012Z"});
+    let noted = json!({"object_kind": "note", "user": {"username": "rose"},
+        "project": {"path_with_namespace": "containers/httpd"}, "merge_request": {"iid": 7},
+        "object_attributes": {"id": 9, "note": text, "action": "create",
+            "created_at": "2026-01-02 03:04:05 UTC"}});
+    let said = json!({"id": 9, "comment": text, "user": {"name": "rose"}, "notification": false,
+        "date_created": "1767323045.677215", "edited_on": null});
+    let mut told = pagure_pull();
+    told["comments"] = json!([said]);
+    let told = json!({"topic": "pull-request.comment.added", "msg_id": "2026-2",
+        "msg": {"project_fullname": "containers/httpd", "pullrequest": told}});
+    for (kind, name, row, delivery) in [
+        (ForgeKind::Github, "issue_comment", &comment, &delivered),
+        (ForgeKind::Forgejo, "issue_comment", &comment, &delivered),
+        (ForgeKind::Gitlab, "", &note, &noted),
+        (ForgeKind::Pagure, "", &said, &told),
+    ] {
+        let delivered = decode(kind, name, delivery.to_string().as_bytes()).unwrap();
+        let found = listed_command(kind, &httpd(), 7, row).unwrap_or_else(|| panic!("{kind:?}"));
+        assert_eq!(found.written_at, at.parse().ok(), "{kind:?}");
+        assert_eq!(Event::PullRequestCommented(found), delivered, "{kind:?}");
+    }
+    for (kind, row, field, value) in [
+        (ForgeKind::Forgejo, &comment, "updated_at", json!("2026-01-02T03:05:05Z")),
+        (ForgeKind::Gitlab, &note, "updated_at", json!("2026-01-02T03:05:05Z")),
+        (ForgeKind::Gitlab, &note, "system", json!(true)),
+        (ForgeKind::Pagure, &said, "edited_on", json!("1767323050.1")),
+        (ForgeKind::Pagure, &said, "notification", json!(true)),
+    ] {
+        let mut row = row.clone();
+        row[field] = value;
+        assert_eq!(listed_command(kind, &httpd(), 7, &row), None, "{kind:?} {field}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_row_with_one_part_of_it_bent_is_survived(
@@ -187,5 +231,8 @@ proptest! {
             prop_assert!(Event::PullRequest(found.pull).identity().is_some());
         }
         let _ = ended(kind, &httpd(), 7, &row);
+        if let Some(said) = listed_command(kind, &httpd(), 7, &row) {
+            prop_assert!(Event::PullRequestCommented(said).identity().is_some());
+        }
     }
 }
