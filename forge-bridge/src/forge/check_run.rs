@@ -1,7 +1,9 @@
 //! Statuses of GitHub as check runs, which only an App may make.
 //!
-//! A check run has an id of GitHub's. It is looked for by name before the first post of a
-//! context, so that a bridge that was restarted goes on with the run that it began.
+//! A check run has an id of GitHub's. It is looked for by name before one is made, so that a bridge
+//! that was restarted goes on with the check run that it began. One that has ended stays as it is
+//! when another run of ours has its name: GitHub wants a new one for what is made again, and counts
+//! the newest of a name.
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,11 @@ pub(super) const MAX_CHECK_RUNS: usize = 4096;
 const MAX_ANNOTATIONS: usize = 50;
 /// Longest line number of an annotation that is believed.
 const MAX_LINE: u32 = 1_000_000;
+
+/// Check runs of one name and commit that are listed: more than a run has attempts.
+const LISTED: usize = 100;
+/// GitHub's word for what has ended.
+const COMPLETED: &str = "completed";
 
 /// What a check run is told.
 #[derive(Debug, Serialize)]
@@ -64,6 +71,43 @@ struct Shown {
     id: u64,
     name: String,
     external_id: Option<String>,
+    // `null` where none was given.
+    details_url: Option<String>,
+    #[serde(default)]
+    status: String,
+}
+
+/// The answer to a post.
+#[derive(Deserialize)]
+struct Made {
+    id: u64,
+}
+
+/// A check run that was made or found.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    id: u64,
+    /// The page of the run that it tells of.
+    target_url: String,
+    has_ended: bool,
+}
+
+impl Kept {
+    /// Whether it may take the words of a run: of its own one, or of another that takes its place
+    /// before the end, so that it does not stay pending.
+    fn takes(&self, post: &StatusPost) -> bool {
+        !self.has_ended || self.target_url == post.target_url
+    }
+}
+
+impl From<Shown> for Kept {
+    fn from(shown: Shown) -> Self {
+        Self {
+            id: shown.id,
+            target_url: shown.details_url.unwrap_or_default(),
+            has_ended: shown.status == COMPLETED,
+        }
+    }
 }
 
 impl Github {
@@ -74,10 +118,14 @@ impl Github {
         post: &StatusPost,
     ) -> Result<(), ForgeError> {
         let key = (repository.clone(), commit.clone(), post.context.clone());
-        let known = self.check_runs.lock().await.get(&key).copied();
-        let id = match known {
-            Some(id) => Some(id),
-            None => self.check_run_of(repository, commit, &post.context).await?,
+        let known = self.check_runs.lock().await.get(&key).cloned();
+        let id = match known.filter(|known| known.takes(post)) {
+            Some(known) => Some(known.id),
+            // A post that was cut short may have made the new one.
+            None => self.newest_of(repository, commit, &post.context).await?.and_then(|newest| {
+                let newest = Kept::from(newest);
+                newest.takes(post).then_some(newest.id)
+            }),
         };
         let body = check_run(commit, post);
         let (method, path) = match id {
@@ -85,29 +133,31 @@ impl Github {
             None => (Method::POST, format!("/repos/{repository}/check-runs")),
         };
         let call = Call::new(method, Deed::Status, path).of(repository).json(&body);
-        let shown: Shown = self.api.read(call).await?;
+        let made: Made = self.api.read(call).await?;
+        let (target_url, has_ended) = (post.target_url.clone(), body.conclusion.is_some());
         let mut check_runs = self.check_runs.lock().await;
         if check_runs.len() >= MAX_CHECK_RUNS {
             check_runs.clear();
         }
-        check_runs.insert(key, shown.id);
+        check_runs.insert(key, Kept { id: made.id, target_url, has_ended });
         Ok(())
     }
 
-    /// Ours of that name; others may use the same name, but not the same external id.
-    async fn check_run_of(
+    /// Our newest of that name; others may use the same name, but not the same external id.
+    async fn newest_of(
         &self,
         repository: &RepositoryName,
         commit: &CommitId,
         context: &str,
-    ) -> Result<Option<u64>, ForgeError> {
+    ) -> Result<Option<Shown>, ForgeError> {
         let path = format!("/repos/{repository}/commits/{commit}/check-runs");
         let call = Call::get(Deed::Status, path).of(repository);
-        let call = call.query("check_name", context).query("filter", "latest");
-        let found: Found = self.api.read(call.query("per_page", 100)).await?;
+        // Of those that have not ended, GitHub's `latest` need not be the newest.
+        let call = call.query("check_name", context).query("filter", "all");
+        let found: Found = self.api.read(call.query("per_page", LISTED)).await?;
         let is_ours =
             |run: &Shown| run.name == context && run.external_id.as_deref() == Some(context);
-        Ok(found.check_runs.into_iter().filter(is_ours).map(|run| run.id).max())
+        Ok(found.check_runs.into_iter().filter(is_ours).max_by_key(|run| run.id))
     }
 }
 
@@ -149,7 +199,7 @@ fn check_run<'a>(commit: &'a CommitId, post: &'a StatusPost) -> CheckRun<'a> {
         head_sha: commit.as_str(),
         external_id: &post.context,
         details_url: &post.target_url,
-        status: if conclusion.is_some() { "completed" } else { "in_progress" },
+        status: if conclusion.is_some() { COMPLETED } else { "in_progress" },
         conclusion,
         output: Output {
             title: &post.description,

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use workflows::names::{CommitId, RepositoryName};
 
 use super::answer::Deed;
+use super::check_run::Kept;
 use super::redelivery::LookedAt;
 use super::request::{Api, Call};
 use super::{ForgeError, StatusPost};
@@ -18,8 +19,8 @@ pub(super) type CheckRunKey = (RepositoryName, CommitId, String);
 #[derive(Debug, Clone)]
 pub(crate) struct Github {
     pub(super) api: Api,
-    /// The check run of each context, by GitHub's id.
-    pub(super) check_runs: Arc<Mutex<HashMap<CheckRunKey, u64>>>,
+    /// The check run of each context.
+    pub(super) check_runs: Arc<Mutex<HashMap<CheckRunKey, Kept>>>,
     /// How far the lists of deliveries were looked at.
     pub(super) looked_at: LookedAt,
 }

@@ -203,6 +203,41 @@ async fn an_app_keeps_one_check_run_for_each_context_and_renews_its_token_in_tim
 }
 
 #[tokio::test]
+async fn another_run_of_a_check_that_has_ended_is_a_new_check_run_and_is_made_once() {
+    let (model, url, _server) = start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let repository = RepositoryName::parse("containers/httpd").unwrap();
+    let commit = CommitId::parse(&"1a".repeat(20)).unwrap();
+    let mut forge = forge(&url, directory.path());
+    for (run, state, restarted, expected) in [
+        (7, StatusState::Pending, false, &["7 in_progress"][..]),
+        // What has not ended goes over to the run that takes its place.
+        (8, StatusState::Pending, false, &["8 in_progress"]),
+        (8, StatusState::Failure, false, &["8 completed"]),
+        (8, StatusState::Failure, true, &["8 completed"]),
+        (9, StatusState::Pending, false, &["8 completed", "9 in_progress"]),
+        (9, StatusState::Success, true, &["8 completed", "9 completed"]),
+        (10, StatusState::Pending, true, &["8 completed", "9 completed", "10 in_progress"]),
+        (10, StatusState::Success, false, &["8 completed", "9 completed", "10 completed"]),
+        (10, StatusState::Success, false, &["8 completed", "9 completed", "10 completed"]),
+    ] {
+        if restarted {
+            forge = self::forge(&url, directory.path());
+        }
+        let target_url = format!("https://strata.example/runs/{run}");
+        let post = StatusPost { target_url, ..post_of(state, "x") };
+        forge.post_status(&repository, &commit, &post).await.unwrap();
+        let model = model.lock().unwrap();
+        let shown = model.runs.iter().map(|run| {
+            let page = run["details_url"].as_str().unwrap().rsplit('/').next().unwrap();
+            format!("{page} {}", run["status"].as_str().unwrap())
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expected, "{run} {state:?} {restarted}");
+        assert!(model.runs.iter().all(|run| run["name"] == "image / build"));
+    }
+}
+
+#[tokio::test]
 async fn an_app_that_is_installed_again_goes_on_with_its_new_installation() {
     let (model, url, _server) = start().await;
     let directory = tempfile::tempdir().unwrap();
