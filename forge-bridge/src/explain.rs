@@ -120,6 +120,10 @@ fn explanation(decision: Decision) -> Explanation {
             ..Explanation::default()
         },
         Decision::Plan(planning) => of_planning(*planning),
+        // Which runs there are, no planner knows.
+        Decision::Again(again) => {
+            Explanation { reason: Some(again.refused.join("; ")), ..Explanation::default() }
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod late_pulls;
 mod offer;
 mod paths;
 mod pulls;
+mod reruns;
 mod runs;
 mod schedules;
 mod target;
@@ -129,6 +130,7 @@ impl Intake {
             }
             Event::PullRequestClosed(closed) => self.end_pull(undone, closed, now).await,
             Event::PullRequestCommented(said) => self.obey(undone, said, now).await,
+            Event::RerunAsked(asked) => self.make_again(undone, asked).await,
             event => match self.overtaken(undone).await? {
                 Some(decision) => Ok(decision),
                 None => Ok(self.planner.decide(&undone.forge, event, now).await?),

@@ -6,6 +6,7 @@
 //! be: a mistake in a decoder is repaired by a replay, not by asking people to push again.
 
 mod body;
+mod check;
 mod claimed;
 mod comment;
 mod decode;

@@ -8,7 +8,16 @@ use forge_bridge::config::ForgeKind;
 use forge_bridge::webhook::decode_sent;
 use libfuzzer_sys::fuzz_target;
 
-const EVENTS: [&str; 6] = ["push", "create", "delete", "ping", "pull_request", "issue_comment"];
+const EVENTS: [&str; 8] = [
+    "push",
+    "create",
+    "delete",
+    "ping",
+    "pull_request",
+    "issue_comment",
+    "check_run",
+    "check_suite",
+];
 /// Most bytes of an event.
 const MAX_EVENT_BYTES: usize = 8 * 1024;
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";

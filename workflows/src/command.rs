@@ -185,3 +185,17 @@ pub fn may(command: &Command, speaker: Speaker, runs_freely: bool) -> Result<(),
         Command::OkToTest(_) | Command::Build(_) | Command::Retest(_) | Command::Cancel => Ok(()),
     }
 }
+
+/// Whether somebody may have a run made again. One of a pull request's change is theirs as with
+/// `/retest`, and `change` says whether it runs freely, as in [`may`]; what a branch runs, `None`, is
+/// for people with write access.
+///
+/// # Errors
+/// Why not, for who asked.
+pub fn may_rerun(speaker: Speaker, change: Option<bool>) -> Result<(), String> {
+    match change {
+        Some(runs_freely) => may(&Command::Retest(None), speaker, runs_freely),
+        None if speaker.permission >= Permission::Write => Ok(()),
+        None => Err("That is for people with write access to the repository.".to_owned()),
+    }
+}

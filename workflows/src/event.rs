@@ -6,6 +6,7 @@
 mod landing;
 mod pull;
 pub mod repetition;
+mod rerun;
 pub mod standing;
 
 use chrono::{DateTime, Utc};
@@ -18,6 +19,7 @@ use crate::names::{CommitId, RefName, RepositoryName};
 use crate::selection::Origin;
 pub use landing::Landing;
 pub use pull::{PullRequestAction, PullRequestActivity, PullRequestClosed, PullRequestCommented};
+pub use rerun::{MAX_CHECK_BYTES, RerunAsked};
 
 /// What a delivery, a tick or a person means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub enum Event {
     PullRequestClosed(PullRequestClosed),
     /// A comment on a pull request asks for something.
     PullRequestCommented(PullRequestCommented),
+    /// A person asked the forge to have checks made again.
+    RerunAsked(RerunAsked),
     /// The forge tests its webhook.
     Ping(Ping),
     /// A workflow's schedule came due.
@@ -261,6 +265,7 @@ impl Event {
             Self::PullRequestActivity(_) => "pull_request_activity",
             Self::PullRequestClosed(_) => "pull_request_closed",
             Self::PullRequestCommented(_) => "pull_request_commented",
+            Self::RerunAsked(_) => "rerun_asked",
             Self::Ping(_) => "ping",
             Self::Schedule(_) => "schedule",
             Self::BuildAsked(_) => "build_asked",
@@ -281,6 +286,7 @@ impl Event {
             Self::PullRequestActivity(e) => Some(&e.pull.repository),
             Self::PullRequestClosed(e) => Some(&e.repository),
             Self::PullRequestCommented(e) => Some(&e.repository),
+            Self::RerunAsked(e) => Some(&e.repository),
             Self::Schedule(e) => Some(&e.repository),
             Self::BuildAsked(e) => Some(&e.repository),
             Self::Dispatch(e) => Some(&e.repository),
@@ -325,7 +331,8 @@ impl Event {
     }
 
     /// What makes two deliveries the same happening: repository, ref, before and after, or the
-    /// pull request and its head. `None` for events that cause nothing and need no second key.
+    /// pull request and its head. `None` for events that cause nothing and need no second key, and
+    /// for those whose words may be said again and meant again, as [`RerunAsked`].
     ///
     /// Forgejo replays under a new delivery id, a repository webhook and an App may both report
     /// a push, and a new branch is told as `create` and as `push`; all of these meet here.
@@ -372,7 +379,11 @@ impl Event {
             Self::Rebuild(e) => {
                 Some(format!("{} {} rebuild {}", e.repository, e.ref_name, e.number))
             }
-            Self::BranchDeleted(_) | Self::TagDeleted(_) | Self::Ping(_) | Self::Ignored(_) => None,
+            Self::BranchDeleted(_)
+            | Self::TagDeleted(_)
+            | Self::RerunAsked(_)
+            | Self::Ping(_)
+            | Self::Ignored(_) => None,
         }
     }
 }

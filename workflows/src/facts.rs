@@ -332,6 +332,8 @@ impl Facts {
             }
             // A comment becomes runs as the pull request that it is on.
             Event::PullRequestCommented(_) => return,
+            // A run that is made again knows what it knew.
+            Event::RerunAsked(_) => return,
             Event::BranchDeleted(_) | Event::TagDeleted(_) | Event::Ping(_) | Event::Ignored(_) => {
                 return;
             }

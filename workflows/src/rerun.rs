@@ -70,6 +70,21 @@ pub fn fates(jobs: &[Before], which: Which) -> Option<Vec<Fate>> {
     Some(fates)
 }
 
+/// What of a run is asked for by its check: by that of a job with this outcome, `None` where it has
+/// none; `has_failed` when anything of the run did not go well.
+///
+/// Who asks for a check that did not go well gets all that did not, and what stands on it: GitHub
+/// asks for each of several failed checks by itself, while a run has one attempt under way at a time.
+/// Who asks for one that went well wants it made once more, and with it the run that it is of.
+#[must_use]
+pub fn of_check(outcome: Option<Outcome>, has_failed: bool) -> Which {
+    match outcome {
+        Some(Outcome::Success) => Which::All,
+        _ if has_failed => Which::Failed,
+        _ => Which::All,
+    }
+}
+
 /// The jobs of a run, and which of them failed.
 struct Jobs<'a> {
     jobs: &'a [Before],
@@ -176,6 +191,21 @@ mod tests {
         let expected =
             [Fate::Stands, Fate::Stands, Fate::Again, Fate::Stands, Fate::Anew, Fate::Anew];
         assert_eq!(fates(&jobs, Which::Failed), Some(expected.to_vec()));
+    }
+
+    #[test]
+    fn a_check_that_failed_brings_what_failed_and_one_that_went_well_the_whole_run() {
+        for (outcome, has_failed, expected) in [
+            (Some(Outcome::Failure), true, Which::Failed),
+            (Some(Outcome::Success), true, Which::All),
+            (Some(Outcome::Success), false, Which::All),
+            (Some(Outcome::Skipped), true, Which::Failed),
+            (Some(Outcome::Skipped), false, Which::All),
+            (None, true, Which::Failed),
+            (None, false, Which::All),
+        ] {
+            assert_eq!(of_check(outcome, has_failed), expected, "{outcome:?} {has_failed}");
+        }
     }
 
     #[test]

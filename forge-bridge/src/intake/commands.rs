@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use workflows::command::{self, Command, Hearing, Permission, Speaker, answer};
 use workflows::event::{Event, PullRequestAction, PullRequestCommented};
 use workflows::ids::EventId;
+use workflows::names::RepositoryName;
 
 use super::pulls::Request;
 use super::{Intake, PlanError};
@@ -39,9 +40,11 @@ impl Intake {
             repository: said.repository.clone(),
             number: said.number,
         };
-        let Some(permission) = self.permission_of_speaker(&key, said).await? else {
-            let why = format!("{} is a bot that the forge's `bots` does not list", said.author);
-            return Ok(Decision::Skip(why));
+        let (author, is_bot) = (said.author.as_str(), said.is_bot);
+        let Some(permission) =
+            self.permission_of_speaker(&key.forge, &key.repository, author, is_bot).await?
+        else {
+            return Ok(Decision::Skip(unlisted_bot(author)));
         };
         let known = self.store.known_pull(&key).await?;
         let is_author = known.as_ref().is_some_and(|known| is_author(known, said));
@@ -68,19 +71,21 @@ impl Intake {
     }
 
     /// What who speaks may do; `None` for a bot that nobody has listed.
-    async fn permission_of_speaker(
+    pub(super) async fn permission_of_speaker(
         &self,
-        key: &PullKey,
-        said: &PullRequestCommented,
+        forge: &str,
+        repository: &RepositoryName,
+        name: &str,
+        is_bot: bool,
     ) -> Result<Option<Permission>, PlanError> {
-        let forge = self.planner.config.forge(&key.forge);
-        if forge.is_some_and(|forge| forge.bots.contains(&said.author)) {
+        let config = self.planner.config.forge(forge);
+        if config.is_some_and(|config| config.bots.iter().any(|bot| bot == name)) {
             return Ok(Some(Permission::Write));
         }
-        if said.is_bot {
+        if is_bot {
             return Ok(None);
         }
-        self.permission(&key.forge, &key.repository, &said.author).await.map(Some)
+        self.permission(forge, repository, name).await.map(Some)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what was said, by whom, about what")]
@@ -212,6 +217,11 @@ impl Intake {
         let event = Event::PullRequest(pull.clone());
         self.plan_head(&key.forge, &event, &pull, request, now).await.map(Doing::Plan)
     }
+}
+
+/// Why a program is not obeyed.
+pub(super) fn unlisted_bot(name: &str) -> String {
+    format!("{name} is a bot that the forge's `bots` does not list")
 }
 
 fn is_author(known: &KnownPull, said: &PullRequestCommented) -> bool {

@@ -230,6 +230,7 @@ pub(crate) fn target<'a>(
         Event::PullRequestCommented(said) => {
             skip(&format!("a comment on pull request {} builds nothing by itself", said.number))
         }
+        Event::RerunAsked(_) => skip("runs are made again as they were; no workflow fires"),
         Event::BranchDeleted(gone) => Err(Decision::BranchGone {
             repository: gone.repository.clone(),
             ref_name: gone.ref_name.clone(),

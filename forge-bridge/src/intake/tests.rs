@@ -3,6 +3,7 @@
 
 mod late;
 mod pulls;
+mod reruns;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -134,11 +135,7 @@ impl Scene {
         let bare = scene.bare();
         std::fs::create_dir_all(&bare).unwrap();
         git(&bare, &["init", "-q", "--bare", "."]);
-        let file = scene.directory.path().join("build.yml");
-        std::fs::write(&file, WORKFLOW).unwrap();
-        let blob = git(&bare, &["hash-object", "-w", file.to_str().unwrap()]);
-        let entry = format!("100644,{blob},.strata/workflows/build.yml");
-        git(&bare, &["update-index", "--add", "--cacheinfo", &entry]);
+        scene.add_file(".strata/workflows/build.yml", WORKFLOW);
         let first = scene.commit("first");
         scene.put("refs/heads/f43", &first);
         scene.put("refs/heads/free", &first);
@@ -147,6 +144,15 @@ impl Scene {
 
     fn bare(&self) -> PathBuf {
         self.directory.path().join("git/containers/httpd.git")
+    }
+
+    /// Adds a file to what the next commits have.
+    fn add_file(&self, path: &str, text: &str) {
+        let file = self.directory.path().join("file");
+        std::fs::write(&file, text).unwrap();
+        let blob = git(&self.bare(), &["hash-object", "-w", file.to_str().unwrap()]);
+        let entry = format!("100644,{blob},{path}");
+        git(&self.bare(), &["update-index", "--add", "--cacheinfo", &entry]);
     }
 
     /// A commit that no ref leads to; equal words are one commit.
@@ -165,6 +171,11 @@ impl Scene {
 
     /// A delivery, decoded and not planned.
     async fn deliver(&self, event_name: &str, body: Value) {
+        self.deliver_as(ForgeKind::Forgejo, event_name, body).await;
+    }
+
+    /// The same in the words of another kind of forge.
+    async fn deliver_as(&self, kind: ForgeKind, event_name: &str, body: Value) {
         let delivery = NewDelivery {
             forge: "far".into(),
             delivery: uuid::Uuid::new_v4().to_string(),
@@ -173,11 +184,11 @@ impl Scene {
             body: verified(body.to_string()),
         };
         self.store.insert_deliveries(vec![delivery], self.now).await.unwrap();
-        self.decode().await;
+        self.decode(kind).await;
     }
 
-    async fn decode(&self) {
-        let kinds = [("far".to_owned(), ForgeKind::Forgejo)];
+    async fn decode(&self, kind: ForgeKind) {
+        let kinds = [("far".to_owned(), kind)];
         let decoder = Decoder::new(self.store.clone(), kinds, Arc::default(), Arc::default());
         while decoder.decode_waiting().await.unwrap() > 0 {}
     }
@@ -204,7 +215,7 @@ impl Scene {
         for seconds in [900, 60] {
             self.now += TimeDelta::seconds(seconds);
             while Arc::clone(&self.sweeper).turn(self.now).await.unwrap() == Turn::Busy {}
-            self.decode().await;
+            self.decode(ForgeKind::Forgejo).await;
         }
         self.plan(0).await;
     }

@@ -29,6 +29,7 @@ mod rerun;
 pub(crate) use pull::PullSubject;
 use refused::refuse_workflow;
 pub(crate) use rerun::RerunError;
+pub(crate) use rerun::checks::{Again, CheckedRun};
 
 /// An event that nobody has planned yet.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub(crate) enum Decision {
     BranchGone { repository: RepositoryName, ref_name: RefName },
     /// Runs, perhaps none, each with its reason.
     Plan(Box<Planning>),
+    /// Runs that were there are made again.
+    Again(Box<Again>),
 }
 
 /// The runs of an event, and what each of them is about.
@@ -214,7 +217,7 @@ impl Store {
                 ("skipped", Some(format!("{} is deleted; nothing to build", ref_name.short())))
             }
             Decision::Plan(plan) if !plan.has_runs() => ("skipped", Some(no_run_reason(plan))),
-            Decision::Plan(_) => ("planned", None),
+            Decision::Plan(_) | Decision::Again(_) => ("planned", None),
         };
         let changed = sqlx::query(
             "UPDATE events SET state = $2, reason = $3 WHERE id = $1 AND state = 'new'",
@@ -236,6 +239,9 @@ impl Store {
                     nodes::forget(&mut tx, &Branch::of(forge, repository, ref_name)).await?;
                 }
                 Decision::Plan(plan) => runs = record_plan(&mut tx, event, plan, now).await?,
+                Decision::Again(again) => {
+                    runs = rerun::checks::record(&mut tx, event, forge, again, now).await?;
+                }
             }
         }
         tx.commit().await?;

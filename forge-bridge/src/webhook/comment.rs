@@ -85,21 +85,32 @@ impl Written {
             repository,
             number,
             comment: self.id,
-            author: user.and_then(|user| user.account.clone().shown_name()),
-            is_bot: user.is_some_and(|user| user.kind.as_deref() == Some("Bot")),
+            author: user.cloned().and_then(Writer::shown_name),
+            is_bot: user.is_some_and(Writer::is_bot),
             text: self.body.as_deref().unwrap_or_default(),
             written_at: self.created_at.as_deref(),
         }
     }
 }
 
-#[derive(Deserialize)]
-struct Writer {
+/// Who wrote or did something.
+#[derive(Clone, Deserialize)]
+pub(super) struct Writer {
     #[serde(flatten)]
     account: Account,
     /// GitHub's; the others do not tell a program from a person.
     #[serde(rename = "type")]
     kind: Option<String>,
+}
+
+impl Writer {
+    pub(super) fn is_bot(&self) -> bool {
+        self.kind.as_deref() == Some("Bot")
+    }
+
+    pub(super) fn shown_name(self) -> Option<String> {
+        self.account.shown_name()
+    }
 }
 
 /// Decodes `issue_comment`. An edited comment asks for nothing: who approved must not find that

@@ -119,6 +119,7 @@ pub(crate) fn why_skipped(event: &Event) -> Option<Cow<'_, str>> {
         | Event::PullRequestActivity(_)
         | Event::PullRequestClosed(_)
         | Event::PullRequestCommented(_)
+        | Event::RerunAsked(_)
         | Event::Schedule(_)
         | Event::BuildAsked(_)
         | Event::Dispatch(_)

@@ -5,7 +5,7 @@ use workflows::event::{Event, Ping};
 
 use super::decode::{Undecoded, quoted};
 use super::refs::{Account, RefChange, RefForm, RefMove, Repository};
-use super::{comment, pull_request};
+use super::{check, comment, pull_request};
 
 #[derive(Deserialize)]
 struct Push {
@@ -31,6 +31,8 @@ pub(super) fn decode(event_name: &str, body: &[u8]) -> Result<Event, Undecoded> 
         "push" => push(body),
         "pull_request" => pull_request::decode(body, "synchronize"),
         "issue_comment" => comment::decode(body),
+        "check_run" => check::decode_run(body),
+        "check_suite" => check::decode_suite(body),
         "create" => serde_json::from_slice::<RefChange>(body)?.created(RefForm::Short),
         "delete" => serde_json::from_slice::<RefChange>(body)?.deleted(RefForm::Short),
         "ping" => {

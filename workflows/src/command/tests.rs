@@ -108,3 +108,22 @@ fn a_comment_that_is_heard_at_once_is_of_the_head_and_a_late_one_of_what_was_the
     assert!(!parse(&format!("/ok-to-test {}", "2b".repeat(20))).unwrap().names(&head));
     assert!(!parse("/ok-to-test").unwrap().names(&head));
 }
+
+#[test]
+fn who_may_have_what_made_again() {
+    use Permission::{Admin, None as Nothing, Read, Write};
+    let freely = Some(true);
+    for (permission, is_author, change, expected) in [
+        (Write, false, None, true),
+        (Admin, false, Some(false), true),
+        (Read, true, freely, true),
+        (Nothing, true, freely, true),
+        (Read, true, Some(false), false),
+        (Read, false, freely, false),
+        // What a branch runs is not the author's, whatever is said of the change.
+        (Read, true, None, false),
+    ] {
+        let may = may_rerun(Speaker { is_author, permission }, change).is_ok();
+        assert_eq!(may, expected, "{permission:?} {is_author} {change:?}");
+    }
+}

@@ -101,7 +101,8 @@ fn is_told(event: &Event) -> bool {
         | Event::PullRequest(_)
         | Event::PullRequestActivity(_)
         | Event::PullRequestClosed(_)
-        | Event::PullRequestCommented(_) => true,
+        | Event::PullRequestCommented(_)
+        | Event::RerunAsked(_) => true,
         Event::Ping(_)
         | Event::Schedule(_)
         | Event::BuildAsked(_)

@@ -4,22 +4,22 @@ use super::*;
 
 impl Scene {
     /// The forge has a pull request, number 4, at a head that nobody is told of yet.
-    fn propose(&self, head: &str, base: &'static str) {
+    pub(super) fn propose(&self, head: &str, base: &'static str) {
         self.put("refs/pull/4/head", head);
         let pull = Pull { head: head.to_owned(), base, is_open: true };
         self.pulls.lock().unwrap().insert(4, pull);
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         self.pulls.lock().unwrap().get_mut(&4).unwrap().is_open = false;
     }
 
-    fn pull(&self) -> Pull {
+    pub(super) fn pull(&self) -> Pull {
         self.pulls.lock().unwrap()[&4].clone()
     }
 
     /// Delivers and plans what happened to a pull request that looks like this.
-    async fn tell(&mut self, action: &str, pull: &Pull) {
+    pub(super) async fn tell(&mut self, action: &str, pull: &Pull) {
         self.tell_with(action, pull, json!({})).await;
     }
 
@@ -33,7 +33,7 @@ impl Scene {
         self.plan(0).await;
     }
 
-    async fn say(&mut self, author: &str, line: &str) {
+    pub(super) async fn say(&mut self, author: &str, line: &str) {
         self.say_before(author, line, TimeDelta::zero()).await;
     }
 

@@ -1,6 +1,7 @@
 //! Runs that a person asks for again: each is a run of its own, linked to the first attempt.
 
 mod again;
+pub(crate) mod checks;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};

@@ -1,13 +1,13 @@
 //! Builds that people ask for, in the store.
 
 use workflows::asked::BuildAsked;
-use workflows::event::Event;
+use workflows::event::{Event, RerunAsked};
 use workflows::image::BuildMode;
 use workflows::names::RequestId;
 
 use super::super::asked::Asking;
 use super::super::pinning::ReserveError;
-use super::{NvrRequest, Story, branch, commit, draft, repository, request};
+use super::{NvrRequest, Story, branch, commit, draft, one_run, repository, request};
 
 fn asked(id: &str, mode: BuildMode) -> Event {
     Event::BuildAsked(BuildAsked {
@@ -62,4 +62,37 @@ async fn the_next_nvr_is_told_without_being_taken() {
     let taken = told(Some("1.fc43")).await.unwrap_err();
     assert!(matches!(&taken, ReserveError::Taken { .. }), "{taken}");
     assert!(taken.to_string().contains("-1.fc43 exists already"), "{taken}");
+}
+
+/// Checks of a test build have names of their own, and are made again beside those of the push.
+#[tokio::test]
+async fn all_checks_of_a_commit_are_those_of_its_push_and_of_its_test_builds() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    for (id, mode) in [
+        ("one", BuildMode::Scratch),
+        ("two", BuildMode::Scratch),
+        // In the place of the push's own.
+        ("three", BuildMode::Release),
+    ] {
+        let Asking::Stored(event) =
+            story.store.ask("forge", &asked(id, mode), story.now).await.unwrap()
+        else {
+            panic!("it is new")
+        };
+        let decision = story.decision('a', one_run(&[draft("build", &[])]));
+        story.store.record_decision(event, "forge", &decision, story.now).await.unwrap();
+    }
+    let all = RerunAsked {
+        repository: repository(),
+        head: commit('a'),
+        check: None,
+        app: 5,
+        actor: "rose".to_owned(),
+        is_bot: false,
+    };
+    let runs = story.store.runs_of_checks("forge", &all).await.unwrap();
+    let ids: Vec<_> = runs.iter().map(|one| (one.run.0, one.change)).collect();
+    assert_eq!(ids, [(3, None), (4, None)]);
+    assert_eq!(story.store.runs_of_checks("other", &all).await.unwrap(), []);
 }

@@ -6,8 +6,16 @@ use proptest::prelude::*;
 use super::*;
 
 /// Events that forges name in a header.
-pub(in crate::webhook) const EVENTS: [&str; 6] =
-    ["push", "create", "delete", "ping", "pull_request", "issue_comment"];
+pub(in crate::webhook) const EVENTS: [&str; 8] = [
+    "push",
+    "create",
+    "delete",
+    "ping",
+    "pull_request",
+    "issue_comment",
+    "check_run",
+    "check_suite",
+];
 
 /// Samples that are kept outside the repository, where they are at hand.
 pub(in crate::webhook) fn shared(below: &str) -> Option<PathBuf> {
@@ -121,6 +129,7 @@ fn mutated() -> impl Strategy<Value = serde_json::Value> {
         Just(serde_json::Value::Null),
         Just("branch".into()),
         Just("opened".into()),
+        Just("rerequested".into()),
         Just("a/b".into()),
     ];
     leaf.prop_recursive(4, 64, 8, |inner| {
@@ -145,6 +154,12 @@ fn mutated() -> impl Strategy<Value = serde_json::Value> {
             "repo",
             "user",
             "changes",
+            "check_run",
+            "check_suite",
+            "head_sha",
+            "external_id",
+            "app",
+            "id",
         ]);
         prop_oneof![
             prop::collection::vec((field, inner.clone()), 0..12).prop_map(|fields| {
