@@ -1,6 +1,7 @@
 //! A forge that cannot be run here, as an honest HTTP server: it checks tokens, keeps statuses
 //! and serves git through `git http-backend`.
 
+pub mod checks;
 mod git;
 
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ struct Shared {
     writers: Mutex<Vec<String>>,
     /// What was written into conversations.
     comments: Mutex<Vec<String>>,
+    /// Check runs of the App, oldest first; each one's place is its id.
+    checks: Mutex<Vec<Value>>,
 }
 
 /// A running forge.
@@ -89,6 +92,7 @@ impl Forge {
             pulls: Mutex::default(),
             writers: Mutex::default(),
             comments: Mutex::default(),
+            checks: Mutex::default(),
         });
         let prefix = match kind {
             Kind::Github => "",
@@ -111,6 +115,7 @@ impl Forge {
             .route(&format!("{prefix}/repos/{{owner}}/{{repo}}/pulls"), get(open_pulls))
             .route(&format!("{prefix}/repos/{{owner}}/{{repo}}/pulls/{{number}}"), get(one_pull))
             .route("/git/{*path}", any(git::git))
+            .merge(checks::router())
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
         let address = listener.local_addr().expect("an address");

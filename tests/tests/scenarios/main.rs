@@ -7,6 +7,7 @@ mod actions;
 mod after_build;
 mod approvals;
 mod calls;
+mod checks;
 mod command_line;
 mod crash;
 mod discovery;
