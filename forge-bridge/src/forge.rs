@@ -56,6 +56,31 @@ pub(crate) struct StatusPost {
     /// What the job's steps said about lines of files, for forges that show such remarks.
     #[serde(skip)]
     pub(crate) annotations: Vec<Annotation>,
+    /// For forges that keep the statuses of a commit apart by this.
+    #[serde(skip)]
+    pub(crate) place: StatusPlace,
+}
+
+/// What a commit is the head of, by the run that says its status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum StatusPlace {
+    /// Nobody knows any more.
+    #[default]
+    Unknown,
+    /// A branch or a tag, by its short name.
+    Ref(String),
+    /// A pull request from a branch of the repository itself.
+    Pull {
+        /// Its number.
+        number: u64,
+        /// The branch that it comes from.
+        branch: String,
+    },
+    /// A pull request from elsewhere.
+    Fork {
+        /// Its number.
+        number: u64,
+    },
 }
 
 /// Why a forge did not do what it was asked.

@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::forge::{Forge, ForgeError, StatusPost};
+use crate::forge::{Forge, ForgeError, StatusPlace, StatusPost};
 use crate::level::{self, retry_at};
 use crate::store::statuses::StatusBehind;
 use crate::store::{Store, StoreError};
@@ -153,6 +153,7 @@ impl Desk {
             description: status.description.clone(),
             target_url: format!("{}{}", self.public_url, status.target),
             annotations: status.annotations.clone(),
+            place: place(status),
         };
         match self.forge.post_status(&status.repository, &status.commit, &post).await {
             Ok(()) => {
@@ -201,5 +202,17 @@ impl Desk {
         );
         self.store.refuse_status(status, why).await?;
         Ok(Told::Refused)
+    }
+}
+
+/// Where the run of a status stands.
+fn place(status: &StatusBehind) -> StatusPlace {
+    match (status.pull, &status.source) {
+        (None, _) => StatusPlace::Ref(status.ref_name.short().to_owned()),
+        (Some(number), Some(source)) if source.repository.as_ref() == Some(&status.repository) => {
+            StatusPlace::Pull { number, branch: source.branch.clone() }
+        }
+        (Some(number), Some(_)) => StatusPlace::Fork { number },
+        (Some(_), None) => StatusPlace::Unknown,
     }
 }

@@ -1,36 +1,60 @@
 //! Statuses of GitLab, each of which belongs to a pipeline of the commit.
 //!
-//! GitLab puts a status without a pipeline into the newest one, which may be another by the time
-//! of the next status: the first status would then stay pending for ever. So all statuses of a
-//! commit go to the pipeline that the first one got.
+//! GitLab puts a status without a pipeline into the newest one of the named branch, which may be
+//! another by the time of the next status: the first status would then stay pending for ever. So all
+//! statuses of a commit go to the pipeline that the first one got.
+//!
+//! A merge request shows pipelines of its own, and those of its source branch in the project that it
+//! comes from. A pipeline of the project that it goes into is neither, so that the status of a fork's
+//! commit is posted in the fork, where the token may.
+
+mod pipeline;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as ShortMutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
-use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use workflows::names::{CommitId, RepositoryName};
-use workflows::status::StatusState;
 
-use super::answer::{Deed, judge, message};
-use super::request::{Answer, Api, Call};
-use super::{ForgeError, StatusPost};
+use self::pipeline::{Desk, Pipeline};
+use super::answer::Deed;
+use super::pulls::MAX_PAGE_BYTES;
+use super::request::{Api, Call};
+use super::{ForgeError, StatusPlace, StatusPost};
 
 /// Commits whose pipeline is remembered; a forgotten one is asked for again.
 const MAX_PIPELINES: usize = 4096;
-/// Longest description that GitLab takes, in characters.
-const MAX_DESCRIPTION_CHARS: usize = 255;
+/// How long a fork that did not take a status is asked nothing more about that commit.
+const CLOSED: Duration = Duration::from_secs(5 * 60);
 
-/// Statuses of one page of a commit's.
-const PAGE_ROWS: usize = 100;
-/// Most pages that are searched for one of ours.
-const MAX_PAGES: usize = 10;
+/// What is known of a commit. Held while its pipeline is not: two first statuses at once would make
+/// two of them.
+type Pin = Arc<Mutex<Known>>;
 
-/// The pipeline of a commit, once it is known. Held while it is not: two first statuses at once
-/// would make two of them.
-type Pin = Arc<Mutex<Option<u64>>>;
+#[derive(Debug, Default)]
+struct Known {
+    /// Where statuses of its branches go, and of pull requests from them.
+    own: Option<Spot>,
+    /// Where those of a fork's merge request go.
+    of_fork: Option<Spot>,
+    /// Until when the fork is not tried again.
+    closed_until: Option<Instant>,
+}
+
+/// A pipeline that takes statuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Spot {
+    desk: Desk,
+    pipeline: Pipeline,
+}
+
+impl Known {
+    fn side(&mut self, is_fork: bool) -> &mut Option<Spot> {
+        if is_fork { &mut self.of_fork } else { &mut self.own }
+    }
+}
 
 /// A GitLab.
 #[derive(Debug, Clone)]
@@ -39,24 +63,12 @@ pub(crate) struct Gitlab {
     pins: Arc<ShortMutex<HashMap<(RepositoryName, CommitId), Pin>>>,
 }
 
-#[derive(Serialize)]
-struct Post<'a> {
-    name: &'a str,
-    state: &'static str,
-    description: String,
-    target_url: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pipeline_id: Option<u64>,
-}
-
-/// A status as GitLab shows it.
+/// A merge request as the API shows it.
 #[derive(Deserialize)]
-struct Shown {
-    id: u64,
-    name: String,
-    target_url: Option<String>,
-    // Not told by old versions.
-    pipeline_id: Option<u64>,
+struct MergeRequest {
+    // `null` once the fork is deleted.
+    source_project_id: Option<u64>,
+    source_branch: String,
 }
 
 impl Gitlab {
@@ -71,15 +83,43 @@ impl Gitlab {
         post: &StatusPost,
     ) -> Result<(), ForgeError> {
         let pin = self.pin(repository, commit);
-        let mut pinned = pin.lock().await;
-        if let Some(known) = *pinned {
-            drop(pinned);
-            return self.post(repository, commit, post, Some(known)).await.map(drop);
+        let is_fork = matches!(post.place, StatusPlace::Fork { .. });
+        let mut known = pin.lock().await;
+        let beside = known.side(!is_fork).clone();
+        let mut spot = known.side(is_fork).clone();
+        if let Some(Spot { desk, pipeline }) = &spot {
+            drop(known);
+            match self.post(repository, desk, commit, post, Some(*pipeline)).await {
+                // Somebody may have removed the pipeline.
+                Err(ForgeError::Denied { .. }) => spot = None,
+                told => drop(told?),
+            }
+            known = pin.lock().await;
         }
-        let found = self.pipeline_of(repository, commit, post).await?;
-        let got = self.post(repository, commit, post, found).await?;
-        *pinned = got.or(found);
-        Ok(())
+        if spot.is_none() {
+            spot = self.begin(&mut known, repository, commit, post).await?;
+            known.side(is_fork).clone_from(&spot);
+        }
+        drop(known);
+        match beside.filter(|beside| Some(beside) != spot.as_ref()) {
+            Some(beside) => self.repeat(&beside, repository, commit, post).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says the same in the other place of the commit, which would keep older words for ever. That it
+    /// takes them no more keeps nothing back.
+    async fn repeat(
+        &self,
+        Spot { desk, pipeline }: &Spot,
+        repository: &RepositoryName,
+        commit: &CommitId,
+        post: &StatusPost,
+    ) -> Result<(), ForgeError> {
+        match self.post(repository, desk, commit, post, Some(*pipeline)).await {
+            Err(error @ ForgeError::Retry { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn pin(&self, repository: &RepositoryName, commit: &CommitId) -> Pin {
@@ -91,69 +131,58 @@ impl Gitlab {
         Arc::clone(pins.entry((repository.clone(), commit.clone())).or_default())
     }
 
-    /// The pipeline of the earlier statuses of a commit, posted before the bridge was restarted:
-    /// that of the same context, or of any that leads to the same bridge.
-    async fn pipeline_of(
+    /// Posts the first status of a commit where it is shown, and says where that is when GitLab does.
+    async fn begin(
         &self,
+        known: &mut Known,
         repository: &RepositoryName,
         commit: &CommitId,
         post: &StatusPost,
-    ) -> Result<Option<u64>, ForgeError> {
-        let path = format!("{}/repository/commits/{commit}/statuses", project(repository));
-        let bridge = post.target_url.rsplit_once("/runs/").map_or("", |(url, _)| url);
-        let bridge = format!("{bridge}/runs/");
-        for page in 1..=MAX_PAGES {
-            let call = Call::get(Deed::Status, path.clone()).of(repository).query("all", true);
-            let answer =
-                self.api.ask(call.query("per_page", PAGE_ROWS).query("page", page)).await?;
-            // An answer of another shape names no pipeline, and the post is the better test.
-            let shown: Vec<Shown> = serde_json::from_slice(&answer.body).unwrap_or_default();
-            if let Some(pipeline) = pipeline_among(&shown, &post.context, &bridge) {
-                return Ok(Some(pipeline));
+    ) -> Result<Option<Spot>, ForgeError> {
+        let spot =
+            |desk, pipeline: Option<Pipeline>| pipeline.map(|pipeline| Spot { desk, pipeline });
+        let mut refusal = None;
+        let is_closed = known.closed_until.is_some_and(|until| Instant::now() < until);
+        if let StatusPlace::Fork { number } = post.place
+            && !is_closed
+            && let Some(fork) = self.fork(repository, number).await?
+        {
+            match self.post_first(repository, &fork, commit, post).await {
+                Ok(pipeline) => return Ok(spot(fork, pipeline)),
+                Err(error @ ForgeError::Retry { .. }) => return Err(error),
+                Err(refused) => refusal = Some(refused),
             }
-            if shown.len() < PAGE_ROWS {
-                break;
-            }
+            known.closed_until = Some(Instant::now() + CLOSED);
         }
-        Ok(None)
+        let desk = Desk::of(repository, &post.place);
+        match (self.post_first(repository, &desk, commit, post).await, refusal) {
+            (Ok(pipeline), _) => Ok(spot(desk, pipeline)),
+            (Err(ForgeError::Denied { why }), Some(of_fork)) => Err(ForgeError::Denied {
+                why: format!(
+                    "{of_fork}; that is the fork's word, where GitLab shows it: make the token's \
+                     user a Developer there; and here: {why}"
+                ),
+            }),
+            (Err(error), _) => Err(error),
+        }
     }
 
-    /// Posts, and tells the pipeline when GitLab does.
-    async fn post(
+    /// The project and the branch that a merge request comes from, in the forge's own words: those of
+    /// a delivery are signed with a secret that others may have. `None` where there is none any more.
+    async fn fork(
         &self,
         repository: &RepositoryName,
-        commit: &CommitId,
-        post: &StatusPost,
-        pipeline_id: Option<u64>,
-    ) -> Result<Option<u64>, ForgeError> {
-        let body = Post {
-            name: &post.context,
-            state: word(post.state),
-            description: post.description.chars().take(MAX_DESCRIPTION_CHARS).collect(),
-            target_url: &post.target_url,
-            pipeline_id,
+        number: u64,
+    ) -> Result<Option<Desk>, ForgeError> {
+        let path = format!("{}/merge_requests/{number}", project(repository));
+        let call = Call::get(Deed::Pulls, path).of(repository).at_most(MAX_PAGE_BYTES);
+        let found: Option<MergeRequest> = match self.api.find(call).await {
+            // The other project is asked all the same.
+            Err(ForgeError::Denied { .. } | ForgeError::Refused { .. }) => None,
+            found => found?,
         };
-        let path = format!("{}/statuses/{commit}", project(repository));
-        let call = Call::post(Deed::Status, path).of(repository).json(&body);
-        let answer = self.api.send(call).await?;
-        if is_there_already(&answer) {
-            return Ok(None);
-        }
-        judge(&answer, Deed::Status, Some(repository), Utc::now())?;
-        let shown: Option<Shown> = serde_json::from_slice(&answer.body).ok();
-        Ok(shown.and_then(|status| status.pipeline_id))
+        Ok(found.and_then(|found| Some(Desk::fork(found.source_project_id?, found.source_branch))))
     }
-}
-
-/// Of statuses of the same name the newest counts, of others of ours the oldest.
-fn pipeline_among(shown: &[Shown], context: &str, bridge: &str) -> Option<u64> {
-    let known = || shown.iter().filter(|status| status.pipeline_id.is_some());
-    let same = known().filter(|status| status.name == context).max_by_key(|status| status.id);
-    let is_ours = |status: &&Shown| {
-        status.target_url.as_deref().is_some_and(|target| target.starts_with(bridge))
-    };
-    let ours = || known().filter(is_ours).min_by_key(|status| status.id);
-    same.or_else(ours)?.pipeline_id
 }
 
 /// The project's part of the API; GitLab takes its path as one encoded word.
@@ -161,22 +190,6 @@ pub(super) fn project(repository: &RepositoryName) -> String {
     // `+` is the only other character of a name that a URL may read differently.
     let encoded = repository.as_str().replace('/', "%2F").replace('+', "%2B");
     format!("/projects/{encoded}")
-}
-
-/// GitLab has no word for a fault of ours: the job failed, and the description says why.
-fn word(state: StatusState) -> &'static str {
-    match state {
-        StatusState::Pending => "pending",
-        StatusState::Success => "success",
-        StatusState::Failure | StatusState::Error => "failed",
-    }
-}
-
-/// A status that is posted twice in the same state is refused with these words, and shows what it
-/// should: the answer to the first post was lost, or only the description is new.
-fn is_there_already(answer: &Answer) -> bool {
-    answer.status == StatusCode::BAD_REQUEST
-        && message(&answer.body).contains("Cannot transition status")
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ mod tests {
             description: "A \"quote\"\nand a line".to_owned(),
             target_url: "https://strata.example/runs/1".to_owned(),
             annotations: Vec::new(),
+            place: Default::default(),
         }
     }
 

@@ -19,7 +19,7 @@ const FEW_ROWS: usize = 5;
 /// Most pages of a list: five hundred pull requests, the newest, or fifty that are too long.
 const MAX_PAGES: usize = 10;
 /// Longest page that is read, in bytes.
-const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Longest `ETag` that is kept, in bytes.
 const MAX_ETAG_BYTES: usize = 200;
 

@@ -27,6 +27,7 @@ fn post(state: StatusState) -> StatusPost {
         description: "Built httpd-container-2.4-1.f43".to_owned(),
         target_url: "https://strata.example/runs/7".to_owned(),
         annotations: Vec::new(),
+        place: StatusPlace::default(),
     }
 }
 

@@ -4,12 +4,14 @@ pub(crate) mod comments;
 mod refused;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::sqlite::SqliteRow;
+use workflows::event::PullRequest;
 use workflows::ids::{EventId, RunId};
 use workflows::log_commands::Annotation;
-use workflows::names::{CommitId, RepositoryName};
+use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::status::StatusState;
 
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, json_option, parsed, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
@@ -24,6 +26,10 @@ pub(crate) struct StatusBehind {
     pub(crate) is_run_over: bool,
     /// The pull request of the run, where it has one.
     pub(crate) pull: Option<u64>,
+    /// The branch or tag of the run; of a pull request that which it goes into.
+    pub(crate) ref_name: RefName,
+    /// Where the pull request comes from.
+    pub(crate) source: Option<PullSource>,
     /// Number of these words; rises with each change.
     pub(crate) desired: i64,
     pub(crate) repository: RepositoryName,
@@ -46,6 +52,15 @@ pub(crate) struct StatusBehind {
     unanswered: Option<i64>,
 }
 
+/// The branch that a pull request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PullSource {
+    /// `None` when the fork is gone, or there is none.
+    pub(crate) repository: Option<RepositoryName>,
+    /// Its short name.
+    pub(crate) branch: String,
+}
+
 /// When a status is told once more of which an older post was never answered: later than any
 /// request is under way.
 const AGAIN_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -66,6 +81,10 @@ impl Store {
              attempts, changed_at, run_id, reported >= desired AS is_again, unanswered, \
              (SELECT pull_number FROM runs WHERE runs.id = run_id) AS pull, \
              (SELECT event_id FROM runs WHERE runs.id = run_id) AS event_id, \
+             (SELECT ref_name FROM runs WHERE runs.id = run_id) AS ref_name, \
+             (SELECT p.pull FROM runs r JOIN pull_requests p ON p.forge = r.forge \
+                 AND p.repository = r.repository AND p.number = r.pull_number \
+                 WHERE r.id = run_id) AS known_pull, \
              (SELECT state = 'finished' FROM runs WHERE runs.id = run_id) AS is_run_over, \
              COALESCE((SELECT annotations FROM jobs j WHERE j.run_id = statuses.run_id \
                  AND j.context = statuses.context ORDER BY j.id LIMIT 1), '[]') AS annotations \
@@ -87,7 +106,7 @@ impl Store {
         .bind(to_json(&ids)?)
         .fetch_all(&self.reader)
         .await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
+        let read = |row: &SqliteRow| {
             let state: &str = column(row, "state")?;
             let pull: Option<i64> = column(row, "pull")?;
             Ok(StatusBehind {
@@ -96,6 +115,11 @@ impl Store {
                 event: EventId(column(row, "event_id")?),
                 is_run_over: column(row, "is_run_over")?,
                 pull: pull.map(i64::unsigned_abs),
+                ref_name: parsed(row, "ref_name")?,
+                source: json_option::<PullRequest>(row, "known_pull")?.map(|pull| PullSource {
+                    repository: pull.head_repository,
+                    branch: pull.head_branch,
+                }),
                 desired: column(row, "desired")?,
                 repository: parsed(row, "repository")?,
                 commit: parsed(row, "commit_id")?,

@@ -155,6 +155,7 @@ fn post_of(state: StatusState, description: &str) -> StatusPost {
         description: description.to_owned(),
         target_url: "https://strata.example/runs/7".to_owned(),
         annotations: Vec::new(),
+        place: Default::default(),
     }
 }
 

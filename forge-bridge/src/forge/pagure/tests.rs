@@ -30,6 +30,7 @@ fn status(context: &str, state: StatusState) -> StatusPost {
         description: "Built; 100 % & more".to_owned(),
         target_url: "https://strata.example/runs/7".to_owned(),
         annotations: Vec::new(),
+        place: Default::default(),
     }
 }
 

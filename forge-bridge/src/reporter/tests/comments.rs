@@ -56,6 +56,39 @@ async fn an_end_that_the_token_may_not_set_is_said_in_a_comment_once() {
 }
 
 #[tokio::test]
+async fn a_status_says_which_branch_or_pull_request_it_is_for() {
+    use crate::forge::StatusPlace;
+    let scene = Scene::begin().await;
+    let now = Utc::now();
+    say(&scene.store, "w / a", &status::running(1), now).await;
+    let place = async || {
+        let behind = scene.store.statuses_behind("forge", NOBODY, now, 1).await.unwrap();
+        super::super::place(&behind[0])
+    };
+    assert_eq!(place().await, StatusPlace::Ref("f43".to_owned()));
+    make_pull(&scene, "running").await;
+    assert_eq!(place().await, StatusPlace::Unknown);
+    let inside = StatusPlace::Pull { number: 3, branch: "fix/tls".to_owned() };
+    for (source, expected) in [
+        (Some("containers/httpd"), inside),
+        (Some("mina/httpd"), StatusPlace::Fork { number: 3 }),
+        (None, StatusPlace::Fork { number: 3 }),
+    ] {
+        let pull: workflows::event::PullRequest = serde_json::from_value(serde_json::json!({
+            "repository": "containers/httpd", "number": 3, "action": "opened",
+            "head": "1a".repeat(20), "head_branch": "fix/tls", "head_repository": source,
+            "base_ref": "refs/heads/f43",
+        }))
+        .unwrap();
+        let mut tx = scene.store.write().await.unwrap();
+        sqlx::query("DELETE FROM pull_requests").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        scene.store.meet_pulls("forge", &[&pull], now).await.unwrap();
+        assert_eq!(place().await, expected, "{source:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_comment_that_a_crash_cut_short_is_looked_for_and_said_after_all() {
     let scene = Scene::begin().await;
     let reporter = scene.reporter();
