@@ -84,8 +84,7 @@ impl Intake {
         }
         let reason = why_given_up(&error);
         Undecided::Over(if standing::is_lost(&undone.event, why) {
-            let is_unread = matches!(why, Unread::Away | Unread::Refused);
-            Decision::GiveUp { reason, is_unread }
+            Decision::GiveUp { reason, is_unread: true }
         } else {
             Decision::Skip(reason)
         })

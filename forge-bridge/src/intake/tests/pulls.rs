@@ -24,13 +24,17 @@ impl Scene {
     }
 
     async fn tell_with(&mut self, action: &str, pull: &Pull, changes: Value) {
+        self.deliver_pull(action, pull, changes).await;
+        self.plan(0).await;
+    }
+
+    async fn deliver_pull(&mut self, action: &str, pull: &Pull, changes: Value) {
         let mut shown = row(4, pull);
         shown["updated_at"] = uuid::Uuid::new_v4().to_string().into();
         let body = json!({"action": action, "number": 4, "pull_request": shown,
             "repository": {"full_name": "containers/httpd"}, "sender": {"login": "mina"},
             "changes": changes, "nonce": uuid::Uuid::new_v4().to_string()});
         self.deliver("pull_request", body).await;
-        self.plan(0).await;
     }
 
     pub(super) async fn say(&mut self, author: &str, line: &str) {
@@ -246,4 +250,64 @@ async fn another_base_branch_is_another_change_told_or_not() {
         scene.sweep().await;
         assert_eq!(scene.jobs().await.len(), 3, "once");
     }
+}
+
+/// Makes a commit that the forge tells of and does not serve yet; where it lies meanwhile.
+fn withheld(scene: &Scene) -> (String, PathBuf) {
+    let head = scene.commit("a");
+    let object = scene.bare().join("objects").join(&head[..2]).join(&head[2..]);
+    std::fs::rename(object, scene.directory.path().join("aside")).unwrap();
+    let pull = Pull { head: head.clone(), base: "f43", is_open: true };
+    scene.pulls.lock().unwrap().insert(4, pull);
+    (head, scene.directory.path().join("aside"))
+}
+
+#[tokio::test]
+async fn a_head_whose_ref_comes_after_it_was_given_up_is_found_by_a_look() {
+    for is_looked_at in [false, true] {
+        let mut scene = Scene::begin().await;
+        scene.push(NULL, &scene.at("refs/heads/f43")).await;
+        scene.plan(0).await;
+        scene.sweep().await;
+        let (head, aside) = withheld(&scene);
+        scene.deliver_pull("opened", &scene.pull(), json!({})).await;
+        if is_looked_at {
+            // It takes the delivery's word.
+            scene.now += TimeDelta::seconds(900);
+            while Arc::clone(&scene.sweeper).turn(scene.now).await.unwrap() == Turn::Busy {}
+        }
+        scene.plan(16).await;
+        assert_eq!(scene.events().await[1..], ["forge pull_request given_up"], "{is_looked_at}");
+        // A look is before the ref, too.
+        scene.sweep().await;
+        scene.plan(16).await;
+        let given_up = ["forge pull_request given_up", "sweep pull_request given_up"];
+        assert_eq!(scene.events().await[1..], given_up, "{is_looked_at}");
+
+        let object = scene.bare().join("objects").join(&head[..2]).join(&head[2..]);
+        std::fs::rename(aside, object).unwrap();
+        scene.put("refs/pull/4/head", &head);
+        scene.sweep().await;
+        assert_eq!(scene.events().await[3..], ["sweep pull_request planned"], "{is_looked_at}");
+        assert_eq!(scene.jobs().await[1..], [format!("{head} f43 held")]);
+        scene.sweep().await;
+        assert_eq!(scene.events().await.len(), 4, "once");
+    }
+}
+
+#[tokio::test]
+async fn a_head_whose_ref_never_comes_is_not_made_up_for_ever() {
+    let mut scene = Scene::begin().await;
+    scene.push(NULL, &scene.at("refs/heads/f43")).await;
+    scene.plan(0).await;
+    scene.sweep().await;
+    let (_head, _aside) = withheld(&scene);
+    scene.tell("opened", &scene.pull()).await;
+    for _ in 0..20 {
+        scene.plan(16).await;
+        scene.sweep().await;
+    }
+    let events = scene.events().await;
+    assert_eq!(events.len(), 1 + 12, "{events:?}");
+    assert!(events[1..].iter().all(|event| event.ends_with("pull_request given_up")), "{events:?}");
 }

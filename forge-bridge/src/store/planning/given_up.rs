@@ -41,10 +41,16 @@ impl Store {
     }
 }
 
+/// How often the head of a pull request is made up that nobody can read. A forge makes its ref in a
+/// queue, which may take hours; one that never comes is told of for the better part of a day.
+const MAX_LOST_HEADS: i64 = 12;
+/// Events of a repository's pull requests among which those of one head are counted, the newest.
+const MAX_COUNTED: i64 = 1000;
+
 /// Takes an event that is given up out of all that tells whether something was told: the same words
 /// are new when they come again, and a look at the repository that took its word compares once
-/// more. Of a pull request it does so only when `is_unread`: one whose head nobody has would be
-/// made up at each look.
+/// more. Of a pull request it does so only when `is_unread`, and not for ever: one whose head nobody
+/// has would be made up at each look.
 pub(super) async fn forget(
     tx: &mut SqliteConnection,
     event: EventId,
@@ -67,8 +73,27 @@ pub(super) async fn forget(
         "UPDATE events SET identity = NULL, moved_ref = NULL, moved_to = NULL, repeats = NULL
          WHERE id = $1",
     ];
+    let may_come = is_unread && lost_heads(tx, event).await? < MAX_LOST_HEADS;
     for sql in looks {
-        sqlx::query(sql).bind(event.0).bind(is_unread).execute(&mut *tx).await?;
+        sqlx::query(sql).bind(event.0).bind(may_come).execute(&mut *tx).await?;
     }
     Ok(())
+}
+
+/// How many events of the same head of the same pull request were given up, with this one; none for
+/// one of a branch.
+async fn lost_heads(tx: &mut SqliteConnection, event: EventId) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM (
+             SELECT g.state, g.event ->> 'number' AS number, g.event ->> 'head' AS head,
+                    e.event AS this
+             FROM events AS e JOIN events AS g ON g.forge = e.forge AND g.repository = e.repository
+             WHERE e.id = $1 AND e.kind = 'pull_request' AND g.kind = e.kind
+             ORDER BY g.id DESC LIMIT $2)
+         WHERE state = 'given_up' AND number = this ->> 'number' AND head = this ->> 'head'",
+    )
+    .bind(event.0)
+    .bind(MAX_COUNTED)
+    .fetch_one(tx)
+    .await?)
 }
