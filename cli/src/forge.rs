@@ -13,7 +13,8 @@ use crate::output::{Cell, Output};
 #[derive(Debug, Subcommand)]
 pub(crate) enum ForgeCommand {
     /// Prove a configuration: the forge answers, the token has its rights, the webhook is there,
-    /// and a signed test delivery reaches the inbox. Exits with 1 when something is missing.
+    /// and signed test deliveries, ours and the forge's, reach the inbox. Exits with 1 when something
+    /// is missing.
     Check(CheckArgs),
 }
 

@@ -12,6 +12,7 @@ mod forgejo;
 mod found;
 mod github;
 mod gitlab;
+mod hook_test;
 mod hooks;
 mod identity;
 mod note;
@@ -38,7 +39,8 @@ use crate::config::{ConfigError, ForgeConfig, ForgeKind, read_secret};
 use request::Api;
 
 pub(crate) use found::Found;
-pub(crate) use hooks::Hook;
+pub(crate) use hook_test::HookTest;
+pub(crate) use hooks::{Hook, HookId};
 pub(crate) use pulls::PullList;
 pub(crate) use rights::Right;
 

@@ -1,9 +1,10 @@
 //! Proves a forge's configuration: the forge answers, the token may do what it is for, the webhook
-//! is there, and a signed delivery comes in.
+//! is there, and signed deliveries come in: one of our own, and one of the forge's.
 //!
 //! Nothing is changed at the forge, but for a webhook that somebody asked to be made.
 
 mod delivery;
+mod test;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use secrecy::SecretString;
 use workflows::names::RepositoryName;
 use workflows::release::release_of;
 
+use self::test::ARRIVAL_TIMEOUT;
 use crate::config::{Config, ForgeConfig, ForgeKind};
-use crate::forge::{Forge, ForgeError, Hook, Right};
+use crate::forge::{Forge, ForgeError, Hook, HookId, Right};
 use crate::key_keeper::KeyKeeper;
 use crate::sources::Sources;
 use crate::store::{Store, StoreError};
@@ -37,6 +39,8 @@ struct Look<'a> {
     client: &'a Forge,
     repository: Option<RepositoryName>,
     hook_url: String,
+    /// How many there are, once they were listed.
+    branches: Option<usize>,
     parts: Vec<CheckedPart>,
 }
 
@@ -55,8 +59,9 @@ impl Checker {
         };
         let public_url = self.config.public_url.trim_end_matches('/');
         let hook_url = format!("{public_url}/hooks/{forge}");
+        let (branches, parts) = (None, Vec::new());
         let mut look =
-            Look { checker: self, config, client, repository, hook_url, parts: Vec::new() };
+            Look { checker: self, config, client, repository, hook_url, branches, parts };
         look.all(request.create_hook).await?;
         let Look { repository, hook_url, parts, .. } = look;
         Ok(Some(ForgeCheck {
@@ -85,6 +90,7 @@ impl Checker {
 impl Look<'_> {
     async fn all(&mut self, create_hook: bool) -> Result<(), StoreError> {
         let answers = self.api().await;
+        let mut hook = None;
         match self.repository.clone() {
             None => self.skip(
                 "repository",
@@ -97,11 +103,17 @@ impl Look<'_> {
                 self.branches(&repository).await;
                 self.key(&repository).await;
                 if answers {
-                    self.hook(&repository, create_hook).await;
+                    hook = self.hook(&repository, create_hook).await;
                 }
             }
         }
-        self.delivery().await
+        self.delivery().await?;
+        match self.repository.clone() {
+            Some(repository) if answers && self.config.kind != ForgeKind::Git => {
+                self.test(&repository, hook, ARRIVAL_TIMEOUT).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the forge answers, and knows the token.
@@ -191,6 +203,7 @@ impl Look<'_> {
     async fn branches(&mut self, repository: &RepositoryName) {
         match self.checker.sources.heads(&self.config.name, repository).await {
             Ok(heads) => {
+                self.branches = Some(heads.len());
                 let releases = &self.checker.config.releases;
                 let ours = heads.keys().filter(|name| release_of(releases, name).is_ok()).count();
                 self.ok("branches", format!("{} of them, {ours} of releases", heads.len()));
@@ -229,13 +242,17 @@ impl Look<'_> {
         }
     }
 
-    async fn hook(&mut self, repository: &RepositoryName, create: bool) {
+    /// The webhook, if it is as it must be and the forge gives it a number.
+    async fn hook(&mut self, repository: &RepositoryName, create: bool) -> Option<HookId> {
         let found = self.client.hook(repository, &self.hook_url).await;
         match found {
-            Ok(Hook::There) => self.ok("hook", format!("goes to {}", self.hook_url)),
+            Ok(Hook::There(id)) => {
+                self.ok("hook", format!("goes to {}", self.hook_url));
+                return id;
+            }
             Ok(Hook::Wrong(why)) => self.fail("hook", why),
             Ok(Hook::Untold(why)) => self.skip("hook", &why),
-            Ok(Hook::Absent) if create => self.create_hook(repository).await,
+            Ok(Hook::Absent) if create => return self.create_hook(repository).await,
             Ok(Hook::Absent) => self.fail(
                 "hook",
                 format!("no webhook goes to {}; --create-hook makes it", self.hook_url),
@@ -244,17 +261,24 @@ impl Look<'_> {
             Err(ForgeError::Denied { why }) => self.skip("hook", &why),
             Err(error) => self.fail("hook", error.to_string()),
         }
+        None
     }
 
-    async fn create_hook(&mut self, repository: &RepositoryName) {
+    async fn create_hook(&mut self, repository: &RepositoryName) -> Option<HookId> {
         let secret: Option<SecretString> = match self.config.kind {
             ForgeKind::Pagure => None,
             _ => first_secret(&self.checker.config, self.config, None).await.ok().flatten(),
         };
         let (url, kind) = (self.hook_url.clone(), self.config.kind);
         match self.client.create_hook(kind, repository, &url, secret.as_ref()).await {
-            Ok(()) => self.ok("hook", format!("made; it goes to {url}")),
-            Err(error) => self.fail("hook", format!("cannot be made: {error}")),
+            Ok(id) => {
+                self.ok("hook", format!("made; it goes to {url}"));
+                id
+            }
+            Err(error) => {
+                self.fail("hook", format!("cannot be made: {error}"));
+                None
+            }
         }
     }
 

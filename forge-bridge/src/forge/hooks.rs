@@ -20,11 +20,16 @@ const GITLAB_EVENTS: [&str; 4] =
 /// Where Pagure keeps the addresses of webhooks, one a line.
 const PAGURE_HOOKS: &str = "Web-hooks";
 
+/// A forge's number of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct HookId(pub(super) u64);
+
 /// What a forge has at the address of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hook {
-    /// It is there and tells all that counts.
-    There,
+    /// It is there and tells all that counts; the number where there are several, and each has one.
+    There(Option<HookId>),
     /// It is there, and something of it is not as it must be.
     Wrong(String),
     /// None of the repository's webhooks goes to our address.
@@ -35,6 +40,7 @@ pub(crate) enum Hook {
 
 #[derive(Deserialize)]
 struct Shown {
+    id: Option<HookId>,
     #[serde(default)]
     active: bool,
     #[serde(default)]
@@ -79,6 +85,12 @@ impl ShownConfig {
     }
 }
 
+/// What all forges say of one that is made.
+#[derive(Deserialize)]
+struct Made {
+    id: HookId,
+}
+
 #[derive(Deserialize)]
 struct AppEvents {
     #[serde(default)]
@@ -111,7 +123,7 @@ impl Forge {
             Self::Pagure(pagure) => {
                 let settings = settings(&pagure.api, repository).await?;
                 let is_there = addresses(&settings).any(|known| known == url);
-                Ok(if is_there { Hook::There } else { Hook::Absent })
+                Ok(if is_there { Hook::There(None) } else { Hook::Absent })
             }
             Self::Git(_) => Ok(Hook::Untold(
                 "plain git: `strata hook` belongs into hooks/post-receive of each repository"
@@ -120,7 +132,8 @@ impl Forge {
         }
     }
 
-    /// Makes the webhook of a repository, to `url`, proved by `secret` where the forge takes one.
+    /// Makes the webhook of a repository, to `url`, proved by `secret` where the forge takes one; the
+    /// answer is its number, where it has one.
     ///
     /// # Errors
     /// [`ForgeError`] says why it cannot be made, and what to do.
@@ -130,7 +143,7 @@ impl Forge {
         repository: &RepositoryName,
         url: &str,
         secret: Option<&SecretString>,
-    ) -> Result<(), ForgeError> {
+    ) -> Result<Option<HookId>, ForgeError> {
         let secret = secret.map(ExposeSecret::expose_secret).unwrap_or_default();
         let (api, call) = match self {
             Self::Github(github) if github.api.app().is_some() => {
@@ -168,7 +181,8 @@ impl Forge {
                 ));
             }
         };
-        api.ask(call).await.map(drop)
+        let answer = api.ask(call).await?;
+        Ok(serde_json::from_slice(&answer.body).ok().map(|Made { id }| id))
     }
 }
 
@@ -193,7 +207,7 @@ async fn of_app(api: &Api, url: &str) -> Result<Hook, ForgeError> {
     }
     let call = Call::get(Deed::Identity, "/app".to_owned()).of_app();
     let AppEvents { events } = api.read(call).await?;
-    Ok(missing_events(&missing(&events)))
+    Ok(missing_events(&missing(&events), None))
 }
 
 async fn of_events(
@@ -223,7 +237,7 @@ impl Shown {
                  webhook_secret_file; set it, and redeliver that delivery"
             ));
         }
-        missing_events(&missing(&self.events))
+        missing_events(&missing(&self.events), self.id)
     }
 }
 
@@ -258,12 +272,12 @@ async fn of_gitlab(api: &Api, repository: &RepositoryName, url: &str) -> Result<
     }
     let missing: Vec<&str> =
         GITLAB_EVENTS.into_iter().filter(|&event| ours[event] != true).collect();
-    Ok(missing_events(&missing))
+    Ok(missing_events(&missing, ours["id"].as_u64().map(HookId)))
 }
 
-fn missing_events(missing: &[&str]) -> Hook {
+fn missing_events(missing: &[&str], id: Option<HookId>) -> Hook {
     if missing.is_empty() {
-        return Hook::There;
+        return Hook::There(id);
     }
     Hook::Wrong(format!("the webhook does not tell of {}; add that", missing.join(", ")))
 }
@@ -295,4 +309,4 @@ fn form(settings: &BTreeMap<String, Value>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

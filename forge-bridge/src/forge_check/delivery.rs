@@ -12,12 +12,12 @@ use crate::config::ForgeKind;
 use crate::outbound::Reach;
 use crate::store::StoreError;
 use crate::webhook::receive::first_secret;
-use crate::webhook::trial::{Trial, trial};
+use crate::webhook::trial::{TRIAL_PREFIX, Trial, trial};
 
 /// How long the inbox may take to show what it took.
 const SEEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks into the inbox.
-const SEEN_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const SEEN_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest answer of the address that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 4096;
 
@@ -30,7 +30,7 @@ struct Taken {
 impl Look<'_> {
     /// Sends it, and looks for it in the inbox.
     pub(super) async fn delivery(&mut self) -> Result<(), StoreError> {
-        let id = format!("check-{}", Uuid::new_v4());
+        let id = format!("{TRIAL_PREFIX}{}", Uuid::new_v4());
         let trial = match self.trial(&id).await {
             Ok(trial) => trial,
             Err(why) => {

@@ -2,6 +2,7 @@
 //!
 //! What people read of them is in `store::views`.
 
+mod arrival;
 mod insert;
 mod record;
 mod repetition;

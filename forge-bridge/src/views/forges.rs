@@ -33,8 +33,8 @@ pub struct ForgeCheck {
 /// One part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckedPart {
-    /// `api`, `repository`, `statuses`, `comments`, `members`, `branches`, `key`, `hook` or
-    /// `delivery`; there may be more.
+    /// `api`, `repository`, `statuses`, `comments`, `members`, `branches`, `key`, `hook`, `delivery`
+    /// or `test`; there may be more.
     pub part: String,
     /// How it is.
     pub state: PartState,

@@ -10,6 +10,8 @@ use super::heading::{HOOK_DELIVERY_HEADER, HOOK_EVENT_HEADER};
 use super::signature;
 use crate::config::ForgeKind;
 
+/// What the ids of such deliveries begin with, and no forge's do.
+pub(crate) const TRIAL_PREFIX: &str = "check-";
 /// What a repository is called where none is known yet.
 const NO_REPOSITORY: &str = "strata/check";
 /// Any commit will do: it does not move.

@@ -16,7 +16,8 @@ type Kept = Arc<Mutex<Vec<Value>>>;
 /// `POST` makes one of what was sent, `GET` lists them.
 fn list_of_hooks(path: &str, kept: &Kept) -> Router {
     let list = async |State(kept): State<Kept>| Json(kept.lock().unwrap().clone());
-    let add = async |State(kept): State<Kept>, Json(body): Json<Value>| {
+    let add = async |State(kept): State<Kept>, Json(mut body): Json<Value>| {
+        body["id"] = 12.into();
         kept.lock().unwrap().push(body.clone());
         (http::StatusCode::CREATED, Json(body))
     };
@@ -27,7 +28,7 @@ fn httpd() -> RepositoryName {
     RepositoryName::parse("containers/httpd").unwrap()
 }
 
-fn forge(kind: ForgeKind, url: &str) -> Forge {
+pub(in crate::forge) fn forge(kind: ForgeKind, url: &str) -> Forge {
     let api = Api::of(kind, url, TOKEN);
     match kind {
         ForgeKind::Github => Forge::Github(github::Github::new(api)),
@@ -50,8 +51,10 @@ async fn a_webhook_that_is_made_is_found_and_tells_all_that_counts() {
         let (address, _server) = serve(list_of_hooks(path, &kept)).await;
         let forge = forge(kind, &format!("http://{address}"));
         assert_eq!(forge.hook(&httpd(), URL).await, Ok(Hook::Absent), "{kind:?}");
-        forge.create_hook(kind, &httpd(), URL, Some(&secret)).await.unwrap();
-        assert_eq!(forge.hook(&httpd(), URL).await, Ok(Hook::There), "{kind:?}");
+        let made = forge.create_hook(kind, &httpd(), URL, Some(&secret)).await;
+        assert_eq!(made, Ok(Some(HookId(12))), "{kind:?}");
+        let found = forge.hook(&httpd(), URL).await;
+        assert_eq!(found, Ok(Hook::There(Some(HookId(12)))), "{kind:?}");
         let made = kept.lock().unwrap().remove(0);
         let (told, shown) = match kind {
             ForgeKind::Gitlab => (made["url"].clone(), made["token"].clone()),
@@ -88,7 +91,7 @@ async fn what_is_wrong_with_a_webhook_is_said() {
         match found.hook(&httpd(), URL).await.unwrap() {
             Hook::Wrong(why) => assert!(why.contains(words), "{why}"),
             Hook::Absent => assert_eq!(words, "absent", "{hook}"),
-            Hook::There => assert_eq!(words, "there", "{hook}"),
+            Hook::There(_) => assert_eq!(words, "there", "{hook}"),
             Hook::Untold(why) => panic!("{why}"),
         }
     }
@@ -248,8 +251,8 @@ async fn pagures_other_options_and_addresses_stay() {
     let (address, _server) = serve(router).await;
     let pagure = forge(ForgeKind::Pagure, &format!("http://{address}"));
     assert_eq!(pagure.hook(&httpd(), URL).await, Ok(Hook::Absent));
-    pagure.create_hook(ForgeKind::Pagure, &httpd(), URL, None).await.unwrap();
-    assert_eq!(pagure.hook(&httpd(), URL).await, Ok(Hook::There));
+    assert_eq!(pagure.create_hook(ForgeKind::Pagure, &httpd(), URL, None).await, Ok(None));
+    assert_eq!(pagure.hook(&httpd(), URL).await, Ok(Hook::There(None)));
     let kept = options.lock().unwrap().clone();
     assert_eq!(kept["Web-hooks"], format!("https://first.example/\n{URL}"));
     assert_eq!((&kept["always_merge"], kept.get("unset")), (&json!("true"), None));

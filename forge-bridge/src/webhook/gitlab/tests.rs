@@ -96,6 +96,9 @@ fn what_changes_no_commit_is_ignored_with_its_name() {
     for body in [
         json!({"object_kind": "pipeline", "project": {"path_with_namespace": "group/httpd"}}),
         json!({"object_kind": "note"}),
+        // What `strata forge check` has GitLab send.
+        json!({"object_kind": "access_token", "project": {"path_with_namespace": "group/httpd"},
+            "object_attributes": {"id": 1}, "event_name": "expiring_access_token"}),
         // A system hook.
         json!({"event_name": "repository_update", "project": {"path_with_namespace": "g/h"}}),
         json!({"object_kind": "push", "ref": "refs/heads/f43"}),

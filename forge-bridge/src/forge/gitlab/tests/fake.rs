@@ -130,7 +130,7 @@ impl Model {
 
     /// GitLab's own order: the newest pipeline that fits what is named, else a new one of that ref or
     /// of the first branch that has the commit.
-    fn pipeline(&mut self, project: &str, body: &Value) -> Result<u64, Response> {
+    fn pipeline(&mut self, project: &str, body: &Value) -> Result<u64, (u16, Value)> {
         let (named, id) = (body["ref"].as_str(), body["pipeline_id"].as_u64());
         let fits = |line: &&Line| {
             line.project == project
@@ -141,18 +141,18 @@ impl Model {
             return Ok(line.id);
         }
         if id.is_some() {
-            return Err(refusal(404, json!("404 Pipeline for pipeline_id, sha and ref Not Found")));
+            return Err((404, json!("404 Pipeline for pipeline_id, sha and ref Not Found")));
         }
         let mut branches = self.branches.iter().filter(|(of, _)| of == project);
         let is_branch = |named: &str| branches.clone().any(|(_, branch)| branch == named);
         let ref_name = match named {
             Some(named) if self.is_strict && !is_branch(named) => {
-                return Err(refusal(400, json!({"ref": ["is not there"]})));
+                return Err((400, json!({"ref": ["is not there"]})));
             }
             Some(named) => Some(named.to_owned()),
             None => branches.next().map(|(_, branch)| branch.clone()),
         };
-        let missing = || refusal(404, json!("404 References for commit Not Found"));
+        let missing = || (404, json!("404 References for commit Not Found"));
         let ref_name = ref_name.ok_or_else(missing)?;
         Ok(self.begin(project, &ref_name))
     }
@@ -182,7 +182,7 @@ async fn put(
     assert!(["pending", "running", "success", "failed", "canceled"].contains(&state.as_str()));
     let pipeline = match model.pipeline(&project, &body) {
         Ok(pipeline) => pipeline,
-        Err(refusal) => return refusal,
+        Err((status, message)) => return refusal(status, message),
     };
     let open = |row: &&mut Row| {
         let is_open = ["pending", "running"].contains(&row.state.as_str());
