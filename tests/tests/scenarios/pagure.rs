@@ -230,6 +230,8 @@ async fn a_configuration_proves_itself_or_says_what_to_do() {
     let names: Vec<&str> = parts.iter().filter_map(|part| part["part"].as_str()).collect();
     let all = ["api", "repository", "statuses", "comments", "members", "branches", "key", "hook"];
     assert!(names.starts_with(&all), "{names:?}");
+    let last = parts.last().map(|part| (&part["part"], &part["state"]));
+    assert_eq!(last, Some((&"test".into(), &"skipped".into())), "it sends none");
 
     // A project of others, of which the token's user is no member.
     let port = story.world.url().rsplit_once(':').expect("a port").1.to_owned();
