@@ -1,5 +1,6 @@
 //! The roles that serve: where their configuration is, and when they stop.
 
+mod lock;
 mod up;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,11 @@ pub(crate) use up::up;
 
 /// How often what is not used is given back to the system. It takes a millisecond.
 const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// In the bridge's state directory: whose it is.
+const BRIDGE_LOCK: &str = "bridge.lock";
+/// The same in a runner's, which may be the same directory.
+const RUNNER_LOCK: &str = "lock";
 
 /// Where the bridge's configuration is.
 #[derive(Debug, Args)]
@@ -61,14 +67,20 @@ pub(crate) struct UpArgs {
 
 pub(crate) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
     let config = read_bridge(&args.config)?;
+    let stop = stop_signal(args.tie)?;
+    let path = config.state_dir.join(BRIDGE_LOCK);
+    let Some(_lock) = lock::take("bridge", &path, args.tie, &stop).await? else { return Ok(()) };
     tokio::spawn(give_back());
-    Ok(forge_bridge::serve(config, stop_signal(args.tie)?).await?)
+    Ok(forge_bridge::serve(config, stop).await?)
 }
 
 pub(crate) async fn runner(args: RunnerArgs) -> Result<(), Failure> {
     let config = read_runner(&args.config)?;
+    let stop = stop_signal(args.tie)?;
+    let path = config.state_dir.join(RUNNER_LOCK);
+    let Some(_lock) = lock::take("runner", &path, args.tie, &stop).await? else { return Ok(()) };
     tokio::spawn(give_back());
-    Ok(runner::run(config, stop_signal(args.tie)?).await?)
+    Ok(runner::run(config, stop).await?)
 }
 
 /// Gives back to the system what a role does not use, again and again, until the process ends.

@@ -1,7 +1,6 @@
 //! Puts the parts together: the server and its loops, from start to drain.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,21 +47,16 @@ use crate::webhook::inbox::{Inbox, Writer};
 use crate::webhook::receive::Source;
 use crate::webhook::wanted::Wanted;
 
-/// In the state directory: whose it is.
-const LOCK_FILE: &str = "bridge.lock";
 /// How long open requests and the turn of each loop may take after a shutdown was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until `shutdown`, then drains: no new request is taken, what runs is finished.
+/// The state directory is there, and no other bridge's meanwhile.
 ///
 /// # Errors
 /// What keeps it from starting: the state directory, the database, a secret file, the address.
 pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Arc::new(config);
-    std::fs::create_dir_all(&config.state_dir).with_context(|| {
-        format!("cannot make the state directory {}", config.state_dir.display())
-    })?;
-    let _lock = lock(&config.state_dir)?;
     config.check_files()?;
     let (parts, starters) = Parts::open(Arc::clone(&config), shutdown.clone()).await?;
     let router = parts.router(starters.inbox)?;
@@ -95,17 +89,6 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
     }
     parts.app.store.close().await;
     Ok(())
-}
-
-/// Held for the life of the process; the kernel gives it back after any death.
-fn lock(state_dir: &Path) -> anyhow::Result<File> {
-    let path = state_dir.join(LOCK_FILE);
-    let file =
-        File::create(&path).with_context(|| format!("cannot make lock {}", path.display()))?;
-    file.try_lock().with_context(|| {
-        format!("another bridge uses {}; give each its own state_dir", state_dir.display())
-    })?;
-    Ok(file)
 }
 
 /// Everything that lives as long as the bridge.

@@ -4,7 +4,6 @@
 //! slot asks no more, finishes what it runs within the drain time and ends.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,8 +24,6 @@ use crate::{attempt, credential, janitor, leftovers};
 
 /// Least free space of the state directory's disk below which no job is taken, in bytes.
 const MIN_FREE_BYTES: u64 = 1 << 30;
-/// File whose lock keeps a second runner out of the state directory.
-const LOCK_FILE: &str = "lock";
 /// File with the name that marks this runner's containers, kept over restarts.
 const OWNER_FILE: &str = "owner";
 
@@ -81,16 +78,14 @@ impl Drop for Live {
     }
 }
 
-/// Runs a runner until `shutdown` is cancelled and its jobs have ended or the drain time is over.
+/// Runs a runner until `shutdown` is cancelled and its jobs have ended or the drain time is over. The
+/// state directory is there, and no other runner's meanwhile.
 ///
 /// # Errors
 /// When it cannot begin: configuration, state directory, engine or registration; or when the
 /// bridge no longer knows its credential.
 pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     config.check()?;
-    std::fs::create_dir_all(&config.state_dir)
-        .with_context(|| format!("cannot make state_dir {}", config.state_dir.display()))?;
-    let _lock = lock(&config.state_dir)?;
     let owner = owner(&config.state_dir)?;
     let engine = Engine::connect(config.docker.as_deref()).await?;
     let strata = Strata::choose(&config)?;
@@ -223,17 +218,6 @@ async fn can_take_a_job(agent: &Agent) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Held for the life of the process; the kernel gives it back after any death.
-fn lock(state_dir: &Path) -> anyhow::Result<File> {
-    let path = state_dir.join(LOCK_FILE);
-    let file =
-        File::create(&path).with_context(|| format!("cannot make lock {}", path.display()))?;
-    file.try_lock().with_context(|| {
-        format!("another runner uses {}; give each its own state_dir", state_dir.display())
-    })?;
-    Ok(file)
-}
-
 fn owner(state_dir: &Path) -> anyhow::Result<String> {
     let path = state_dir.join(OWNER_FILE);
     if let Ok(known) = std::fs::read_to_string(&path)
@@ -249,15 +233,6 @@ fn owner(state_dir: &Path) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_directory_one_runner() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = lock(dir.path()).unwrap();
-        assert!(lock(dir.path()).unwrap_err().to_string().contains("another runner"));
-        drop(first);
-        assert!(lock(dir.path()).is_ok());
-    }
 
     #[test]
     fn the_owner_outlives_a_restart() {

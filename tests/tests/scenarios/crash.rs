@@ -162,6 +162,24 @@ async fn both_children_of_strata_up_are_killed_in_the_middle_of_a_build() {
 }
 
 #[tokio::test]
+async fn strata_up_is_killed_in_the_middle_of_a_build_and_started_again() {
+    let mut world = World::prepare().await;
+    world.start_up().await;
+    let httpd = held_in_build(&world);
+    let commit = httpd.commit("rawhide", "httpd: Import");
+    httpd.push(&["rawhide"]);
+
+    let held = world.held().await;
+    world.kill_bridge();
+    world.start_up().await;
+    held.release();
+
+    let runs = world.finished_runs(1).await;
+    assert_eq!(runs[0]["jobs"][0]["attempt"], 1, "the runner that was left behind ends its job");
+    all_ended_well(world, &httpd, &commit).await;
+}
+
+#[tokio::test]
 async fn the_runner_is_killed_in_the_middle_of_a_build() {
     let mut world = World::start().await;
     let httpd = held_in_build(&world);
