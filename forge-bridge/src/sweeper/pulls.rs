@@ -133,9 +133,8 @@ impl Sweeper {
         let mut questions = 0;
         for (number, was_open) in std::mem::take(&mut found.heads) {
             let Some(mut listed) = open.rows.remove(&number) else {
-                // The forge spared us the list: the next look has it, and finds the same.
-                open.etag = None;
-                found.known.remove(&number);
+                // The forge spared us the list.
+                leave_for_next_look(number, found, open);
                 continue;
             };
             // One that was for a branch of a release is told of where it goes now.
@@ -143,17 +142,9 @@ impl Sweeper {
                 continue;
             }
             questions += usize::from(listed.source.is_some());
-            let named = if questions > MAX_QUESTIONS {
-                Err(ForgeError::Denied { why: "others come first".to_owned() })
-            } else {
-                client.name_source(&mut listed).await
-            };
-            if let Err(error) = named {
-                let _named = client.heard(&error, now);
-                tracing::debug!(
-                    repo.name = %swept.repository,
-                    "sweeper: where pull request {number} comes from: {error}"
-                );
+            if questions > MAX_QUESTIONS || !self.name_source(client, &mut listed, now).await {
+                leave_for_next_look(number, found, open);
+                continue;
             }
             if was_open {
                 listed.pull.action = PullRequestAction::Synchronized;
@@ -161,6 +152,19 @@ impl Sweeper {
             events.push(Event::PullRequest(listed.pull));
         }
         events
+    }
+
+    /// Looks up which repository a pull request comes from; false when the forge does not say it now.
+    /// One that it never says, as it hides the repository, comes from a stranger's.
+    async fn name_source(&self, client: &Forge, listed: &mut Listed, now: DateTime<Utc>) -> bool {
+        let Err(error) = client.name_source(listed).await else { return true };
+        let _named = client.heard(&error, now);
+        let PullRequest { repository, number, .. } = &listed.pull;
+        tracing::debug!(
+            repo.name = %repository,
+            "sweeper: where pull request {number} comes from: {error}"
+        );
+        !matches!(error, ForgeError::Retry { .. })
     }
 
     /// The ends that nobody told of, as the forge says it of each; what it does not say now stays
@@ -196,6 +200,12 @@ impl Sweeper {
         }
         events
     }
+}
+
+/// Leaves a head as if nobody had seen it: the next look has its row, and finds the same.
+fn leave_for_next_look(number: u64, found: &mut Found, open: &mut Open) {
+    open.etag = None;
+    found.known.remove(&number);
 }
 
 impl Open {

@@ -3,6 +3,7 @@
 mod comments;
 mod pulls;
 mod renamed;
+mod sources;
 mod thousand;
 
 use std::path::Path;

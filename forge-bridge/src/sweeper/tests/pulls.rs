@@ -98,7 +98,7 @@ async fn comments(
 }
 
 /// What `git upload-pack` says first.
-async fn advertise() -> impl IntoResponse {
+pub(super) async fn advertise() -> impl IntoResponse {
     let line = |text: String| format!("{:04x}{text}", text.len() + 4);
     let service = line("# service=git-upload-pack\n".to_owned());
     let branch = line(format!("{} refs/heads/f43\0 agent=git/2.39\n", "1".repeat(40)));
