@@ -1,8 +1,8 @@
 //! The graph of current images: what the newest release build of each job of a branch left.
 
 use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{SqlSafeStr, SqliteConnection};
 use workflows::event::{JobRef, WorkflowRef};
 use workflows::ids::JobId;
 use workflows::image::{BuildMode, Digest, Reference};
@@ -36,6 +36,10 @@ impl Branch {
         })
     }
 }
+
+/// Whether a row of `runs` is of the branch itself. A run of `pull_request_target` has the branch's
+/// head, too, but whoever opens a pull request begins it.
+pub(super) const IS_OF_BRANCH: &str = "fetch_ref = ref_name AND pull_number IS NULL";
 
 /// What the newest build of one job left.
 #[derive(Debug, Clone)]
@@ -309,7 +313,7 @@ pub(super) fn layered_build(spec: &JobSpec) -> Option<&BuildSpec> {
 
 /// A statement with a branch bound to $1, $2 and $3.
 pub(super) fn of_branch<'q>(
-    sql: &'static str,
+    sql: impl SqlSafeStr,
     branch: &'q Branch,
 ) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     sqlx::query(sql)

@@ -30,6 +30,8 @@ pub(crate) struct UnpinnedJob {
     pub(crate) ref_name: RefName,
     pub(crate) commit: CommitId,
     pub(crate) fetch_ref: String,
+    /// Whether a pull request began the run, be it of the branch that it would go into.
+    pub(crate) is_of_pull: bool,
     pub(crate) release: String,
     pub(crate) trust: Trust,
     pub(crate) tries: u32,
@@ -128,7 +130,8 @@ impl Store {
         let sql = format!(
             "SELECT jobs.id AS id, run_id, draft, workflow, facts, needs_known, runs.forge AS forge, runs.repository AS repository, \
              ref_name, commit_id, fetch_ref, release, \
-             trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild \
+             trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild, \
+             pull_number IS NOT NULL AS is_of_pull \
              FROM jobs JOIN runs ON runs.id = run_id JOIN events ON events.id = event_id \
              WHERE jobs.state = 'unpinned' AND jobs.due_at <= $1 AND NOT {IS_BEHIND} \
              AND runs.forge NOT IN (SELECT value FROM json_each($3)) \
@@ -153,6 +156,7 @@ impl Store {
                 ref_name: parsed(row, "ref_name")?,
                 commit: parsed(row, "commit_id")?,
                 fetch_ref: column(row, "fetch_ref")?,
+                is_of_pull: column(row, "is_of_pull")?,
                 release: column(row, "release")?,
                 trust: parsed(row, "trust")?,
                 tries: column(row, "tries")?,
