@@ -39,6 +39,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (143, "identity", include_str!("../../migrations/0143_identity.sql")),
     (150, "status_claims", include_str!("../../migrations/0150_status_claims.sql")),
     (151, "run_comments", include_str!("../../migrations/0151_run_comments.sql")),
+    (180, "numbers_of_the_ended", include_str!("../../migrations/0180_numbers_of_the_ended.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

@@ -170,7 +170,8 @@ impl Store {
     }
 
     /// Reserves the NVR, completes the specification with it and frees the job to be leased, in
-    /// one transaction: two jobs never hold the same NVR, and none is queued without its pins.
+    /// one transaction: two jobs never hold the same NVR, and none is queued without its pins. One
+    /// that ended while its images were asked for takes nothing.
     pub(crate) async fn record_pins(
         &self,
         job: &UnpinnedJob,
@@ -180,6 +181,9 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), ReserveError> {
         let mut tx = self.write().await?;
+        if !is_unpinned(&mut tx, job.id).await? {
+            return Ok(());
+        }
         let nvr = match request {
             Some(request) => {
                 if let Some(claim) = &request.claim {
@@ -240,6 +244,9 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        if !is_unpinned(&mut tx, job).await? {
+            return Ok(());
+        }
         sqlx::query(
             "UPDATE jobs SET tries = tries + 1, due_at = $2, message = $3 \
              WHERE id = $1 AND state = 'unpinned'",
@@ -252,6 +259,12 @@ impl Store {
         desired::desire_for_job(&mut tx, job, sentence, now).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Whether a job still waits for its digests: it may have been cancelled meanwhile.
+async fn is_unpinned(tx: &mut SqliteConnection, job: JobId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'unpinned')";
+    Ok(sqlx::query_scalar(sql).bind(job.0).fetch_one(tx).await?)
 }
 
 async fn reserve(
