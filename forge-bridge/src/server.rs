@@ -132,6 +132,7 @@ impl Parts {
     ) -> anyhow::Result<(Self, Starters)> {
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
+        store.give_leases_time(chrono::Utc::now()).await?;
         let vault = secrets::open_vault(&store, &config).await?;
         rebuilds::watch::bring_forward(&store, &config).await?;
         let wakes = Wakes::default();

@@ -151,6 +151,19 @@ impl Store {
         Ok(found)
     }
 
+    /// Gives every lease the time of a new one. To be asked before the first look for those that ran
+    /// out: while this bridge was away no heartbeat could come, and the work goes on.
+    pub(crate) async fn give_leases_time(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE jobs SET lease_expires_at = max(lease_expires_at, $1) WHERE state = 'leased'",
+        )
+        .bind(seconds(now + Duration::seconds(LEASE_SECONDS)))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Extends a lease; the answer is its new end and whether a person cancelled the job.
     pub(crate) async fn heartbeat(
         &self,

@@ -12,7 +12,6 @@ use workflows::protocol::{JobReport, LEASE_SECONDS};
 use workflows::selection::Origin;
 use workflows::state::{Fault, Outcome};
 
-use super::leases::LeaseError;
 use super::leases::end::MAX_ATTEMPTS;
 use super::pinning::{Claim, NvrRequest, UnpinnedJob};
 use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subject};
@@ -21,6 +20,7 @@ use super::{Decoded, Store};
 mod asked;
 mod calls;
 mod graph;
+mod leases;
 mod named_values;
 mod numbers;
 mod progress;
@@ -283,40 +283,6 @@ impl Story {
         )
         .await
     }
-}
-
-#[tokio::test]
-async fn the_same_lease_request_gets_the_same_lease_and_another_gets_none() {
-    let story = Story::begin().await;
-    story.push('a', &[draft("build", &[])]).await;
-    assert!(story.lease("early").await.is_none(), "a job without pins is not leased");
-    story.pin_all().await;
-    let first = story.lease("one").await.unwrap();
-    let again = story.lease("one").await.unwrap();
-    assert_eq!((first.job, first.fence, first.attempt), (again.job, again.fence, again.attempt));
-    assert!(story.lease("two").await.is_none());
-    let labels = ["other".to_owned()];
-    let wrong = story.store.lease_next(RUNNER, "three", &labels, story.now).await.unwrap();
-    assert!(wrong.is_none(), "labels decide");
-}
-
-#[tokio::test]
-async fn an_expired_lease_is_a_new_attempt_and_the_old_fence_is_refused() {
-    let mut story = Story::begin().await;
-    story.push('a', &[draft("build", &[])]).await;
-    story.pin_all().await;
-    let old = story.lease("one").await.unwrap();
-    story.now += TimeDelta::seconds(LEASE_SECONDS + 1);
-    assert_eq!(story.store.reap_expired(story.now).await.unwrap(), 1);
-    let stale = story.store.heartbeat(RUNNER, old.job, old.fence, story.now).await;
-    assert!(matches!(stale, Err(LeaseError::Stale)));
-    let late = report(old.fence, Outcome::Success, None);
-    let late = story.store.finish(RUNNER, old.job, &late, story.now).await;
-    assert!(matches!(late, Err(LeaseError::Stale)));
-    story.now += TimeDelta::minutes(1);
-    let new = story.lease("two").await.unwrap();
-    assert_eq!((new.job, new.attempt), (old.job, 2));
-    assert!(new.fence > old.fence);
 }
 
 #[tokio::test]
