@@ -129,7 +129,8 @@ pub(super) async fn is_newer(
 }
 
 impl Store {
-    /// Images that still want tags, oldest first.
+    /// Images that still want tags, oldest first, so that of several in one turn the newest has the
+    /// last word. A job that came late has a high number and may be of an old event all the same.
     pub(crate) async fn publications(
         &self,
         now: DateTime<Utc>,
@@ -145,7 +146,8 @@ impl Store {
              AND (its_run.rank, newer.job_id) > (runs.rank, images.job_id) \
              AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS overtaken \
              FROM jobs JOIN images ON images.job_id = jobs.id JOIN runs ON runs.id = jobs.run_id \
-             WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 ORDER BY jobs.id LIMIT $2",
+             WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 \
+             ORDER BY runs.rank, jobs.id LIMIT $2",
         )
         .bind(seconds(now))
         .bind(limit)

@@ -25,6 +25,7 @@ mod named_values;
 mod numbers;
 mod progress;
 mod promotions;
+mod publications;
 mod pulls;
 mod records;
 mod removals;
@@ -331,37 +332,6 @@ async fn what_is_needed_comes_first_and_frees_the_rest() {
     story.store.finish(RUNNER, lease.job, &done, story.now).await.unwrap();
     let next = story.lease("two").await.unwrap();
     assert_eq!(next.spec.name, "test");
-}
-
-#[tokio::test]
-async fn a_built_image_wants_its_tags_and_an_older_build_does_not_move_them_back() {
-    let story = Story::begin().await;
-    let mut leases = Vec::new();
-    for after in ['a', 'b'] {
-        story.push(after, &[draft("build", &[])]).await;
-        story.pin_all().await;
-        leases.push(story.lease(&after.to_string()).await.unwrap());
-    }
-    let digest = |digit: &str| Digest::parse(&format!("sha256:{}", digit.repeat(64))).unwrap();
-    for (lease, digit) in leases.iter().zip(["1", "2"]).rev() {
-        let image = BuiltImage { reference: reference(), digest: digest(digit), size_bytes: 1 };
-        let built = JobReport { image: Some(image), ..report(lease.fence, Outcome::Success, None) };
-        story.store.finish(RUNNER, lease.job, &built, story.now).await.unwrap();
-    }
-    let publications = story.store.publications(story.now, 10).await.unwrap();
-    let [older, newer] = publications.as_slice() else { panic!("{publications:?}") };
-    assert_eq!(
-        newer.wanted.iter().map(|(_, tag)| tag.as_str()).collect::<Vec<_>>(),
-        ["2.4-1", "latest"]
-    );
-    assert!(!older.overtaken && !newer.overtaken);
-    for (_, tag) in &newer.wanted {
-        story.store.tag_put(newer.image, tag, story.now).await.unwrap();
-    }
-    story.store.published(newer, story.now).await.unwrap();
-    let rest = story.store.publications(story.now, 10).await.unwrap();
-    assert!(rest[0].overtaken, "a newer build has moved the floating tags");
-    assert_eq!(story.jobs().await, ["build publishing -", "build finished success"]);
 }
 
 #[tokio::test]
