@@ -255,6 +255,8 @@ impl Parts {
         loops.spawn(shutdown.clone().run_until_cancelled_owned(decoder.run()).map(drop));
         let checkpoints = store.clone().checkpoints();
         loops.spawn(shutdown.clone().run_until_cancelled_owned(checkpoints).map(drop));
+        let metrics = crate::metrics::keep(self.app.metrics.clone());
+        loops.spawn(shutdown.clone().run_until_cancelled_owned(metrics).map(drop));
         spawn!(
             intake,
             "intake",
