@@ -18,6 +18,7 @@ mod key_keeper;
 mod level;
 pub mod logs;
 mod lookaside;
+mod loops;
 mod metrics;
 pub mod observing;
 mod outbound;
