@@ -48,13 +48,12 @@ pub(crate) struct DuePromotion {
     pub(crate) tries: u32,
 }
 
-/// The newest promotion of a repository.
+/// The newest promotion of a repository that is done or under way.
 struct Newest {
     id: i64,
     job: JobId,
     nvr: String,
     tags: Vec<Tag>,
-    state: PromotionState,
 }
 
 impl Store {
@@ -69,11 +68,10 @@ impl Store {
         let (registry, repository): (&str, &str) =
             (column(&image, "registry")?, column(&image, "repository")?);
         if let Some(newest) = newest(&mut tx, registry, repository).await? {
-            let stands = matches!(newest.state, PromotionState::Due | PromotionState::Done);
-            if stands && newest.job == new.job && newest.tags == new.tags {
+            if newest.job == new.job && newest.tags == new.tags {
                 return Ok(Promoting::Written(one(&mut tx, newest.id).await?));
             }
-            if stands && !new.back && images::is_newer(&mut tx, newest.job, new.job).await? {
+            if !new.back && images::is_newer(&mut tx, newest.job, new.job).await? {
                 return Ok(Promoting::Older(newest.nvr));
             }
         }
@@ -228,15 +226,17 @@ async fn image_of(tx: &mut SqliteConnection, job: JobId) -> Result<Option<Sqlite
     Ok(query.bind(job.0).fetch_optional(tx).await?)
 }
 
+/// One that was refused does not count: the tags are where the one before has put them.
 async fn newest(
     tx: &mut SqliteConnection,
     registry: &str,
     repository: &str,
 ) -> Result<Option<Newest>, StoreError> {
     let row = sqlx::query(
-        "SELECT p.id, p.tags, s.state, i.job_id, i.nvr FROM promotions p \
+        "SELECT p.id, p.tags, i.job_id, i.nvr FROM promotions p \
          JOIN promotion_progress s ON s.promotion_id = p.id JOIN images i ON i.id = p.image_id \
-         WHERE p.registry = $1 AND p.repository = $2 ORDER BY p.id DESC LIMIT 1",
+         WHERE p.registry = $1 AND p.repository = $2 AND s.state IN ('due', 'done') \
+         ORDER BY p.id DESC LIMIT 1",
     )
     .bind(registry)
     .bind(repository)
@@ -248,7 +248,6 @@ async fn newest(
             job: JobId(column(&row, "job_id")?),
             nvr: row.try_get::<Option<String>, _>("nvr")?.unwrap_or_default(),
             tags: json(&row, "tags")?,
-            state: parsed(&row, "state")?,
         })
     };
     row.map(newest).transpose()

@@ -119,6 +119,23 @@ async fn the_newest_promotion_counts_and_the_way_back_is_asked_for_as_such() {
 }
 
 #[tokio::test]
+async fn a_refused_promotion_is_no_way_back() {
+    let story = Story::begin().await;
+    let (old, _) = story.built('a').await;
+    let (middle, _) = story.built('b').await;
+    let (new, _) = story.built('c').await;
+    written(story.promote(middle, false).await);
+    story.put_stable_tags().await;
+    let refused = written(story.promote(new, false).await);
+    let state = PromotionState::Refused;
+    story.store.end_promotion(refused.id, state, "forbidden", story.now).await.unwrap();
+    assert!(matches!(story.promote(old, false).await, Promoting::Older(_)));
+    let again = written(story.promote(new, false).await);
+    assert_eq!(again.state, PromotionState::Due, "it may be asked for again");
+    assert_ne!(again.id, refused.id);
+}
+
+#[tokio::test]
 async fn a_stable_tag_makes_due_what_stands_on_it() {
     let story = Story::begin().await;
     let (job, _) = story.built('a').await;
