@@ -37,13 +37,15 @@ async fn a_built_image_wants_its_tags_and_an_older_build_does_not_move_them_back
         newer.wanted.iter().map(|(_, tag)| tag.as_str()).collect::<Vec<_>>(),
         ["2.4-1", "latest"]
     );
-    assert!(!older.overtaken && !newer.overtaken);
+    assert!(older.forgone.is_empty() && newer.forgone.is_empty());
     for (_, tag) in &newer.wanted {
         story.store.tag_put(newer.image, tag, story.now).await.unwrap();
     }
     story.store.published(newer, story.now).await.unwrap();
     let rest = story.store.publications(story.now, 10).await.unwrap();
-    assert!(rest[0].overtaken, "a newer build has moved the floating tags");
+    let forgone: Vec<&str> = rest[0].forgone.iter().map(Tag::as_str).collect();
+    assert_eq!(forgone, ["latest"], "a newer build has moved it");
+    assert_eq!(rest[0].wanted.len(), 1, "its own number");
     assert_eq!(story.jobs().await, ["build publishing -", "build finished success"]);
 }
 
@@ -56,4 +58,21 @@ async fn of_two_in_one_turn_the_build_of_the_newer_push_has_the_last_word() {
     let publications = story.store.publications(story.now, 10).await.unwrap();
     let jobs: Vec<JobId> = publications.iter().map(|publication| publication.job).collect();
     assert_eq!(jobs, [JobId(2), JobId(1)]);
+}
+
+/// Two releases may push to one place, each with tags of its own.
+#[tokio::test]
+async fn only_a_tag_of_the_same_name_is_overtaken() {
+    let story = Story::begin().await;
+    story.two_pushed().await;
+    story.write("UPDATE image_tags SET tag = 'of-43' WHERE tag = 'latest' AND image_id = 2").await;
+    let publications = story.store.publications(story.now, 10).await.unwrap();
+    let newer = publications.iter().find(|one| one.job == JobId(2)).unwrap();
+    for (_, tag) in &newer.wanted {
+        story.store.tag_put(newer.image, tag, story.now).await.unwrap();
+    }
+    let rest = story.store.publications(story.now, 10).await.unwrap();
+    let older = rest.iter().find(|one| one.job == JobId(1)).unwrap();
+    let wanted: Vec<&str> = older.wanted.iter().map(|(_, tag)| tag.as_str()).collect();
+    assert_eq!((wanted, older.forgone.len()), (vec!["2.4-1", "of-43"], 0));
 }
