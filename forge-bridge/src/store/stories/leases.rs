@@ -50,3 +50,20 @@ async fn a_lease_that_ran_out_while_the_bridge_was_away_has_the_time_of_a_heartb
     story.now += TimeDelta::seconds(LEASE_SECONDS + 1);
     assert_eq!(story.store.reap_expired(story.now).await.unwrap(), 1, "no word since");
 }
+
+/// The runner gave up the first connection, which the bridge has not noticed.
+#[tokio::test]
+async fn a_request_that_waits_twice_gets_one_job() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[]), draft("test", &[])]).await;
+    story.pin_all().await;
+    let labels = ["docker".to_owned()];
+    let mut jobs = Vec::new();
+    for _ in 0..2 {
+        // Both saw that something is free, and that the request has nothing.
+        let given = story.store.give(RUNNER, "one", &labels, story.now).await.unwrap();
+        jobs.push(given.unwrap().job);
+    }
+    assert_eq!(jobs, [JobId(1), JobId(1)]);
+    assert_eq!(story.jobs().await, ["build leased -", "test queued -"]);
+}
