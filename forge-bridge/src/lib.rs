@@ -9,6 +9,7 @@ mod app;
 mod attach;
 pub mod config;
 mod connections;
+mod durable;
 mod expiry;
 pub mod explain;
 mod forge;
