@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use workflows::evidence::BuildEvidence;
 use workflows::ids::{ImageId, JobId};
-use workflows::image::{Digest, Nvr, Reference, Tag, TagClass};
-use workflows::job::{BuildSpec, RebuildFacts, StepAction};
+use workflows::image::{Digest, ImageNameError, Nvr, Reference, Tag, TagClass};
+use workflows::job::{BuildSpec, JobSpec, RebuildFacts};
 use workflows::protocol::JobReport;
 use workflows::status::{self, Sentence};
 
 use super::jobs::{self, Ending};
 use super::leases::Leased;
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, nodes, record, seconds, watched};
 
 /// A built image that still wants tags.
@@ -137,7 +138,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Publication>, StoreError> {
         let rows = sqlx::query(
-            "SELECT jobs.id AS job, jobs.tries AS tries, jobs.spec AS spec, images.id AS image, \
+            "SELECT jobs.id AS id, jobs.tries AS tries, jobs.spec AS spec, images.id AS image, \
              images.reference AS reference, images.digest AS digest \
              FROM jobs JOIN images ON images.job_id = jobs.id JOIN runs ON runs.id = jobs.run_id \
              WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 \
@@ -148,37 +149,18 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         let mut publications = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let image = ImageId(column(row, "image")?);
-            let pushed: Reference = column::<String>(row, "reference")?
-                .try_into()
-                .map_err(|error| StoreError::Corrupt(format!("column reference: {error}")))?;
-            let digest: Digest = column::<String>(row, "digest")?
-                .try_into()
-                .map_err(|error| StoreError::Corrupt(format!("column digest: {error}")))?;
-            let spec: workflows::job::JobSpec = json(row, "spec")?;
-            let nvr = spec.steps.iter().find_map(|step| match &step.action {
-                StepAction::LayeredBuild(build) => build.nvr.clone(),
-                StepAction::Run { .. }
-                | StepAction::Checkout
-                | StepAction::TestImage { .. }
-                | StepAction::Action { .. } => None,
-            });
-            let Some(unique) = pushed.tag.clone() else {
-                return Err(StoreError::Corrupt(format!("image {image} has no unique tag")));
-            };
-            let (wanted, forgone) = self.open_tags(image).await?;
-            publications.push(Publication {
-                job: JobId(column(row, "job")?),
-                image,
-                source: pushed.at(&digest),
-                digest,
-                unique,
-                nvr,
-                tries: column(row, "tries")?,
-                wanted,
-                forgone,
-            });
+        for mut publication in readable("image to tag", &rows, publication) {
+            let image = publication.image;
+            match self.open_tags(image).await {
+                Ok(tags) => (publication.wanted, publication.forgone) = tags,
+                // Without one of its tags it must not count as published.
+                Err(StoreError::Corrupt(why)) => {
+                    tracing::error!(image.id = %image, "a tag of image {image} cannot be read: {why}");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            publications.push(publication);
         }
         Ok(publications)
     }
@@ -210,9 +192,10 @@ impl Store {
         for row in &rows {
             let tag = Tag::parse(column(row, "tag")?)
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            match column(row, "is_overtaken")? {
-                true => forgone.push(tag),
-                false => wanted.push((parsed(row, "class")?, tag)),
+            if column(row, "is_overtaken")? {
+                forgone.push(tag);
+            } else {
+                wanted.push((parsed(row, "class")?, tag));
             }
         }
         Ok((wanted, forgone))
@@ -315,4 +298,24 @@ impl Store {
         .await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// An image without its tags, which have rows of their own.
+fn publication(row: &SqliteRow) -> Result<Publication, StoreError> {
+    let corrupt = |error: ImageNameError| StoreError::Corrupt(error.to_string());
+    let pushed = Reference::try_from(column::<String>(row, "reference")?).map_err(corrupt)?;
+    let digest = Digest::try_from(column::<String>(row, "digest")?).map_err(corrupt)?;
+    let spec: JobSpec = json(row, "spec")?;
+    let unique = pushed.tag.clone();
+    Ok(Publication {
+        job: JobId(column(row, "id")?),
+        image: ImageId(column(row, "image")?),
+        source: pushed.at(&digest),
+        digest,
+        unique: unique.ok_or_else(|| StoreError::Corrupt("no unique tag".to_owned()))?,
+        nvr: nodes::layered_build(&spec).and_then(|build| build.nvr.clone()),
+        tries: column(row, "tries")?,
+        wanted: Vec::new(),
+        forgone: Vec::new(),
+    })
 }

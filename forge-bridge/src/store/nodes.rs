@@ -11,7 +11,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::rebuild::{Adopted, Built, Failure, Mark, Name, Parent, Word};
 use workflows::workflow;
 
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// A branch of a repository on a forge; all images that are built from it are rebuilt together.
@@ -73,10 +73,12 @@ pub(crate) struct Control {
 impl Store {
     /// The whole graph, the newest builds first.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM image_nodes ORDER BY built_at DESC, job_id DESC")
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(node).collect()
+        let rows = sqlx::query(
+            "SELECT *, job_id AS id FROM image_nodes ORDER BY built_at DESC, job_id DESC",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(readable("image of the graph", &rows, node))
     }
 
     /// Every branch of which something is to be said.

@@ -7,7 +7,7 @@ use workflows::ids::{ImageId, JobId};
 use workflows::image::{Digest, Reference, Tag, TagClass};
 use workflows::state::PromotionState;
 
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, at, images, record, seconds, watched};
 use crate::views::Promoted;
 
@@ -128,7 +128,7 @@ impl Store {
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(due).collect()
+        Ok(readable("promotion", &rows, due))
     }
 
     /// Writes that the registry has a stable tag, and that no other image of the repository has

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use workflows::ids::ImageId;
 use workflows::image::{Digest, Reference};
 
-use super::row::column;
+use super::row::{column, readable};
 use super::{Store, StoreError, record, seconds};
 
 /// Images that are marked in one transaction; webhooks wait for it.
@@ -103,7 +103,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(due).collect()
+        Ok(readable("image to remove", &rows, due))
     }
 
     /// Ends a removal; of one that is done, the tag is gone.

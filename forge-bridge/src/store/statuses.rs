@@ -9,7 +9,7 @@ use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RepositoryName};
 use workflows::status::StatusState;
 
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
@@ -111,7 +111,7 @@ impl Store {
                 unanswered: column(row, "unanswered")?,
             })
         };
-        rows.iter().map(read).collect()
+        Ok(readable("status", &rows, read))
     }
 
     /// Says that posts of these begin. What a crash or a broken connection leaves unanswered may

@@ -32,6 +32,7 @@ mod removals;
 mod rerun;
 mod schedules;
 mod shared;
+mod unreadable;
 
 const RUNNER: RunnerId = RunnerId(1);
 

@@ -4,7 +4,7 @@ use super::*;
 
 impl Story {
     /// Two pushes whose images are with the registry and want their tags.
-    async fn two_pushed(&self) {
+    pub(super) async fn two_pushed(&self) {
         let mut leases = Vec::new();
         for after in ['a', 'b'] {
             self.push(after, &[draft("build", &[])]).await;
@@ -20,9 +20,9 @@ impl Story {
         }
     }
 
-    async fn write(&self, sql: &'static str) {
+    pub(super) async fn write_all(&self, sql: &'static str) {
         let mut tx = self.store.write().await.unwrap();
-        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     }
 }
@@ -54,7 +54,7 @@ async fn a_built_image_wants_its_tags_and_an_older_build_does_not_move_them_back
 async fn of_two_in_one_turn_the_build_of_the_newer_push_has_the_last_word() {
     let story = Story::begin().await;
     story.two_pushed().await;
-    story.write("UPDATE runs SET rank = 3 - rank").await;
+    story.write_all("UPDATE runs SET rank = 3 - rank").await;
     let publications = story.store.publications(story.now, 10).await.unwrap();
     let jobs: Vec<JobId> = publications.iter().map(|publication| publication.job).collect();
     assert_eq!(jobs, [JobId(2), JobId(1)]);
@@ -65,7 +65,9 @@ async fn of_two_in_one_turn_the_build_of_the_newer_push_has_the_last_word() {
 async fn only_a_tag_of_the_same_name_is_overtaken() {
     let story = Story::begin().await;
     story.two_pushed().await;
-    story.write("UPDATE image_tags SET tag = 'of-43' WHERE tag = 'latest' AND image_id = 2").await;
+    story
+        .write_all("UPDATE image_tags SET tag = 'of-43' WHERE tag = 'latest' AND image_id = 2")
+        .await;
     let publications = story.store.publications(story.now, 10).await.unwrap();
     let newer = publications.iter().find(|one| one.job == JobId(2)).unwrap();
     for (_, tag) in &newer.wanted {
