@@ -9,7 +9,7 @@ use crate::views::Promoted;
 
 impl Story {
     /// Builds and publishes one more image; the answer is its job and run.
-    async fn built(&self, after: char) -> (JobId, String) {
+    pub(super) async fn built(&self, after: char) -> (JobId, String) {
         self.push(after, &[draft("build", &[])]).await;
         self.pin_all().await;
         let lease = self.lease(&after.to_string()).await.unwrap();
