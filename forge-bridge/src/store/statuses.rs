@@ -88,7 +88,6 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
-            let state: &str = column(row, "state")?;
             let pull: Option<i64> = column(row, "pull")?;
             Ok(StatusBehind {
                 id: column(row, "id")?,
@@ -100,8 +99,7 @@ impl Store {
                 repository: parsed(row, "repository")?,
                 commit: parsed(row, "commit_id")?,
                 context: column(row, "context")?,
-                state: StatusState::from_word(state)
-                    .ok_or_else(|| StoreError::Corrupt(format!("column state: `{state}`")))?,
+                state: parsed(row, "state")?,
                 description: column(row, "description")?,
                 target: column(row, "target_url")?,
                 changed_at: at(column(row, "changed_at")?),

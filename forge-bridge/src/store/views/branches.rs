@@ -5,9 +5,8 @@ use sqlx::{AssertSqlSafe, Row};
 use workflows::ids::RunId;
 use workflows::state::{Outcome, RunState};
 
-use super::{word, word_option};
 use crate::store::nodes::{Branch, IS_OF_BRANCH};
-use crate::store::row::to_json;
+use crate::store::row::{parsed, parsed_option, to_json};
 use crate::store::{Store, StoreError};
 use crate::views::{LastRun, Standing};
 
@@ -53,8 +52,8 @@ fn newest(row: &SqliteRow) -> Result<Newest, StoreError> {
     let Some(id) = row.try_get::<Option<i64>, _>("run")? else {
         return Ok(Newest { run: None, build });
     };
-    let state: RunState = word(row, "state")?;
-    let outcome: Option<Outcome> = word_option(row, "outcome")?;
+    let state: RunState = parsed(row, "state")?;
+    let outcome: Option<Outcome> = parsed_option(row, "outcome")?;
     let standing = outcome.map_or(Standing::State(state), Standing::Outcome);
     let run = LastRun {
         id: RunId(id),
