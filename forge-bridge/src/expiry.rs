@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::level::{Turn, retry_at};
 use crate::registry::{Registries, RegistryError, Removed};
-use crate::store::removals::{DueRemoval, KeptSince, RemovalEnd};
+use crate::store::removals::{DueRemoval, KeptSince, RemovalEnd, Wanted};
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
@@ -21,6 +21,8 @@ use crate::wakes::Wakes;
 const BATCH: u32 = 16;
 /// How often somebody looks whose time is over; nobody waits for it.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How long a tag stays at the least while a build for its place is under way.
+const PAUSE: TimeDelta = TimeDelta::minutes(5);
 /// Tries before a registry counts as refusing for good; with the pauses between them about a day.
 const MAX_TRIES: u32 = 300;
 
@@ -66,9 +68,16 @@ impl Expiry {
 
     async fn remove(&self, removal: &DueRemoval, now: DateTime<Utc>) -> Result<(), StoreError> {
         let DueRemoval { image, tagged, .. } = removal;
-        if removal.is_shared {
-            let why = "a build that stays has the same manifest";
-            return self.store.end_removal(*image, RemovalEnd::Kept, why, now).await;
+        match self.store.wanted(removal).await? {
+            Wanted::No => {}
+            Wanted::Perhaps => {
+                let why = "a build for the same place is under way";
+                return self.store.put_removal_off(*image, now + PAUSE, why).await;
+            }
+            Wanted::Yes => {
+                let why = "a build that stays has the same manifest";
+                return self.store.end_removal(*image, RemovalEnd::Kept, why, now).await;
+            }
         }
         match self.registries.remove(tagged, &removal.digest).await {
             Ok(Removed::Moved) => {

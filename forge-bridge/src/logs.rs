@@ -171,11 +171,11 @@ fn at(path: &Path) -> impl Fn(io::Error) -> LogError {
 fn append_to(path: &Path, offset: u64, bytes: &[u8]) -> Result<u64, LogError> {
     let file = open_to_append(path).map_err(at(path))?;
     let stored = file.metadata().map_err(at(path))?.len();
-    let Some(known) = stored.checked_sub(offset) else {
-        return Ok(stored);
-    };
-    let new = usize::try_from(known).ok().and_then(|known| bytes.get(known..)).unwrap_or_default();
+    let known = stored.checked_sub(offset).and_then(|known| usize::try_from(known).ok());
+    let new = known.and_then(|known| bytes.get(known..)).unwrap_or_default();
     if new.is_empty() {
+        // Whoever wrote them may not have come to flush them.
+        file.sync_data().map_err(at(path))?;
         return Ok(stored);
     }
     let length = stored + new.len() as u64;
@@ -261,6 +261,20 @@ mod tests {
         assert_eq!(append(&logs, 11, " again").await, 4);
         assert_eq!(append(&logs, 4, "o world again").await, 17);
         assert_eq!(all(&logs).await, "hello world again");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_answered_as_stored_that_the_disk_did_not_take() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::open(directory.path()).unwrap();
+        let path = logs.inner.path(JOB, 1);
+        make_directory(path.parent().unwrap()).unwrap();
+        // Takes every byte and refuses to flush.
+        std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        for text in ["x", ""] {
+            let told = logs.append(JOB, 1, 0, Bytes::from_static(text.as_bytes())).await;
+            assert!(matches!(told, Err(LogError::Io { .. })), "{text:?}: {told:?}");
+        }
     }
 
     #[tokio::test]

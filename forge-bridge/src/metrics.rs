@@ -3,7 +3,7 @@
 //! Gauges are computed from the store when they are asked for, so that they are right after a
 //! restart and cost nothing in between.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -52,7 +52,10 @@ const REQUEST_BUCKETS: [f64; 11] =
 /// Upper bounds in seconds, from one reference to ten thousand and a registry that is down.
 const CHECK_BUCKETS: [f64; 9] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 120.0];
 
-/// Makes the recorder of this process; at most once.
+/// How often measured durations become counts of their buckets. Until then each is kept by itself.
+const KEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Makes the recorder of this process; at most once. It wants [`keep`].
 ///
 /// # Errors
 /// [`BuildError`] when the process already has a recorder.
@@ -60,6 +63,18 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = builder()?.install_recorder()?;
     describe();
     Ok(handle)
+}
+
+/// Keeps the recorder small, whether somebody reads the page or not, for as long as it is polled.
+pub(crate) async fn keep(recorder: PrometheusHandle) {
+    again(|| recorder.run_upkeep()).await;
+}
+
+async fn again(upkeep: impl Fn()) {
+    loop {
+        tokio::time::sleep(KEEP_INTERVAL).await;
+        upkeep();
+    }
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -103,7 +118,7 @@ pub(crate) fn missed() {
 }
 
 /// References were asked for.
-pub(crate) fn parents_checked(duration: std::time::Duration) {
+pub(crate) fn parents_checked(duration: Duration) {
     histogram!(CHECK_SECONDS).record(duration);
 }
 
@@ -159,7 +174,6 @@ async fn render(State(state): State<AppState>) -> Response {
                 .into_response();
         }
     }
-    state.metrics.run_upkeep();
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, state.metrics.render()).into_response()
 }
@@ -202,4 +216,20 @@ fn set_gauges(overview: &Overview, oldest_age_seconds: i64) {
     gauge!(RUNNERS, "online" => "true").set(overview.runners_online as f64);
     gauge!(RUNNERS, "online" => "false").set(offline as f64);
     gauge!(SLOTS).set(overview.slots_online as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn durations_are_counted_although_nobody_reads_the_page() {
+        let turns = Cell::new(0);
+        let keep = again(|| turns.set(turns.get() + 1));
+        let minute = Duration::from_secs(60);
+        assert!(tokio::time::timeout(minute + KEEP_INTERVAL / 2, keep).await.is_err());
+        assert_eq!(turns.get(), minute.as_secs() / KEEP_INTERVAL.as_secs());
+    }
 }

@@ -48,17 +48,14 @@ impl Promotion {
 
     async fn publish(&self, publication: &Publication) -> Result<(), StoreError> {
         let now = Utc::now();
-        if publication.overtaken {
-            self.store.forgo_floating_tags(publication.image, now).await?;
+        if !publication.forgone.is_empty() {
+            self.store.forgo_tags(publication.image, &publication.forgone, now).await?;
         }
         let unique = publication.source.tagged(&publication.unique);
         if let Err(error) = self.registries.verify(&unique, &publication.digest).await {
             return self.set_back(publication, &error).await;
         }
         for (class, tag) in &publication.wanted {
-            if *class == TagClass::Floating && publication.overtaken {
-                continue;
-            }
             match self.put(publication, *class, tag).await {
                 Err(Stop::Store(error)) => return Err(error),
                 Ok(()) => self.store.tag_put(publication.image, tag, now).await?,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -11,7 +10,6 @@ use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -26,6 +24,7 @@ use crate::intake::{Intake, Planner};
 use crate::key_keeper::KeyKeeper;
 use crate::level;
 use crate::logs::Logs;
+use crate::loops::Loops;
 use crate::pinner::Pinner;
 use crate::promotion::Promotion;
 use crate::reaper::Reaper;
@@ -47,15 +46,16 @@ use crate::webhook::inbox::{Inbox, Writer};
 use crate::webhook::receive::Source;
 use crate::webhook::wanted::Wanted;
 
-/// How long open requests and the turn of each loop may take after a shutdown was asked for.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until `shutdown`, then drains: no new request is taken, what runs is finished.
 /// The state directory is there, and no other bridge's meanwhile.
 ///
 /// # Errors
-/// What keeps it from starting: the state directory, the database, a secret file, the address.
+/// What keeps it from starting: the state directory, the database, a secret file, the address. And
+/// what broke: a loop or the server that ends before it should.
 pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // What breaks here ends this bridge, and nothing else of who called it.
+    let shutdown = shutdown.child_token();
     let config = Arc::new(config);
     config.check_files()?;
     let (parts, starters) = Parts::open(Arc::clone(&config), shutdown.clone()).await?;
@@ -65,30 +65,22 @@ pub async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Resul
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     tracing::info!(address = %listener.local_addr()?, "bridge listens on {}", config.listen);
 
-    let mut loops = JoinSet::new();
+    let mut loops = Loops::default();
     // Ends when the server has dropped the last inbox, with the last delivery on disk.
-    loops.spawn(starters.writer.run());
-    loops.spawn(starters.reporter.run(shutdown.clone()));
-    let sweeper = Arc::new(parts.sweeper());
-    loops.spawn(Arc::clone(&sweeper).run(shutdown.clone()));
-    loops.spawn(sweeper.discover(shutdown.clone()));
-    loops.spawn(Arc::clone(&parts.keys).run(shutdown.clone()));
-    loops.spawn(parts.expiry().run(shutdown.clone()));
-    parts.spawn_loops(&mut loops, &shutdown);
-    let server = tokio::spawn(connections::serve(listener, router, shutdown.clone()));
-    shutdown.cancelled().await;
-    tracing::info!("bridge drains");
-    let drained = tokio::time::timeout(DRAIN_TIMEOUT, async {
-        let served = server.await;
-        while loops.join_next().await.is_some() {}
-        served
-    });
-    match drained.await {
-        Ok(ended) => ended.context("the server broke")?,
-        Err(_) => tracing::warn!("drain timed out; what was open is cut, the store has the rest"),
+    loops.spawn("inbox", starters.writer.run());
+    loops.spawn("reporter", starters.reporter.run(shutdown.clone()));
+    if config.sweep.enabled {
+        let sweeper = Arc::new(parts.sweeper());
+        loops.spawn("sweeper", Arc::clone(&sweeper).run(shutdown.clone()));
+        loops.spawn("discovery", sweeper.discover(shutdown.clone()));
     }
+    loops.spawn("key keeper", Arc::clone(&parts.keys).run(shutdown.clone()));
+    loops.spawn("expiry", parts.expiry().run(shutdown.clone()));
+    parts.spawn_loops(&mut loops, &shutdown);
+    loops.spawn("server", connections::serve(listener, router, shutdown.clone()));
+    let served = loops.run(&shutdown).await;
     parts.app.store.close().await;
-    Ok(())
+    served
 }
 
 /// Everything that lives as long as the bridge.
@@ -115,6 +107,7 @@ impl Parts {
     ) -> anyhow::Result<(Self, Starters)> {
         let store = Store::open(&config.state_dir.join("strata.db")).await?;
         store.plan_anew().await?;
+        store.give_leases_time(chrono::Utc::now()).await?;
         let vault = secrets::open_vault(&store, &config).await?;
         rebuilds::watch::bring_forward(&store, &config).await?;
         let wakes = Wakes::default();
@@ -216,13 +209,13 @@ impl Parts {
         Ok(router)
     }
 
-    fn spawn_loops(&self, loops: &mut JoinSet<()>, shutdown: &CancellationToken) {
+    fn spawn_loops(&self, loops: &mut Loops, shutdown: &CancellationToken) {
         let (store, wakes) = (self.app.store.clone(), self.app.wakes.clone());
         macro_rules! spawn {
             ($bell:ident, $name:literal, $agent:expr) => {{
                 let (agent, bell, shutdown) =
                     (Arc::new($agent), wakes.$bell.clone(), shutdown.clone());
-                loops.spawn(async move {
+                loops.spawn($name, async move {
                     let turn = || Arc::clone(&agent).turn();
                     level::run($name, &bell, &shutdown, turn).await;
                 });
@@ -234,9 +227,14 @@ impl Parts {
             wakes.decoder.clone(),
             wakes.intake.clone(),
         );
-        loops.spawn(shutdown.clone().run_until_cancelled_owned(decoder.run()).map(drop));
+        loops.spawn("decoder", shutdown.clone().run_until_cancelled_owned(decoder.run()).map(drop));
         let checkpoints = store.clone().checkpoints();
-        loops.spawn(shutdown.clone().run_until_cancelled_owned(checkpoints).map(drop));
+        loops.spawn(
+            "checkpoints",
+            shutdown.clone().run_until_cancelled_owned(checkpoints).map(drop),
+        );
+        let metrics = crate::metrics::keep(self.app.metrics.clone());
+        loops.spawn("metrics", shutdown.clone().run_until_cancelled_owned(metrics).map(drop));
         spawn!(
             intake,
             "intake",

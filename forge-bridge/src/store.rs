@@ -89,7 +89,7 @@ pub struct Store {
     writer: SqlitePool,
     /// See [`Store::checkpoints`].
     mover: SqlitePool,
-    /// Notified at each write.
+    /// Notified when a write begins: who looks at once may find it with the next one only.
     written: Arc<Notify>,
     /// When [`Store::ping`] last found that it writes.
     proved: Arc<Mutex<Option<Instant>>>,

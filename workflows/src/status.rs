@@ -5,43 +5,22 @@ pub mod shared;
 use serde::{Deserialize, Serialize};
 
 use crate::image::{BuildMode, Nvr, Tag};
-use crate::state::{Fault, Outcome};
+use crate::state::{Fault, Outcome, words};
 
 /// Longest description that GitHub takes; the shortest of all forges, so that one text serves all.
 pub const MAX_DESCRIPTION_CHARS: usize = 140;
 
-/// State of a commit status, as all forges know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StatusState {
-    /// Not over.
-    Pending,
-    /// All well.
-    Success,
-    /// The repository's fault.
-    Failure,
-    /// Our fault, or stopped.
-    Error,
-}
-
-impl StatusState {
-    /// The word that every forge uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-        }
-    }
-
-    /// Reads the stored word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Success, Self::Failure, Self::Error]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+words! {
+    /// State of a commit status, in the words that every forge uses.
+    StatusState {
+        /// Not over.
+        Pending = "pending",
+        /// All well.
+        Success = "success",
+        /// The repository's fault.
+        Failure = "failure",
+        /// Our fault, or stopped.
+        Error = "error",
     }
 }
 
@@ -228,7 +207,7 @@ mod tests {
             [StatusState::Pending, StatusState::Success, StatusState::Failure, StatusState::Error]
         {
             assert!(state.as_str().len() <= 7, "{state:?}");
-            assert_eq!(StatusState::from_word(state.as_str()), Some(state));
+            assert_eq!(state.as_str().parse(), Ok(state));
         }
     }
 

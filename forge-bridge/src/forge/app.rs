@@ -2,7 +2,7 @@
 //! lasts an hour.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use chrono::{TimeDelta, Utc};
 use octocrab::Octocrab;
@@ -27,8 +27,12 @@ pub(super) struct App {
     auth: AppAuth,
     client: Octocrab,
     /// The installation of each owner with its token, which a clone would not share.
-    installations: Arc<Mutex<HashMap<String, Installation>>>,
+    installations: Arc<StdMutex<HashMap<String, Place>>>,
 }
+
+/// The installation of one owner, held while GitHub is asked for it: others of this owner would ask
+/// the same, and those of other owners wait for nobody.
+type Place = Arc<Mutex<Option<Installation>>>;
 
 /// An App that is taken away and installed again has another id.
 #[derive(Debug, Clone)]
@@ -72,7 +76,7 @@ impl App {
         owner: Option<&str>,
     ) -> Result<SecretString, ForgeError> {
         if let Some(owner) = owner {
-            let known = self.installations.lock().await.get(owner).cloned();
+            let known = self.place(owner).lock().await.clone();
             let installation = known.ok_or_else(|| {
                 ForgeError::retry(format!("the App's installation of {owner} is not known"))
             })?;
@@ -88,7 +92,7 @@ impl App {
             return Ok(format!("Bearer {jwt}").into());
         };
         let (owner, name) = owner_and_name(repository)?;
-        let known = self.installations.lock().await.get(owner).cloned();
+        let known = self.place(owner).lock().await.clone();
         if let Some(known) = known {
             match token_of(&known, Some(repository)).await {
                 Err(error) if is_no(&error) => self.forget(owner, known.id).await,
@@ -101,25 +105,28 @@ impl App {
 
     /// Forgets the installation of an owner whose token GitHub does not take; whether it was known.
     pub(super) async fn distrust(&self, owner: &str) -> bool {
-        self.installations.lock().await.remove(owner).is_some()
+        self.place(owner).lock().await.take().is_some()
     }
 
     /// Forgets the installation of an owner, unless another one is known by now.
     async fn forget(&self, owner: &str, id: InstallationId) {
-        let mut installations = self.installations.lock().await;
-        if installations.get(owner).is_some_and(|known| known.id == id) {
-            installations.remove(owner);
+        let place = self.place(owner);
+        let mut installation = place.lock().await;
+        if installation.as_ref().is_some_and(|known| known.id == id) {
+            *installation = None;
         }
     }
 
     /// Remembers the installation of an owner, as the App's own list tells it.
     pub(super) async fn adopt(&self, owner: &str, id: u64) -> Result<(), ForgeError> {
-        let mut installations = self.installations.lock().await;
-        let id = InstallationId(id);
-        let known = installations.get(owner).map(|known| known.id);
-        if known != Some(id) && (known.is_some() || installations.len() < MAX_OWNERS) {
+        if self.is_full_without(owner) {
+            return Ok(());
+        }
+        let (place, id) = (self.place(owner), InstallationId(id));
+        let mut installation = place.lock().await;
+        if installation.as_ref().is_none_or(|known| known.id != id) {
             let client = self.client.installation(id).map_err(|error| meaning(error, None))?;
-            installations.insert(owner.to_owned(), Installation { id, client: Arc::new(client) });
+            *installation = Some(Installation { id, client: Arc::new(client) });
         }
         Ok(())
     }
@@ -131,9 +138,9 @@ impl App {
         owner: &str,
         name: &str,
     ) -> Result<Installation, ForgeError> {
-        // Held while GitHub is asked: others of this owner would ask the same.
-        let mut installations = self.installations.lock().await;
-        if let Some(known) = installations.get(owner) {
+        let place = self.place(owner);
+        let mut known = place.lock().await;
+        if let Some(known) = &*known {
             return Ok(known.clone());
         }
         let found = self.client.apps().get_repository_installation(owner, name).await;
@@ -141,11 +148,28 @@ impl App {
         let client = self.client.installation(id);
         let client = client.map_err(|error| meaning(error, Some(repository)))?;
         let installation = Installation { id, client: Arc::new(client) };
-        if installations.len() >= MAX_OWNERS {
-            installations.clear();
-        }
-        installations.insert(owner.to_owned(), installation.clone());
+        *known = Some(installation.clone());
         Ok(installation)
+    }
+
+    /// Where the installation of an owner is, or will be.
+    fn place(&self, owner: &str) -> Place {
+        let is_full = self.is_full_without(owner);
+        let mut places = self.places();
+        if is_full {
+            places.clear();
+        }
+        Arc::clone(places.entry(owner.to_owned()).or_default())
+    }
+
+    /// Whether there is no room for one more owner.
+    fn is_full_without(&self, owner: &str) -> bool {
+        let places = self.places();
+        places.len() >= MAX_OWNERS && !places.contains_key(owner)
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
+        self.installations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

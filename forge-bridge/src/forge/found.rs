@@ -13,6 +13,8 @@ use super::{Forge, ForgeError, github, gitlab, pagure};
 const PAGE_ROWS: usize = 100;
 /// Most pages of one list: ten thousand repositories.
 const MAX_PAGES: usize = 100;
+/// Most pages of an App's installations: a thousand owners.
+const MAX_INSTALLATION_PAGES: usize = 10;
 /// Most owners whose repositories are listed.
 const MAX_OWNERS: usize = 100;
 
@@ -177,16 +179,32 @@ async fn lists_of_github(api: &Api, patterns: &[String]) -> Result<Vec<List>, Fo
     let Some(app) = api.app() else {
         return Ok(vec![List::Plain { path: "/user/repos".to_owned(), query: None }]);
     };
-    let call = Call::get(Deed::Repositories, "/app/installations".to_owned()).of_app();
-    let installations: Vec<Installation> = api.read(call.query("per_page", PAGE_ROWS)).await?;
     let mut lists = Vec::new();
-    for Installation { id, account: Account { login: owner } } in installations {
+    for Installation { id, account: Account { login: owner } } in installations(api).await? {
         if is_open || named.contains(&owner) {
             app.adopt(&owner, id).await?;
             lists.push(List::OfInstallation { owner });
         }
     }
     Ok(lists)
+}
+
+/// Everybody who has the App.
+async fn installations(api: &Api) -> Result<Vec<Installation>, ForgeError> {
+    let mut found = Vec::new();
+    for page in 1..=MAX_INSTALLATION_PAGES {
+        let call = Call::get(Deed::Repositories, "/app/installations".to_owned()).of_app();
+        let call = call.query("page", page).query("per_page", PAGE_ROWS);
+        let rows: Vec<Installation> = api.read(call).await?;
+        let is_last = rows.is_empty();
+        found.extend(rows);
+        if is_last {
+            return Ok(found);
+        }
+    }
+    let count = found.len();
+    tracing::warn!("the App has more than {count} installations; the rest is left out");
+    Ok(found)
 }
 
 fn lists_of_forgejo(patterns: &[String]) -> Vec<List> {

@@ -14,6 +14,7 @@ use workflows::lookaside::{Checksum, HashType, Source};
 use workflows::names::RepositoryName;
 
 use super::refusal::Refusal;
+use crate::durable::keep_name;
 
 /// Uploads under way. No repository's name begins with a dot.
 const PARTIAL: &str = ".partial";
@@ -111,7 +112,8 @@ impl Depot {
         let file = File::from_std(partial.reopen()?);
         let bytes = write(file, &entry.source, content, max_bytes).await?;
         let to = self.directory.join(entry.relative());
-        let named = tokio::task::spawn_blocking(move || name(partial, &to));
+        let root = self.directory.clone();
+        let named = tokio::task::spawn_blocking(move || name(partial, &to, &root));
         named.await.map_err(io::Error::other)??;
         Ok(Put::Stored { bytes })
     }
@@ -148,11 +150,11 @@ async fn write(
 }
 
 /// Gives a whole file its name; of two equal uploads at once the second one changes nothing.
-fn name(partial: NamedTempFile, to: &Path) -> io::Result<()> {
+fn name(partial: NamedTempFile, to: &Path, root: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = to.parent().unwrap_or(to);
     std::fs::create_dir_all(directory)?;
     partial.as_file().set_permissions(std::fs::Permissions::from_mode(MODE))?;
     partial.persist(to).map_err(|error| error.error)?;
-    std::fs::File::open(directory)?.sync_all()
+    keep_name(to, root)
 }

@@ -11,7 +11,7 @@ use workflows::summary;
 
 use super::folding::{LogPart, folded};
 use super::frame::{Frame, Section};
-use super::links::{commit_url, log_path, with_query};
+use super::links::{commit_url, log_path, record_path, with_query};
 use super::session::{Session, Visitor};
 use super::{Asked, Page, PageError, html};
 use crate::app::AppState;
@@ -49,6 +49,7 @@ struct RunPage {
 struct ShownJob {
     job: Job,
     log_path: String,
+    record_path: String,
     log: Option<Tail>,
     /// Where the page follows the log.
     stream: Option<String>,
@@ -141,8 +142,8 @@ impl ShownJob {
     fn new(run: RunId, job: Job) -> Self {
         let well = matches!(job.outcome, Some(Outcome::Success | Outcome::Skipped));
         let run = job.kept_from.unwrap_or(run);
-        let log_path = log_path(run, &job.name);
-        Self { log_path, log: None, stream: None, open: !well, summary: None, job }
+        let (log_path, record_path) = (log_path(run, &job.name), record_path(run, &job.name));
+        Self { log_path, record_path, log: None, stream: None, open: !well, summary: None, job }
     }
 
     /// The log in parts; one that is followed is a single one, since more comes to its end.

@@ -28,6 +28,11 @@ pub(super) fn log_path(run: RunId, job: &str) -> String {
     format!("/runs/{run}/jobs/{}/log", percent_encoded(job))
 }
 
+/// What is known of the build of one job of a run.
+pub(super) fn record_path(run: RunId, job: &str) -> String {
+    with_query(&build_path(&run.to_string()), &[("job", Some(job.to_owned()))])
+}
+
 /// The page of a build.
 pub(super) fn build_path(key: &str) -> String {
     format!("/builds/{}", percent_encoded(key))
@@ -70,6 +75,10 @@ mod tests {
         let pairs = [("a", Some("x&b=\"é/ ".to_owned())), ("c", None), ("d", Some("1".to_owned()))];
         assert_eq!(with_query("/", &pairs), "/?a=x%26b%3D%22%C3%A9%2F%20&d=1");
         assert_eq!(log_path(RunId(3), "../x?y"), "/runs/3/jobs/..%2Fx%3Fy/log");
+        assert_eq!(
+            record_path(RunId(3), "build (c++, &#%)"),
+            "/builds/3?job=build%20%28c%2B%2B%2C%20%26%23%25%29"
+        );
     }
 
     #[test]

@@ -6,11 +6,12 @@ use axum::response::Html;
 use chrono::Utc;
 
 use super::frame::{Frame, Section};
-use super::links::with_query;
+use super::links::{record_path, with_query};
 use super::{Asked, Page, PageError, html};
 use crate::app::AppState;
 use crate::views::{
-    Deliveries, DeliveryFilter, ImageFilter, Images, Overview, RunFilter, Runner, Runs, Standing,
+    Deliveries, DeliveryFilter, Image, ImageFilter, Images, Overview, RunFilter, Runner, Runs,
+    Standing,
 };
 
 /// One choice of a selection.
@@ -170,6 +171,10 @@ pub(super) async fn images(
 }
 
 impl ImagesPage {
+    fn record_path(&self, image: &Image) -> String {
+        record_path(image.run, &image.job)
+    }
+
     fn name(&self) -> &str {
         text(&self.filter.name)
     }

@@ -196,6 +196,16 @@ async fn a_run_page_tells_the_whole_story() {
 }
 
 #[tokio::test]
+async fn the_record_of_a_job_of_a_matrix_is_found_from_both_pages() {
+    let served = Served::start().await;
+    served.sql("UPDATE jobs SET name = 'build (c++, &#)' WHERE id = 1").await;
+    for page in ["/runs/1", "/images"] {
+        let text = served.text(page).await;
+        assert!(text.contains("/builds/1?job=build%20%28c%2B%2B%2C%20%26%23%29\""), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn lists_are_filtered_and_paged_by_key() {
     let served = Served::start().await;
     let ids = |runs: &Runs| runs.runs.iter().map(|run| run.id.0).collect::<Vec<_>>();

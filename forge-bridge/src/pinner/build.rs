@@ -261,8 +261,10 @@ fn asked(job: &UnpinnedJob) -> Option<Asked> {
 }
 
 impl UnpinnedJob {
-    /// Whether the job builds the head of a release branch and may keep an NVR.
+    /// Whether the job builds the head of a release branch for those who may write to it, and so
+    /// may keep an NVR and move tags. What a pull request begins is for anybody to begin.
     fn is_push(&self) -> bool {
-        self.trust == Trust::Trusted && self.fetch_ref == self.ref_name.as_str()
+        let is_of_branch = !self.is_of_pull && self.fetch_ref == self.ref_name.as_str();
+        is_of_branch && self.trust == Trust::Trusted
     }
 }

@@ -114,6 +114,7 @@ impl Scene {
             ref_name: RefName::branch("f43").unwrap(),
             commit: CommitId::parse(&self.git(&["rev-parse", "HEAD"])).unwrap(),
             fetch_ref: "refs/heads/f43".to_owned(),
+            is_of_pull: false,
             release: "f43".to_owned(),
             trust: Trust::Trusted,
             tries: 0,
@@ -181,6 +182,12 @@ async fn the_mode_decides_about_tags_and_numbers() {
     let short = &scratch.commit.to_string()[..12];
     assert_eq!(build(&spec).labels["release"], format!("0.scratch.{short}"));
     assert_eq!(build(&spec).labels["distribution-scope"], "private");
+
+    let release = scene.job(&files, BuildMode::Release, None);
+    let of_the_base = UnpinnedJob { is_of_pull: true, ..release };
+    let (asked, spec) = scene.specified(&of_the_base).await;
+    assert_eq!((asked, build(&spec).mode), (None, BuildMode::Scratch), "pull_request_target");
+    assert_eq!((&build(&spec).tags.primary, build(&spec).tags.floating.len()), (&None, 0));
 
     let of_a_stranger = UnpinnedJob { trust: Trust::Untrusted, ..isolated };
     let (asked, spec) = scene.specified(&of_a_stranger).await;

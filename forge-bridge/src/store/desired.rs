@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 use workflows::ids::{JobId, RunId};
 use workflows::names::{CommitId, RefName, RepositoryName};
+use workflows::status::Sentence;
 use workflows::status::shared::{self, Claim, Place};
-use workflows::status::{Sentence, StatusState};
 
 use super::pulls::PullKey;
 use super::row::{column, parsed, parsed_option};
@@ -137,9 +137,6 @@ async fn claims(tx: &mut SqliteConnection, status: i64) -> Result<Vec<Claim>, St
     .await?;
     rows.iter()
         .map(|row| {
-            let state: &str = column(row, "state")?;
-            let state = StatusState::from_word(state)
-                .ok_or_else(|| StoreError::Corrupt(format!("column state: `{state}`")))?;
             let number: Option<i64> = column(row, "pull_number")?;
             let ref_name: RefName = parsed(row, "ref_name")?;
             let place = match number {
@@ -152,7 +149,10 @@ async fn claims(tx: &mut SqliteConnection, status: i64) -> Result<Vec<Claim>, St
             Ok(Claim {
                 place,
                 run: RunId(column(row, "run_id")?),
-                sentence: Sentence { state, description: column(row, "description")? },
+                sentence: Sentence {
+                    state: parsed(row, "state")?,
+                    description: column(row, "description")?,
+                },
                 outcome: parsed_option(row, "outcome")?,
             })
         })

@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use workflows::evidence::BuildEvidence;
 use workflows::ids::{ImageId, JobId};
-use workflows::image::{Digest, Nvr, Reference, Tag, TagClass};
-use workflows::job::{BuildSpec, RebuildFacts, StepAction};
+use workflows::image::{Digest, ImageNameError, Nvr, Reference, Tag, TagClass};
+use workflows::job::{BuildSpec, JobSpec, RebuildFacts};
 use workflows::protocol::JobReport;
 use workflows::status::{self, Sentence};
 
 use super::jobs::{self, Ending};
 use super::leases::Leased;
-use super::row::{column, json, parsed};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, nodes, record, seconds, watched};
 
 /// A built image that still wants tags.
@@ -27,10 +28,10 @@ pub(crate) struct Publication {
     pub(crate) tries: u32,
     /// In the order in which to put them.
     pub(crate) wanted: Vec<(TagClass, Tag)>,
-    /// True when a newer build of the same repository has put its floating tags already. The newer
-    /// one is that of the newer event: a job that a run gets late, or that is run again, has a
-    /// higher number than those of the events since.
-    pub(crate) overtaken: bool,
+    /// Floating tags that a newer build has put already. The newer one is that of the newer event: a
+    /// job that a run gets late, or that is run again, has a higher number than those of the events
+    /// since.
+    pub(crate) forgone: Vec<Tag>,
 }
 
 /// Records what an attempt built and pushed, with the tags that it is to get. `None` when the
@@ -129,78 +130,75 @@ pub(super) async fn is_newer(
 }
 
 impl Store {
-    /// Images that still want tags, oldest first.
+    /// Images that still want tags, oldest first, so that of several in one turn the newest has the
+    /// last word. A job that came late has a high number and may be of an old event all the same.
     pub(crate) async fn publications(
         &self,
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<Publication>, StoreError> {
         let rows = sqlx::query(
-            "SELECT jobs.id AS job, jobs.tries AS tries, jobs.spec AS spec, images.id AS image, \
-             images.reference AS reference, images.digest AS digest, EXISTS (SELECT 1 FROM images \
-             AS newer JOIN jobs AS its_job ON its_job.id = newer.job_id \
-             JOIN runs AS its_run ON its_run.id = its_job.run_id \
-             JOIN image_tags AS moved ON moved.image_id = newer.id WHERE newer.registry = \
-             images.registry AND newer.repository = images.repository \
-             AND (its_run.rank, newer.job_id) > (runs.rank, images.job_id) \
-             AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS overtaken \
+            "SELECT jobs.id AS id, jobs.tries AS tries, jobs.spec AS spec, images.id AS image, \
+             images.reference AS reference, images.digest AS digest \
              FROM jobs JOIN images ON images.job_id = jobs.id JOIN runs ON runs.id = jobs.run_id \
-             WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 ORDER BY jobs.id LIMIT $2",
+             WHERE jobs.state = 'publishing' AND jobs.due_at <= $1 \
+             ORDER BY runs.rank, jobs.id LIMIT $2",
         )
         .bind(seconds(now))
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
         let mut publications = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let image = ImageId(column(row, "image")?);
-            let pushed: Reference = column::<String>(row, "reference")?
-                .try_into()
-                .map_err(|error| StoreError::Corrupt(format!("column reference: {error}")))?;
-            let digest: Digest = column::<String>(row, "digest")?
-                .try_into()
-                .map_err(|error| StoreError::Corrupt(format!("column digest: {error}")))?;
-            let spec: workflows::job::JobSpec = json(row, "spec")?;
-            let nvr = spec.steps.iter().find_map(|step| match &step.action {
-                StepAction::LayeredBuild(build) => build.nvr.clone(),
-                StepAction::Run { .. }
-                | StepAction::Checkout
-                | StepAction::TestImage { .. }
-                | StepAction::Action { .. } => None,
-            });
-            let Some(unique) = pushed.tag.clone() else {
-                return Err(StoreError::Corrupt(format!("image {image} has no unique tag")));
-            };
-            publications.push(Publication {
-                job: JobId(column(row, "job")?),
-                image,
-                source: pushed.at(&digest),
-                digest,
-                unique,
-                nvr,
-                tries: column(row, "tries")?,
-                wanted: self.wanted_tags(image).await?,
-                overtaken: column(row, "overtaken")?,
-            });
+        for mut publication in readable("image to tag", &rows, publication) {
+            let image = publication.image;
+            match self.open_tags(image).await {
+                Ok(tags) => (publication.wanted, publication.forgone) = tags,
+                // Without one of its tags it must not count as published.
+                Err(StoreError::Corrupt(why)) => {
+                    tracing::error!(image.id = %image, "a tag of image {image} cannot be read: {why}");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            publications.push(publication);
         }
         Ok(publications)
     }
 
-    async fn wanted_tags(&self, image: ImageId) -> Result<Vec<(TagClass, Tag)>, StoreError> {
+    /// The tags that an image still wants, and those of them that a newer build has. A build of
+    /// another release at the same place takes none but those of its own name.
+    async fn open_tags(
+        &self,
+        image: ImageId,
+    ) -> Result<(Vec<(TagClass, Tag)>, Vec<Tag>), StoreError> {
         let rows = sqlx::query(
-            "SELECT class, tag FROM image_tags WHERE image_id = $1 AND put_at IS NULL \
-             ORDER BY class = 'floating', rowid",
+            "SELECT wanted.class AS class, wanted.tag AS tag, wanted.class = 'floating' \
+             AND EXISTS (SELECT 1 FROM images AS newer \
+             JOIN image_tags AS moved ON moved.image_id = newer.id AND moved.tag = wanted.tag \
+             JOIN jobs AS its_job ON its_job.id = newer.job_id \
+             JOIN runs AS its_run ON its_run.id = its_job.run_id \
+             WHERE newer.registry = images.registry AND newer.repository = images.repository \
+             AND (its_run.rank, newer.job_id) > (runs.rank, images.job_id) \
+             AND moved.class = 'floating' AND moved.put_at IS NOT NULL) AS is_overtaken \
+             FROM image_tags AS wanted JOIN images ON images.id = wanted.image_id \
+             JOIN jobs ON jobs.id = images.job_id JOIN runs ON runs.id = jobs.run_id \
+             WHERE wanted.image_id = $1 AND wanted.put_at IS NULL \
+             ORDER BY wanted.class = 'floating', wanted.rowid",
         )
         .bind(image.0)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                let tag = Tag::parse(column(row, "tag")?)
-                    .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-                Ok((parsed(row, "class")?, tag))
-            })
-            .collect()
+        let (mut wanted, mut forgone) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let tag = Tag::parse(column(row, "tag")?)
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            if column(row, "is_overtaken")? {
+                forgone.push(tag);
+            } else {
+                wanted.push((parsed(row, "class")?, tag));
+            }
+        }
+        Ok((wanted, forgone))
     }
 
     /// Writes that the registry may have the primary tag of a job's image from now on, whatever
@@ -242,18 +240,21 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Gives up the floating tags of an image that a newer one overtook.
-    pub(crate) async fn forgo_floating_tags(
+    /// Gives up these floating tags of an image, which a newer one has.
+    pub(crate) async fn forgo_tags(
         &self,
         image: ImageId,
+        tags: &[Tag],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        record::tags_forgone(&mut tx, image, now).await?;
+        record::tags_forgone(&mut tx, image, tags, now).await?;
         sqlx::query(
-            "DELETE FROM image_tags WHERE image_id = $1 AND class = 'floating' AND put_at IS NULL",
+            "DELETE FROM image_tags WHERE image_id = $1 AND class = 'floating' AND put_at IS NULL \
+             AND tag IN (SELECT value FROM json_each($2))",
         )
         .bind(image.0)
+        .bind(to_json(&tags)?)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
@@ -297,4 +298,24 @@ impl Store {
         .await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// An image without its tags, which have rows of their own.
+fn publication(row: &SqliteRow) -> Result<Publication, StoreError> {
+    let corrupt = |error: ImageNameError| StoreError::Corrupt(error.to_string());
+    let pushed = Reference::try_from(column::<String>(row, "reference")?).map_err(corrupt)?;
+    let digest = Digest::try_from(column::<String>(row, "digest")?).map_err(corrupt)?;
+    let spec: JobSpec = json(row, "spec")?;
+    let unique = pushed.tag.clone();
+    Ok(Publication {
+        job: JobId(column(row, "id")?),
+        image: ImageId(column(row, "image")?),
+        source: pushed.at(&digest),
+        digest,
+        unique: unique.ok_or_else(|| StoreError::Corrupt("no unique tag".to_owned()))?,
+        nvr: nodes::layered_build(&spec).and_then(|build| build.nvr.clone()),
+        tries: column(row, "tries")?,
+        wanted: Vec::new(),
+        forgone: Vec::new(),
+    })
 }

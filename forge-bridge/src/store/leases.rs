@@ -4,8 +4,8 @@ pub(super) mod end;
 
 use chrono::{DateTime, Duration, Utc};
 use serde::Deserialize;
-use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, SqliteExecutor};
 use workflows::ids::{JobId, RunId, RunnerId};
 use workflows::job::JobSpec;
 use workflows::plan::{Handed, SecretNames};
@@ -77,13 +77,28 @@ impl Store {
         labels: &[String],
         now: DateTime<Utc>,
     ) -> Result<Option<Leased>, StoreError> {
-        if let Some(again) = self.lease_of_request(runner, request).await? {
+        if let Some(again) = lease_of_request(&self.reader, runner, request).await? {
             return Ok(Some(again));
         }
         if !self.is_anything_free(labels, now).await? {
             return Ok(None);
         }
+        self.give(runner, request, labels, now).await
+    }
+
+    /// Leases what is free now. A request whose first connection died unseen has two that wait, so
+    /// that it is asked once more, with the writer alone, whether it has a lease.
+    pub(super) async fn give(
+        &self,
+        runner: RunnerId,
+        request: &str,
+        labels: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Leased>, StoreError> {
         let mut tx = self.write().await?;
+        if let Some(again) = lease_of_request(&mut *tx, runner, request).await? {
+            return Ok(Some(again));
+        }
         let sql = format!(
             "UPDATE jobs SET state = 'leased', runner_id = $3, lease_request = $4, \
              fence = fence + 1, attempt = attempt + 1, lease_expires_at = $5, leased_at = $2, \
@@ -118,21 +133,6 @@ impl Store {
         Ok(Some(leased))
     }
 
-    async fn lease_of_request(
-        &self,
-        runner: RunnerId,
-        request: &str,
-    ) -> Result<Option<Leased>, StoreError> {
-        let row = sqlx::query(
-            "SELECT * FROM jobs WHERE runner_id = $1 AND lease_request = $2 AND state = 'leased'",
-        )
-        .bind(runner.0)
-        .bind(request)
-        .fetch_optional(&self.reader)
-        .await?;
-        row.as_ref().map(leased).transpose()
-    }
-
     /// Looks before the writer is asked for: most requests find nothing.
     async fn is_anything_free(
         &self,
@@ -149,6 +149,19 @@ impl Store {
             .fetch_one(&self.reader)
             .await?;
         Ok(found)
+    }
+
+    /// Gives every lease the time of a new one. To be asked before the first look for those that ran
+    /// out: while this bridge was away no heartbeat could come, and the work goes on.
+    pub(crate) async fn give_leases_time(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE jobs SET lease_expires_at = max(lease_expires_at, $1) WHERE state = 'leased'",
+        )
+        .bind(seconds(now + Duration::seconds(LEASE_SECONDS)))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     /// Extends a lease; the answer is its new end and whether a person cancelled the job.
@@ -236,6 +249,21 @@ impl Store {
         .await?;
         Ok(tx.commit().await?)
     }
+}
+
+async fn lease_of_request(
+    executor: impl SqliteExecutor<'_>,
+    runner: RunnerId,
+    request: &str,
+) -> Result<Option<Leased>, StoreError> {
+    let row = sqlx::query(
+        "SELECT * FROM jobs WHERE runner_id = $1 AND lease_request = $2 AND state = 'leased'",
+    )
+    .bind(runner.0)
+    .bind(request)
+    .fetch_optional(executor)
+    .await?;
+    row.as_ref().map(leased).transpose()
 }
 
 fn leased(row: &SqliteRow) -> Result<Leased, StoreError> {

@@ -40,6 +40,7 @@ const CHANGES: &[(i64, &str, &str)] = &[
     (150, "status_claims", include_str!("../../migrations/0150_status_claims.sql")),
     (151, "run_comments", include_str!("../../migrations/0151_run_comments.sql")),
     (170, "comments", include_str!("../../migrations/0170_comments.sql")),
+    (180, "numbers_of_the_ended", include_str!("../../migrations/0180_numbers_of_the_ended.sql")),
 ];
 
 pub(super) fn migrator() -> Migrator {

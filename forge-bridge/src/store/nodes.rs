@@ -1,8 +1,8 @@
 //! The graph of current images: what the newest release build of each job of a branch left.
 
 use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{SqlSafeStr, SqliteConnection};
 use workflows::event::{JobRef, WorkflowRef};
 use workflows::ids::JobId;
 use workflows::image::{BuildMode, Digest, Reference};
@@ -11,7 +11,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::rebuild::{Adopted, Built, Failure, Mark, Name, Parent, Word};
 use workflows::workflow;
 
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// A branch of a repository on a forge; all images that are built from it are rebuilt together.
@@ -36,6 +36,10 @@ impl Branch {
         })
     }
 }
+
+/// Whether a row of `runs` is of the branch itself. A run of `pull_request_target` has the branch's
+/// head, too, but whoever opens a pull request begins it.
+pub(super) const IS_OF_BRANCH: &str = "fetch_ref = ref_name AND pull_number IS NULL";
 
 /// What the newest build of one job left.
 #[derive(Debug, Clone)]
@@ -69,10 +73,12 @@ pub(crate) struct Control {
 impl Store {
     /// The whole graph, the newest builds first.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM image_nodes ORDER BY built_at DESC, job_id DESC")
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(node).collect()
+        let rows = sqlx::query(
+            "SELECT *, job_id AS id FROM image_nodes ORDER BY built_at DESC, job_id DESC",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(readable("image of the graph", &rows, node))
     }
 
     /// Every branch of which something is to be said.
@@ -309,7 +315,7 @@ pub(super) fn layered_build(spec: &JobSpec) -> Option<&BuildSpec> {
 
 /// A statement with a branch bound to $1, $2 and $3.
 pub(super) fn of_branch<'q>(
-    sql: &'static str,
+    sql: impl SqlSafeStr,
     branch: &'q Branch,
 ) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     sqlx::query(sql)

@@ -30,6 +30,8 @@ pub(crate) struct UnpinnedJob {
     pub(crate) ref_name: RefName,
     pub(crate) commit: CommitId,
     pub(crate) fetch_ref: String,
+    /// Whether a pull request began the run, be it of the branch that it would go into.
+    pub(crate) is_of_pull: bool,
     pub(crate) release: String,
     pub(crate) trust: Trust,
     pub(crate) tries: u32,
@@ -128,7 +130,8 @@ impl Store {
         let sql = format!(
             "SELECT jobs.id AS id, run_id, draft, workflow, facts, needs_known, runs.forge AS forge, runs.repository AS repository, \
              ref_name, commit_id, fetch_ref, release, \
-             trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild \
+             trust, tries, jobs.created_at AS created_at, events.kind = 'rebuild' AS is_rebuild, \
+             pull_number IS NOT NULL AS is_of_pull \
              FROM jobs JOIN runs ON runs.id = run_id JOIN events ON events.id = event_id \
              WHERE jobs.state = 'unpinned' AND jobs.due_at <= $1 AND NOT {IS_BEHIND} \
              AND runs.forge NOT IN (SELECT value FROM json_each($3)) \
@@ -153,6 +156,7 @@ impl Store {
                 ref_name: parsed(row, "ref_name")?,
                 commit: parsed(row, "commit_id")?,
                 fetch_ref: column(row, "fetch_ref")?,
+                is_of_pull: column(row, "is_of_pull")?,
                 release: column(row, "release")?,
                 trust: parsed(row, "trust")?,
                 tries: column(row, "tries")?,
@@ -166,7 +170,8 @@ impl Store {
     }
 
     /// Reserves the NVR, completes the specification with it and frees the job to be leased, in
-    /// one transaction: two jobs never hold the same NVR, and none is queued without its pins.
+    /// one transaction: two jobs never hold the same NVR, and none is queued without its pins. One
+    /// that ended while its images were asked for takes nothing.
     pub(crate) async fn record_pins(
         &self,
         job: &UnpinnedJob,
@@ -176,6 +181,9 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), ReserveError> {
         let mut tx = self.write().await?;
+        if !is_unpinned(&mut tx, job.id).await? {
+            return Ok(());
+        }
         let nvr = match request {
             Some(request) => {
                 if let Some(claim) = &request.claim {
@@ -236,6 +244,9 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
+        if !is_unpinned(&mut tx, job).await? {
+            return Ok(());
+        }
         sqlx::query(
             "UPDATE jobs SET tries = tries + 1, due_at = $2, message = $3 \
              WHERE id = $1 AND state = 'unpinned'",
@@ -248,6 +259,12 @@ impl Store {
         desired::desire_for_job(&mut tx, job, sentence, now).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Whether a job still waits for its digests: it may have been cancelled meanwhile.
+async fn is_unpinned(tx: &mut SqliteConnection, job: JobId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'unpinned')";
+    Ok(sqlx::query_scalar(sql).bind(job.0).fetch_one(tx).await?)
 }
 
 async fn reserve(

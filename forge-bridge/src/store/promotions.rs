@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use workflows::ids::{ImageId, JobId};
 use workflows::image::{Digest, Reference, Tag, TagClass};
 use workflows::state::PromotionState;
 
-use super::row::{column, json, parsed, to_json};
+use super::row::{column, json, parsed, readable, to_json};
 use super::{Store, StoreError, at, images, record, seconds, watched};
 use crate::views::Promoted;
 
@@ -48,17 +48,25 @@ pub(crate) struct DuePromotion {
     pub(crate) tries: u32,
 }
 
-/// The newest promotion of a repository.
+/// Whether a newer promotion, done or under way, has the tag of a row `tag` that a row `p` of
+/// `promotions` moves.
+const IS_TAKEN: &str = "EXISTS (SELECT 1 FROM promotions AS newer \
+     JOIN promotion_progress AS its ON its.promotion_id = newer.id \
+     WHERE newer.registry = p.registry AND newer.repository = p.repository AND newer.id > p.id \
+     AND its.state IN ('due', 'done') \
+     AND tag.value IN (SELECT value FROM json_each(newer.tags)))";
+
+/// A promotion that is the newest of one of its tags, done or under way.
 struct Newest {
     id: i64,
     job: JobId,
     nvr: String,
     tags: Vec<Tag>,
-    state: PromotionState,
 }
 
 impl Store {
-    /// Appends a promotion; one of the same repository that is under way is overtaken by it.
+    /// Appends a promotion. One that is under way leaves it the tags that both move, and is overtaken
+    /// when it has no other: releases with tags of their own may push to one place.
     pub(crate) async fn promote(
         &self,
         new: &NewPromotion,
@@ -68,16 +76,16 @@ impl Store {
         let Some(image) = image_of(&mut tx, new.job).await? else { return Ok(Promoting::NoImage) };
         let (registry, repository): (&str, &str) =
             (column(&image, "registry")?, column(&image, "repository")?);
-        if let Some(newest) = newest(&mut tx, registry, repository).await? {
-            let stands = matches!(newest.state, PromotionState::Due | PromotionState::Done);
-            if stands && newest.job == new.job && newest.tags == new.tags {
-                return Ok(Promoting::Written(one(&mut tx, newest.id).await?));
-            }
-            if stands && !new.back && images::is_newer(&mut tx, newest.job, new.job).await? {
-                return Ok(Promoting::Older(newest.nvr));
+        let holders = newest(&mut tx, (registry, repository), &new.tags).await?;
+        let is_known = |newest: &&Newest| newest.job == new.job && newest.tags == new.tags;
+        if let Some(known) = holders.first().filter(is_known) {
+            return Ok(Promoting::Written(one(&mut tx, known.id).await?));
+        }
+        for holder in holders.into_iter().filter(|_| !new.back) {
+            if images::is_newer(&mut tx, holder.job, new.job).await? {
+                return Ok(Promoting::Older(holder.nvr));
             }
         }
-        overtake(&mut tx, registry, repository, now).await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO promotions (image_id, registry, repository, tags, asked_by, reason, \
              asked_at) VALUES ($1,$2,$3,$4,$5,$6,$7) RETURNING id",
@@ -95,32 +103,36 @@ impl Store {
             .bind(id)
             .execute(&mut *tx)
             .await?;
+        overtake(&mut tx, registry, repository, now).await?;
         let promoted = one(&mut tx, id).await?;
         tx.commit().await?;
         Ok(Promoting::Written(promoted))
     }
 
-    /// Promotions that are due, oldest first.
+    /// Promotions that are due, oldest first, with those of their tags that no newer one has.
     pub(crate) async fn promotions_due(
         &self,
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<DuePromotion>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT p.id, p.image_id, p.tags, s.tries, i.reference, i.digest \
+        let sql = format!(
+            "SELECT p.id, p.image_id, s.tries, i.reference, i.digest, \
+             (SELECT json_group_array(tag.value) FROM json_each(p.tags) AS tag \
+             WHERE NOT {IS_TAKEN}) AS tags \
              FROM promotion_progress s JOIN promotions p ON p.id = s.promotion_id \
              JOIN images i ON i.id = p.image_id \
              WHERE s.state = 'due' AND s.due_at <= $1 ORDER BY p.id LIMIT $2",
-        )
-        .bind(seconds(now))
-        .bind(limit)
-        .fetch_all(&self.reader)
-        .await?;
-        rows.iter().map(due).collect()
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(seconds(now))
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(readable("promotion", &rows, due))
     }
 
     /// Writes that the registry has a stable tag, and that no other image of the repository has
-    /// it any more; whoever stands on it is to look. Nothing, when the promotion was overtaken.
+    /// it any more; whoever stands on it is to look. Nothing, when a newer promotion has it.
     pub(crate) async fn stable_tag_put(
         &self,
         promotion: &DuePromotion,
@@ -128,7 +140,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        if !is_due(&mut tx, promotion.id).await? {
+        if !is_due(&mut tx, promotion.id, tag).await? {
             return Ok(());
         }
         let Reference { registry, repository, .. } = &promotion.source;
@@ -228,58 +240,70 @@ async fn image_of(tx: &mut SqliteConnection, job: JobId) -> Result<Option<Sqlite
     Ok(query.bind(job.0).fetch_optional(tx).await?)
 }
 
+/// Of each of these tags the newest promotion that is done or under way, the newest of all first.
+/// One that was refused does not count: the tags are where the one before has put them.
 async fn newest(
     tx: &mut SqliteConnection,
-    registry: &str,
-    repository: &str,
-) -> Result<Option<Newest>, StoreError> {
-    let row = sqlx::query(
-        "SELECT p.id, p.tags, s.state, i.job_id, i.nvr FROM promotions p \
-         JOIN promotion_progress s ON s.promotion_id = p.id JOIN images i ON i.id = p.image_id \
-         WHERE p.registry = $1 AND p.repository = $2 ORDER BY p.id DESC LIMIT 1",
+    (registry, repository): (&str, &str),
+    tags: &[Tag],
+) -> Result<Vec<Newest>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT p.id, p.tags, i.job_id, i.nvr FROM promotions p \
+         JOIN images i ON i.id = p.image_id WHERE p.id IN (SELECT \
+         (SELECT max(holder.id) FROM promotions AS holder \
+         JOIN promotion_progress AS its ON its.promotion_id = holder.id \
+         WHERE holder.registry = $1 AND holder.repository = $2 AND its.state IN ('due', 'done') \
+         AND tag.value IN (SELECT value FROM json_each(holder.tags))) \
+         FROM json_each($3) AS tag) ORDER BY p.id DESC",
     )
     .bind(registry)
     .bind(repository)
-    .fetch_optional(tx)
+    .bind(to_json(&tags)?)
+    .fetch_all(tx)
     .await?;
-    let newest = |row: SqliteRow| {
+    let newest = |row: &SqliteRow| {
         Ok(Newest {
-            id: column(&row, "id")?,
-            job: JobId(column(&row, "job_id")?),
+            id: column(row, "id")?,
+            job: JobId(column(row, "job_id")?),
             nvr: row.try_get::<Option<String>, _>("nvr")?.unwrap_or_default(),
-            tags: json(&row, "tags")?,
-            state: parsed(&row, "state")?,
+            tags: json(row, "tags")?,
         })
     };
-    row.map(newest).transpose()
+    rows.iter().map(newest).collect()
 }
 
+/// Ends those that are due and whose tags are all taken.
 async fn overtake(
     tx: &mut SqliteConnection,
     registry: &str,
     repository: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let sql = format!(
         "UPDATE promotion_progress SET state = $3, ended_at = $4 WHERE state = 'due' \
-         AND promotion_id IN (SELECT id FROM promotions WHERE registry = $1 AND repository = $2)",
-    )
-    .bind(registry)
-    .bind(repository)
-    .bind(PromotionState::Overtaken.as_str())
-    .bind(seconds(now))
-    .execute(tx)
-    .await?;
+         AND promotion_id IN (SELECT p.id FROM promotions p \
+         WHERE p.registry = $1 AND p.repository = $2 \
+         AND NOT EXISTS (SELECT 1 FROM json_each(p.tags) AS tag WHERE NOT {IS_TAKEN}))",
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(registry)
+        .bind(repository)
+        .bind(PromotionState::Overtaken.as_str())
+        .bind(seconds(now))
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
-async fn is_due(tx: &mut SqliteConnection, id: i64) -> Result<bool, StoreError> {
-    let row =
-        sqlx::query("SELECT 1 FROM promotion_progress WHERE promotion_id = $1 AND state = 'due'")
-            .bind(id)
-            .fetch_optional(tx)
-            .await?;
-    Ok(row.is_some())
+/// Whether a promotion is to move this tag.
+async fn is_due(tx: &mut SqliteConnection, id: i64, tag: &Tag) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT 1 FROM promotion_progress JOIN promotions p ON p.id = promotion_id \
+         JOIN json_each(p.tags) AS tag \
+         WHERE promotion_id = $1 AND state = 'due' AND tag.value = $2 AND NOT {IS_TAKEN}"
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(tag.as_str());
+    Ok(query.fetch_optional(tx).await?.is_some())
 }
 
 fn due(row: &SqliteRow) -> Result<DuePromotion, StoreError> {

@@ -3,7 +3,7 @@
 mod settle;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use workflows::event::{Event, JobRef, Rebuild, WorkflowRef};
 use workflows::image::Digest;
 use workflows::names::CommitId;
@@ -11,7 +11,7 @@ use workflows::rebuild::Tried;
 
 use crate::rebuilds::staleness::Staleness;
 
-use super::nodes::{self, Branch, of_branch};
+use super::nodes::{self, Branch, IS_OF_BRANCH, of_branch};
 use super::row::{column, json, to_json};
 use super::{Store, StoreError, at, seconds};
 
@@ -140,16 +140,15 @@ impl Store {
 
     /// Branches of which a run is under way or about to be planned, whatever its cause.
     pub(crate) async fn busy_branches(&self) -> Result<Vec<Branch>, StoreError> {
-        let rows = sqlx::query(
+        let sql = format!(
             "SELECT forge, repository, ref_name FROM runs \
-             WHERE state <> 'finished' AND fetch_ref = ref_name \
+             WHERE state <> 'finished' AND {IS_OF_BRANCH} \
              UNION SELECT forge, repository, ref_name FROM rebuilds WHERE finished_at IS NULL \
              UNION SELECT forge, repository, json_extract(event, '$.ref') FROM events \
              WHERE state = 'new' AND json_extract(event, '$.ref') IS NOT NULL \
              AND repository IS NOT NULL",
-        )
-        .fetch_all(&self.reader)
-        .await?;
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.reader).await?;
         rows.iter().map(Branch::read).collect()
     }
 
@@ -349,18 +348,15 @@ pub(super) async fn is_busy(
     branch: &Branch,
     besides: Option<i64>,
 ) -> Result<bool, StoreError> {
-    let busy = of_branch(
+    let sql = format!(
         "SELECT 1 FROM runs WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
-         AND state <> 'finished' AND fetch_ref = ref_name \
+         AND state <> 'finished' AND {IS_OF_BRANCH} \
          UNION ALL SELECT 1 FROM events WHERE state = 'new' AND forge = $1 AND repository = $2 \
          AND json_extract(event, '$.ref') = $3 AND id IS NOT $4 \
          UNION ALL SELECT 1 FROM rebuilds WHERE forge = $1 AND repository = $2 AND ref_name = $3 \
          AND finished_at IS NULL AND event_id IS NOT $4 LIMIT 1",
-        branch,
-    )
-    .bind(besides)
-    .fetch_optional(&mut *tx)
-    .await?;
+    );
+    let busy = of_branch(AssertSqlSafe(sql), branch).bind(besides).fetch_optional(&mut *tx).await?;
     Ok(busy.is_some())
 }
 

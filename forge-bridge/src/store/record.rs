@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use workflows::event::Trust;
 use workflows::ids::{ImageId, JobId, RunId};
-use workflows::image::{BuiltImage, Digest, Nvr, Reference};
+use workflows::image::{BuiltImage, Digest, Nvr, Reference, Tag};
 use workflows::plan::{DraftAction, JobDraft};
 use workflows::record::{
     BuildRecord, FORM, RecordedRunner, RecordedSource, RecordedTimes, RecordedWorkflow,
@@ -220,20 +220,23 @@ pub(super) async fn tags_removed(
     Ok(())
 }
 
-/// Appends that the floating tags which an image still wants are given up.
+/// Appends that these floating tags, which an image still wants, are given up.
 pub(super) async fn tags_forgone(
     tx: &mut SqliteConnection,
     image: ImageId,
+    tags: &[Tag],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO record_events (job_id, at, kind, subject, digest) \
          SELECT i.job_id, $2, 'tag_forgone', t.tag, i.digest FROM image_tags t \
          JOIN images i ON i.id = t.image_id \
-         WHERE i.id = $1 AND t.class = 'floating' AND t.put_at IS NULL ORDER BY t.rowid",
+         WHERE i.id = $1 AND t.class = 'floating' AND t.put_at IS NULL \
+         AND t.tag IN (SELECT value FROM json_each($3)) ORDER BY t.rowid",
     )
     .bind(image.0)
     .bind(seconds(now))
+    .bind(to_json(&tags)?)
     .execute(tx)
     .await?;
     Ok(())

@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use workflows::ids::ImageId;
 use workflows::image::{Digest, Reference};
+use workflows::job::JobSpec;
 
-use super::row::column;
+use super::nodes::layered_build;
+use super::row::{column, json, readable};
 use super::{Store, StoreError, record, seconds};
 
 /// Images that are marked in one transaction; webhooks wait for it.
@@ -19,8 +21,18 @@ pub(crate) struct DueRemoval {
     pub(crate) tagged: Reference,
     pub(crate) digest: Digest,
     pub(crate) tries: u32,
-    /// Whether another image that stays has the same manifest.
-    pub(crate) is_shared: bool,
+}
+
+/// Who else may want the manifest of an image that is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Nobody.
+    No,
+    /// A build under way, perhaps: it pushes to that place, some time before it is told, and builds
+    /// of one commit have one manifest.
+    Perhaps,
+    /// Another image that stays.
+    Yes,
 }
 
 /// From when on scratch builds are not kept any more.
@@ -92,18 +104,44 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueRemoval>, StoreError> {
         let rows = sqlx::query(
-            "SELECT i.id, i.reference, i.digest, m.tries, EXISTS (SELECT 1 FROM images o \
-             WHERE o.registry = i.registry AND o.repository = i.repository \
-             AND o.digest = i.digest AND o.id <> i.id \
-             AND NOT EXISTS (SELECT 1 FROM removals WHERE image_id = o.id)) AS is_shared \
-             FROM removals m JOIN images i ON i.id = m.image_id \
+            "SELECT i.id, i.reference, i.digest, m.tries FROM removals m JOIN images i ON i.id = m.image_id \
              WHERE m.state = 'due' AND m.due_at <= $1 ORDER BY m.due_at, m.image_id LIMIT $2",
         )
         .bind(seconds(now))
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(due).collect()
+        Ok(readable("image to remove", &rows, due))
+    }
+
+    /// Who else may want a manifest now. To be asked right before it goes.
+    pub(crate) async fn wanted(&self, removal: &DueRemoval) -> Result<Wanted, StoreError> {
+        // In one look: a build that is told between two would be in neither.
+        let mut tx = self.reader.begin().await?;
+        let is_shared: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM images i JOIN images o ON o.registry = i.registry \
+             AND o.repository = i.repository AND o.digest = i.digest AND o.id <> i.id \
+             WHERE i.id = $1 AND NOT EXISTS (SELECT 1 FROM removals WHERE image_id = o.id))",
+        )
+        .bind(removal.image.0)
+        .fetch_one(&mut *tx)
+        .await?;
+        if is_shared {
+            return Ok(Wanted::Yes);
+        }
+        let rows = sqlx::query("SELECT id, spec FROM jobs WHERE state = 'leased'")
+            .fetch_all(&mut *tx)
+            .await?;
+        let place = |reference: &Reference| {
+            let Reference { registry, repository, .. } = reference;
+            (registry.clone(), repository.clone())
+        };
+        let targets = readable("job that runs", &rows, |row| {
+            let spec: JobSpec = json(row, "spec")?;
+            Ok(layered_build(&spec).map(|build| place(&build.target)))
+        });
+        let is_target = targets.contains(&Some(place(&removal.tagged)));
+        Ok(if is_target { Wanted::Perhaps } else { Wanted::No })
     }
 
     /// Ends a removal; of one that is done, the tag is gone.
@@ -145,14 +183,35 @@ impl Store {
         until: DateTime<Utc>,
         why: &str,
     ) -> Result<(), StoreError> {
+        self.wait_to_remove(image, until, why, 1).await
+    }
+
+    /// As [`Store::defer_removal`], where nobody asked the registry: that is no failed try.
+    pub(crate) async fn put_removal_off(
+        &self,
+        image: ImageId,
+        until: DateTime<Utc>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        self.wait_to_remove(image, until, why, 0).await
+    }
+
+    async fn wait_to_remove(
+        &self,
+        image: ImageId,
+        until: DateTime<Utc>,
+        why: &str,
+        tries: u32,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         sqlx::query(
-            "UPDATE removals SET tries = tries + 1, due_at = $2, message = $3 \
+            "UPDATE removals SET tries = tries + $4, due_at = $2, message = $3 \
              WHERE image_id = $1 AND state = 'due'",
         )
         .bind(image.0)
         .bind(seconds(until))
         .bind(why)
+        .bind(tries)
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
@@ -166,6 +225,5 @@ fn due(row: &SqliteRow) -> Result<DueRemoval, StoreError> {
         tagged: Reference::try_from(column::<String>(row, "reference")?).map_err(corrupt)?,
         digest: Digest::try_from(column::<String>(row, "digest")?).map_err(corrupt)?,
         tries: column(row, "tries")?,
-        is_shared: column(row, "is_shared")?,
     })
 }

@@ -11,7 +11,7 @@ use workflows::log_commands::Annotation;
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::status::StatusState;
 
-use super::row::{column, json, json_option, parsed, to_json};
+use super::row::{column, json, json_option, parsed, readable, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// A status that its forge has not been told yet, in its newest words.
@@ -107,7 +107,6 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         let read = |row: &SqliteRow| {
-            let state: &str = column(row, "state")?;
             let pull: Option<i64> = column(row, "pull")?;
             Ok(StatusBehind {
                 id: column(row, "id")?,
@@ -124,8 +123,7 @@ impl Store {
                 repository: parsed(row, "repository")?,
                 commit: parsed(row, "commit_id")?,
                 context: column(row, "context")?,
-                state: StatusState::from_word(state)
-                    .ok_or_else(|| StoreError::Corrupt(format!("column state: `{state}`")))?,
+                state: parsed(row, "state")?,
                 description: column(row, "description")?,
                 target: column(row, "target_url")?,
                 changed_at: at(column(row, "changed_at")?),
@@ -135,7 +133,7 @@ impl Store {
                 unanswered: column(row, "unanswered")?,
             })
         };
-        rows.iter().map(read).collect()
+        Ok(readable("status", &rows, read))
     }
 
     /// Says that posts of these begin. What a crash or a broken connection leaves unanswered may

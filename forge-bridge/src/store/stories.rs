@@ -12,7 +12,6 @@ use workflows::protocol::{JobReport, LEASE_SECONDS};
 use workflows::selection::Origin;
 use workflows::state::{Fault, Outcome};
 
-use super::leases::LeaseError;
 use super::leases::end::MAX_ATTEMPTS;
 use super::pinning::{Claim, NvrRequest, UnpinnedJob};
 use super::planning::{Decision, PlannedJob, PlannedRun, Planning, Priority, Subject};
@@ -21,16 +20,19 @@ use super::{Decoded, Store};
 mod asked;
 mod calls;
 mod graph;
+mod leases;
 mod named_values;
 mod numbers;
 mod progress;
 mod promotions;
+mod publications;
 mod pulls;
 mod records;
 mod removals;
 mod rerun;
 mod schedules;
 mod shared;
+mod unreadable;
 
 const RUNNER: RunnerId = RunnerId(1);
 
@@ -286,40 +288,6 @@ impl Story {
 }
 
 #[tokio::test]
-async fn the_same_lease_request_gets_the_same_lease_and_another_gets_none() {
-    let story = Story::begin().await;
-    story.push('a', &[draft("build", &[])]).await;
-    assert!(story.lease("early").await.is_none(), "a job without pins is not leased");
-    story.pin_all().await;
-    let first = story.lease("one").await.unwrap();
-    let again = story.lease("one").await.unwrap();
-    assert_eq!((first.job, first.fence, first.attempt), (again.job, again.fence, again.attempt));
-    assert!(story.lease("two").await.is_none());
-    let labels = ["other".to_owned()];
-    let wrong = story.store.lease_next(RUNNER, "three", &labels, story.now).await.unwrap();
-    assert!(wrong.is_none(), "labels decide");
-}
-
-#[tokio::test]
-async fn an_expired_lease_is_a_new_attempt_and_the_old_fence_is_refused() {
-    let mut story = Story::begin().await;
-    story.push('a', &[draft("build", &[])]).await;
-    story.pin_all().await;
-    let old = story.lease("one").await.unwrap();
-    story.now += TimeDelta::seconds(LEASE_SECONDS + 1);
-    assert_eq!(story.store.reap_expired(story.now).await.unwrap(), 1);
-    let stale = story.store.heartbeat(RUNNER, old.job, old.fence, story.now).await;
-    assert!(matches!(stale, Err(LeaseError::Stale)));
-    let late = report(old.fence, Outcome::Success, None);
-    let late = story.store.finish(RUNNER, old.job, &late, story.now).await;
-    assert!(matches!(late, Err(LeaseError::Stale)));
-    story.now += TimeDelta::minutes(1);
-    let new = story.lease("two").await.unwrap();
-    assert_eq!((new.job, new.attempt), (old.job, 2));
-    assert!(new.fence > old.fence);
-}
-
-#[tokio::test]
 async fn faults_of_ours_are_tried_again_and_then_end_as_an_error_that_frees_the_nvr() {
     let mut story = Story::begin().await;
     story.push('a', &[draft("build", &[])]).await;
@@ -365,37 +333,6 @@ async fn what_is_needed_comes_first_and_frees_the_rest() {
     story.store.finish(RUNNER, lease.job, &done, story.now).await.unwrap();
     let next = story.lease("two").await.unwrap();
     assert_eq!(next.spec.name, "test");
-}
-
-#[tokio::test]
-async fn a_built_image_wants_its_tags_and_an_older_build_does_not_move_them_back() {
-    let story = Story::begin().await;
-    let mut leases = Vec::new();
-    for after in ['a', 'b'] {
-        story.push(after, &[draft("build", &[])]).await;
-        story.pin_all().await;
-        leases.push(story.lease(&after.to_string()).await.unwrap());
-    }
-    let digest = |digit: &str| Digest::parse(&format!("sha256:{}", digit.repeat(64))).unwrap();
-    for (lease, digit) in leases.iter().zip(["1", "2"]).rev() {
-        let image = BuiltImage { reference: reference(), digest: digest(digit), size_bytes: 1 };
-        let built = JobReport { image: Some(image), ..report(lease.fence, Outcome::Success, None) };
-        story.store.finish(RUNNER, lease.job, &built, story.now).await.unwrap();
-    }
-    let publications = story.store.publications(story.now, 10).await.unwrap();
-    let [older, newer] = publications.as_slice() else { panic!("{publications:?}") };
-    assert_eq!(
-        newer.wanted.iter().map(|(_, tag)| tag.as_str()).collect::<Vec<_>>(),
-        ["2.4-1", "latest"]
-    );
-    assert!(!older.overtaken && !newer.overtaken);
-    for (_, tag) in &newer.wanted {
-        story.store.tag_put(newer.image, tag, story.now).await.unwrap();
-    }
-    story.store.published(newer, story.now).await.unwrap();
-    let rest = story.store.publications(story.now, 10).await.unwrap();
-    assert!(rest[0].overtaken, "a newer build has moved the floating tags");
-    assert_eq!(story.jobs().await, ["build publishing -", "build finished success"]);
 }
 
 #[tokio::test]

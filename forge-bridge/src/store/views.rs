@@ -11,12 +11,9 @@ mod run;
 mod runs;
 mod statuses;
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use workflows::state::UnknownWord;
 
 use super::{StoreError, at};
 
@@ -35,28 +32,6 @@ fn unsigned<T: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<T, StoreEr
     let number: i64 = row.try_get(column)?;
     T::try_from(number)
         .map_err(|_| StoreError::Corrupt(format!("column `{column}` holds {number}")))
-}
-
-fn word<T: FromStr<Err = UnknownWord>>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
-    parse_word(row.try_get(column)?, column)
-}
-
-fn word_option<T: FromStr<Err = UnknownWord>>(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<Option<T>, StoreError> {
-    let text: Option<&str> = row.try_get(column)?;
-    text.map(|text| parse_word(text, column)).transpose()
-}
-
-fn parse_word<T: FromStr<Err = UnknownWord>>(text: &str, column: &str) -> Result<T, StoreError> {
-    text.parse()
-        .map_err(|error: UnknownWord| StoreError::Corrupt(format!("column `{column}`: {error}")))
-}
-
-fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
-    serde_json::from_str(row.try_get(column)?)
-        .map_err(|error| StoreError::Corrupt(format!("column `{column}`: {error}")))
 }
 
 /// Cuts a list that was read with one row too many, and says where the next page begins.

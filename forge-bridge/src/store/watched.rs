@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use workflows::image::{Digest, ManifestForm, Reference};
 use workflows::rebuild::{Observation, Target};
 
-use super::row::{column, json, parsed_option, to_json};
+use super::row::{column, json, parsed_option, readable, to_json};
 use super::{Store, StoreError, at, seconds};
 
 /// A reference that is watched.
@@ -79,8 +79,10 @@ pub(crate) struct Sighting {
 impl Store {
     /// All watched references, in no order.
     pub(crate) async fn watched(&self) -> Result<Vec<Watched>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM watched_references").fetch_all(&self.reader).await?;
-        rows.iter().map(watched).collect()
+        let rows = sqlx::query("SELECT *, rowid AS id FROM watched_references")
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(readable("watched reference", &rows, watched))
     }
 
     /// Those that are due, the longest waiting first.
@@ -90,13 +92,14 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Watched>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM watched_references WHERE due_at <= $1 ORDER BY due_at, reference LIMIT $2",
+            "SELECT *, rowid AS id FROM watched_references WHERE due_at <= $1 \
+             ORDER BY due_at, reference LIMIT $2",
         )
         .bind(seconds(now))
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(watched).collect()
+        Ok(readable("watched reference", &rows, watched))
     }
 
     /// Makes the set of watched references that which the graph follows now. Each new one, and each

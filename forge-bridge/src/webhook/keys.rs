@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use workflows::names::RepositoryName;
 
 use super::receive::MAX_SECRETS;
+use crate::durable::keep_name;
 
 /// Longest file of keys that is read, in bytes; Pagure's keys have 40 characters.
 const MAX_KEY_FILE_BYTES: u64 = 1024;
@@ -60,7 +61,8 @@ impl ProjectKeys {
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         writeln!(file, "{}", key.expose_secret())?;
         file.sync_all()?;
-        std::fs::rename(new, path)
+        std::fs::rename(new, &path)?;
+        keep_name(&path, &self.directory)
     }
 
     /// A project's path has no part that starts with a dot, so it stays below the directory.

@@ -1,6 +1,7 @@
 //! Against a small GitHub that keeps check runs and wants an installation's token.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +10,7 @@ use axum::{Json, Router};
 use chrono::{TimeDelta, Utc};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use workflows::log_commands::LogCommand;
 
 use super::*;
@@ -28,6 +30,8 @@ struct Model {
     installed: u64,
     /// The owner whose installation has asked too much.
     limited: Option<String>,
+    /// The owner whose installation is never told, and the bell of who asks for it.
+    silent: Option<(String, Arc<Notify>)>,
 }
 
 type Shared = Arc<Mutex<Model>>;
@@ -38,9 +42,18 @@ fn bearer(headers: &HeaderMap) -> String {
 }
 
 /// Only the App itself, with its signed word, may ask for these two.
-async fn installation(State(model): State<Shared>, headers: HeaderMap) -> Response {
+async fn installation(
+    State(model): State<Shared>,
+    Path((owner, _)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
     if bearer(&headers).split('.').count() != 3 {
         return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let silent = model.lock().unwrap().silent.clone();
+    if let Some((_, asked)) = silent.filter(|(silent, _)| *silent == owner) {
+        asked.notify_one();
+        return std::future::pending().await;
     }
     let mut model = model.lock().unwrap();
     model.lookups += 1;
@@ -279,6 +292,27 @@ async fn what_one_installation_used_up_holds_up_no_other() {
     assert_eq!(forge.quiet_until(now), None, "the App itself may ask");
     forge.post_status(&other, &commit, &post).await.unwrap();
     assert_eq!(forge.quiet_for(&limited, now + TimeDelta::minutes(10)), None);
+}
+
+#[tokio::test]
+async fn an_owner_whose_installation_is_slow_to_come_holds_up_no_other() {
+    let (model, url, _server) = start().await;
+    let asked = Arc::new(Notify::new());
+    model.lock().unwrap().silent = Some(("modules".to_owned(), Arc::clone(&asked)));
+    let directory = tempfile::tempdir().unwrap();
+    let forge = forge(&url, directory.path());
+    let [quick, silent] =
+        ["containers/httpd", "modules/perl"].map(|name| RepositoryName::parse(name).unwrap());
+    let commit = CommitId::parse(&"1a".repeat(20)).unwrap();
+    let post = post_of(StatusState::Success, "Built");
+    let waits = forge.post_status(&silent, &commit, &post);
+    tokio::pin!(waits);
+    tokio::select! {
+        _ = &mut waits => panic!("nobody answers"),
+        () = asked.notified() => {}
+    }
+    let posted = forge.post_status(&quick, &commit, &post);
+    tokio::time::timeout(Duration::from_secs(10), posted).await.expect("it waits").unwrap();
 }
 
 #[test]

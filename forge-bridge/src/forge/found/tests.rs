@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use axum::extract::Query;
-use axum::routing::get;
+use axum::extract::{Path, Query};
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::ForgeKind;
+use crate::config::{ForgeConfig, ForgeKind};
 use crate::forge::tests::{TOKEN, serve};
 
 async fn page(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
@@ -32,6 +33,57 @@ async fn a_list_is_read_page_by_page_and_unusable_names_left_out() {
     assert_eq!(names, ["containers/httpd", "containers/nginx"]);
     assert_eq!(found[1].id.as_deref(), Some("3"));
     assert_eq!(found[1].created_at, "2026-01-02T03:04:05Z".parse().ok());
+}
+
+/// A key that was made for tests and opens nothing.
+const KEY: &str = include_str!("../../../tests/data/app-key.pem");
+
+/// A hundred owners on the first page, and one more on the second.
+async fn installations(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
+    let row = |id: u64, owner: String| json!({"id": id, "account": {"login": owner}});
+    Json(match query["page"].as_str() {
+        "1" => (1..=100).map(|id| row(id, format!("owner-{id}"))).collect(),
+        "2" => json!([row(101, "containers".to_owned())]),
+        _ => json!([]),
+    })
+}
+
+async fn token_of(Path(id): Path<u64>) -> (StatusCode, Json<Value>) {
+    let token = json!({"token": format!("ghs_{id}"), "expires_at": "2099-01-01T00:00:00Z",
+        "permissions": {}, "repositories": null});
+    (StatusCode::CREATED, Json(token))
+}
+
+async fn repositories_of(
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Json<Value> {
+    assert_eq!(headers["authorization"], "Bearer ghs_101");
+    let rows = [json!({"id": 1, "full_name": "containers/httpd"})];
+    let shown = if query["page"] == "1" { &rows[..] } else { &[] };
+    Json(json!({"repositories": shown}))
+}
+
+#[tokio::test]
+async fn the_repositories_of_an_owner_behind_the_first_hundred_are_found() {
+    let router = Router::new()
+        .route("/app/installations", get(installations))
+        .route("/app/installations/{id}/access_tokens", post(token_of))
+        .route("/installation/repositories", get(repositories_of));
+    let (address, _server) = serve(router).await;
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key.pem");
+    std::fs::write(&key, KEY).unwrap();
+    let config: ForgeConfig = toml::from_str(&format!(
+        "name = \"hub\"\nkind = \"github\"\napi_url = \"http://{address}\"\n\
+         clone_url = \"/x/{{repository}}.git\"\nwebhook_secret_file = \"/s\"\n\
+         app = {{ id = 5, private_key_file = \"{}\" }}\n",
+        key.display()
+    ))
+    .unwrap();
+    let found = Forge::open(&config).unwrap().repositories(&["containers/*".to_owned()]).await;
+    let names: Vec<String> = found.unwrap().iter().map(|one| one.name.to_string()).collect();
+    assert_eq!(names, ["containers/httpd"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use workflows::ids::JobId;
 use workflows::image::Digest;
 use workflows::record::{BuildRecord, ExportForm};
 
-use crate::store::row::{column, json, parsed};
+use crate::store::row::{column, json, parsed, readable};
 use crate::store::{Store, StoreError, seconds};
 
 /// The forms that are attached to each image that was built well from a trusted change.
@@ -51,16 +51,14 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DueAttachment {
-                    id: column(row, "id")?,
-                    form: parsed(row, "form")?,
-                    tries: column(row, "tries")?,
-                    record: json(row, "record")?,
-                })
+        Ok(readable("document", &rows, |row| {
+            Ok(DueAttachment {
+                id: column(row, "id")?,
+                form: parsed(row, "form")?,
+                tries: column(row, "tries")?,
+                record: json(row, "record")?,
             })
-            .collect()
+        }))
     }
 
     /// Writes that an image has a document, and appends it to the image's record.

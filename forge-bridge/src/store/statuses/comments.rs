@@ -1,10 +1,10 @@
 //! Comments that stand in for statuses which a forge refused: each is said once.
 
 use chrono::{DateTime, Utc};
-use workflows::status::{Sentence, StatusState};
+use workflows::status::Sentence;
 
 use super::StatusBehind;
-use crate::store::row::column;
+use crate::store::row::{column, parsed};
 use crate::store::{Store, StoreError, at, seconds};
 
 /// Most jobs of a run that a comment tells of.
@@ -90,10 +90,8 @@ impl Store {
         let words = rows
             .iter()
             .map(|row| {
-                let word: &str = column(row, "state")?;
-                let state = StatusState::from_word(word)
-                    .ok_or_else(|| StoreError::Corrupt(format!("column state: `{word}`")))?;
-                let sentence = Sentence { state, description: column(row, "description")? };
+                let (state, description) = (parsed(row, "state")?, column(row, "description")?);
+                let sentence = Sentence { state, description };
                 Ok((column(row, "context")?, sentence))
             })
             .collect::<Result<_, StoreError>>()?;

@@ -185,3 +185,40 @@ async fn the_number_of_a_cancelled_build_is_free_again() {
     let told = story.text("SELECT release || ' ' || state FROM nvrs ORDER BY job_id").await;
     assert_eq!(told, ["1.fc43 free", "1.fc43 reserved"]);
 }
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_while_it_is_pinned_takes_no_number_and_stays_ended() {
+    let story = Story::begin().await;
+    story.push('a', &[draft("build", &[])]).await;
+    let job = story.store.unpinned(story.now, 1, (&[], &[])).await.unwrap().remove(0);
+    story.store.cancel_run(RunId(1), "Cancelled by rose", story.now).await.unwrap();
+    let told = async || story.text("SELECT state || ' ' || description FROM statuses").await;
+    let ended = told().await;
+    let complete = |nvr: Option<&_>| spec(&job, nvr);
+    story.store.record_pins(&job, Some(&request()), &[], complete, story.now).await.unwrap();
+    let waits = workflows::status::registry_down("registry.example");
+    story.store.defer_pinning(job.id, story.now, &waits, story.now).await.unwrap();
+    assert_eq!(story.jobs().await, ["build finished cancelled"]);
+    assert_eq!(story.text("SELECT state FROM nvrs").await, [""; 0]);
+    assert_eq!(told().await, ended, "nothing is queued");
+}
+
+#[tokio::test]
+async fn numbers_that_ended_builds_kept_are_freed() {
+    let story = Story::begin().await;
+    for after in ['a', 'b', 'c'] {
+        story.push(after, &[draft("build", &[])]).await;
+        story.pin_all().await;
+    }
+    let mut tx = story.store.write().await.unwrap();
+    for sql in [
+        "UPDATE jobs SET state = 'finished' WHERE id < 3",
+        "UPDATE nvrs SET state = 'complete' WHERE job_id = 1",
+        include_str!("../../../migrations/0180_numbers_of_the_ended.sql"),
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let states = story.text("SELECT state FROM nvrs ORDER BY job_id").await;
+    assert_eq!(states, ["complete", "free", "reserved"]);
+}

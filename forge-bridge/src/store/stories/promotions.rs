@@ -9,7 +9,7 @@ use crate::views::Promoted;
 
 impl Story {
     /// Builds and publishes one more image; the answer is its job and run.
-    async fn built(&self, after: char) -> (JobId, String) {
+    pub(super) async fn built(&self, after: char) -> (JobId, String) {
         self.push(after, &[draft("build", &[])]).await;
         self.pin_all().await;
         let lease = self.lease(&after.to_string()).await.unwrap();
@@ -25,7 +25,11 @@ impl Story {
     }
 
     async fn promote(&self, job: JobId, back: bool) -> Promoting {
-        let tags = vec![Tag::parse("stable").unwrap(), Tag::parse("43").unwrap()];
+        self.promote_to(&["stable", "43"], job, back).await
+    }
+
+    async fn promote_to(&self, tags: &[&str], job: JobId, back: bool) -> Promoting {
+        let tags = tags.iter().map(|tag| Tag::parse(tag).unwrap()).collect();
         let (by, reason) = ("alice".to_owned(), "tested".to_owned());
         let new = NewPromotion { job, tags, by, reason, back };
         self.store.promote(&new, self.now).await.unwrap()
@@ -116,6 +120,54 @@ async fn the_newest_promotion_counts_and_the_way_back_is_asked_for_as_such() {
         [PromotionState::Overtaken, PromotionState::Done]
     );
     assert_eq!(story.promotions_told(&new_run).await, [PromotionState::Done]);
+}
+
+/// Two releases may push to one place.
+#[tokio::test]
+async fn promotions_with_other_tags_leave_each_other_alone() {
+    let story = Story::begin().await;
+    let (of_43, run_43) = story.built('a').await;
+    let (of_44, run_44) = story.built('b').await;
+    written(story.promote_to(&["44", "stable"], of_44, false).await);
+    written(story.promote_to(&["43"], of_43, false).await);
+    assert_eq!(story.promotions_told(&run_44).await, [PromotionState::Due]);
+    assert_eq!(story.put_stable_tags().await, 2);
+    let older = story.promote_to(&["43", "stable"], of_43, false).await;
+    assert!(matches!(older, Promoting::Older(_)), "`stable` would go back");
+    assert_eq!(story.promotions_told(&run_43).await, [PromotionState::Done]);
+
+    // Both have `stable`, and the older one has a tag beside it.
+    let (new_43, new_run) = story.built('c').await;
+    let (new_44, _) = story.built('d').await;
+    written(story.promote_to(&["43", "stable"], new_43, false).await);
+    written(story.promote_to(&["44", "stable"], new_44, false).await);
+    let due = story.store.promotions_due(story.now, 10).await.unwrap();
+    let tags: Vec<Vec<&str>> =
+        due.iter().map(|one| one.tags.iter().map(Tag::as_str).collect()).collect();
+    assert_eq!(tags, [vec!["43"], vec!["44", "stable"]]);
+    let stable = Tag::parse("stable").unwrap();
+    story.store.stable_tag_put(&due[0], &stable, story.now).await.unwrap();
+    assert_ne!(story.stable().await, [due[0].digest.to_string()], "it is the newer one's");
+    assert_eq!(story.put_stable_tags().await, 2);
+    assert_eq!(story.stable().await, [due[1].digest.to_string()]);
+    assert_eq!(story.promotions_told(&new_run).await, [PromotionState::Done]);
+}
+
+#[tokio::test]
+async fn a_refused_promotion_is_no_way_back() {
+    let story = Story::begin().await;
+    let (old, _) = story.built('a').await;
+    let (middle, _) = story.built('b').await;
+    let (new, _) = story.built('c').await;
+    written(story.promote(middle, false).await);
+    story.put_stable_tags().await;
+    let refused = written(story.promote(new, false).await);
+    let state = PromotionState::Refused;
+    story.store.end_promotion(refused.id, state, "forbidden", story.now).await.unwrap();
+    assert!(matches!(story.promote(old, false).await, Promoting::Older(_)));
+    let again = written(story.promote(new, false).await);
+    assert_eq!(again.state, PromotionState::Due, "it may be asked for again");
+    assert_ne!(again.id, refused.id);
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@ use workflows::plan::JobDraft;
 use workflows::plan::RunTexts;
 use workflows::selection::Origin;
 
+use super::super::nodes::Branch;
 use super::super::planning::{
     Decision, PlannedJob, PlannedRun, Planning, Priority, PullSubject, Subject,
 };
 use super::super::pulls::{PullKey, Way};
+use super::super::rebuilds::is_busy;
 use super::super::replies::Answered;
 use super::{RUNNER, Story, branch, commit, draft, repository};
 
@@ -244,6 +246,36 @@ async fn what_runs_of_the_base_is_not_the_authors_to_cancel() {
     tx.commit().await.unwrap();
     assert!(story.store.unfinished_of_pull(&key(), false).await.unwrap().is_empty());
     assert_eq!(story.store.unfinished_of_pull(&key(), true).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_runs_of_the_base_is_no_run_of_the_branch() {
+    let story = Story::begin().await;
+    story.propose('a', &[draft("build", &[])]).await;
+    let mut tx = story.store.write().await.unwrap();
+    sqlx::query("UPDATE runs SET fetch_ref = ref_name, trust = 'trusted'")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE jobs SET state = 'unpinned'").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let branch = Branch::of("forge", &repository(), &branch());
+    let unpinned = story.store.unpinned(story.now, 10, (&[], &[])).await.unwrap();
+    assert!(unpinned[0].is_of_pull);
+    assert!(story.store.busy_branches().await.unwrap().is_empty(), "a rebuild may begin");
+    let mut tx = story.store.write().await.unwrap();
+    assert!(!is_busy(&mut tx, &branch, None).await.unwrap());
+    drop(tx);
+    assert!(story.store.newest_of(&[&branch]).await.unwrap()[0].run.is_none());
+
+    story.push('b', &[draft("build", &[])]).await;
+    let unpinned = story.store.unpinned(story.now, 10, (&[], &[])).await.unwrap();
+    assert_eq!(unpinned.iter().filter(|job| job.is_of_pull).count(), 1);
+    assert_eq!(story.store.busy_branches().await.unwrap(), std::slice::from_ref(&branch));
+    let mut tx = story.store.write().await.unwrap();
+    assert!(is_busy(&mut tx, &branch, None).await.unwrap());
+    drop(tx);
+    assert!(story.store.newest_of(&[&branch]).await.unwrap()[0].run.is_some());
 }
 
 /// GitLab does not tell of what it closes.

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::Store;
-use super::super::removals::{KeptSince, RemovalEnd};
+use super::super::removals::{KeptSince, RemovalEnd, Wanted};
+use super::{Story, draft};
 
 /// Image 1: of a closed pull request. 2: of an open one. 3: of nobody, old. 4: a release build, as
 /// old, with the manifest of 3. 5: of the closed pull request, still without its documents.
@@ -44,10 +45,13 @@ async fn seeded() -> (Store, tempfile::TempDir) {
     (store, directory)
 }
 
-/// `image shared` of what is due.
+/// What is due, and who else wants it.
 async fn due(store: &Store, now: DateTime<Utc>) -> Vec<String> {
-    let due = store.removals_due(now, 9).await.unwrap();
-    due.iter().map(|one| format!("{} {}", one.image, one.is_shared)).collect()
+    let mut told = Vec::new();
+    for one in store.removals_due(now, 9).await.unwrap() {
+        told.push(format!("{} {:?}", one.image, store.wanted(&one).await.unwrap()));
+    }
+    told
 }
 
 #[tokio::test]
@@ -66,14 +70,14 @@ async fn scratch_builds_go_with_their_pull_request_or_by_age_and_no_others() {
         0
     );
     // A release build has the manifest of image 3.
-    assert_eq!(due(&store, now).await, ["1 false", "3 true"]);
+    assert_eq!(due(&store, now).await, ["1 No", "3 Yes"]);
 
     let first = store.removals_due(now, 1).await.unwrap().remove(0);
     assert_eq!(first.tagged.to_string(), "r.example/f43/httpd:u1");
     store.defer_removal(first.image, now + hours(1), "away").await.unwrap();
-    assert_eq!(due(&store, now).await, ["3 true"]);
+    assert_eq!(due(&store, now).await, ["3 Yes"]);
     store.end_removal(first.image, RemovalEnd::Done, "", now + hours(1)).await.unwrap();
-    assert_eq!(due(&store, now + hours(1)).await, ["3 true"]);
+    assert_eq!(due(&store, now + hours(1)).await, ["3 Yes"]);
     let gone: Vec<(i64, bool)> =
         sqlx::query_as("SELECT image_id, removed_at IS NOT NULL FROM image_tags ORDER BY image_id")
             .fetch_all(&store.reader)
@@ -86,4 +90,30 @@ async fn scratch_builds_go_with_their_pull_request_or_by_age_and_no_others() {
             .await
             .unwrap();
     assert_eq!(record, ("tag_removed".into(), "u1".into()));
+}
+
+#[tokio::test]
+async fn a_manifest_stays_while_a_build_that_may_have_the_same_is_under_way() {
+    let story = Story::begin().await;
+    story.built('a').await;
+    story
+        .write_all(
+            "UPDATE images SET mode = 'scratch'; \
+             INSERT INTO removals (image_id, cause, asked_at) VALUES (1, 'age', 0)",
+        )
+        .await;
+    let removal = story.store.removals_due(story.now, 1).await.unwrap().remove(0);
+    let wanted = async || story.store.wanted(&removal).await.unwrap();
+    assert_eq!(wanted().await, Wanted::No);
+    story.push('b', &[draft("build", &[])]).await;
+    story.pin_all().await;
+    story.lease("b").await.unwrap();
+    assert_eq!(wanted().await, Wanted::Perhaps);
+    let later = story.now + TimeDelta::minutes(1);
+    story.store.put_removal_off(removal.image, later, "under way").await.unwrap();
+    assert!(story.store.removals_due(story.now, 1).await.unwrap().is_empty());
+    assert_eq!(story.store.removals_due(later, 1).await.unwrap()[0].tries, 0);
+    story.store.force_cancel(workflows::ids::RunId(2), "no", story.now).await.unwrap();
+    story.store.reap_expired(story.now + TimeDelta::hours(1)).await.unwrap();
+    assert_eq!(wanted().await, Wanted::No, "it is over");
 }

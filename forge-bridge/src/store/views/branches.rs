@@ -1,13 +1,12 @@
 //! What happened last on the branches that images stand for.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
 use workflows::ids::RunId;
 use workflows::state::{Outcome, RunState};
 
-use super::{word, word_option};
-use crate::store::nodes::Branch;
-use crate::store::row::to_json;
+use crate::store::nodes::{Branch, IS_OF_BRANCH};
+use crate::store::row::{parsed, parsed_option, to_json};
 use crate::store::{Store, StoreError};
 use crate::views::{LastRun, Standing};
 
@@ -20,11 +19,11 @@ pub(crate) struct Newest {
 }
 
 impl Store {
-    /// Of each of these branches, in their order. A change of a stranger is no run of the branch.
+    /// Of each of these branches, in their order. What a pull request began is no run of the branch.
     pub(crate) async fn newest_of(&self, branches: &[&Branch]) -> Result<Vec<Newest>, StoreError> {
         let told =
             |one: &&Branch| (one.forge.clone(), one.repository.clone(), one.ref_name.clone());
-        let rows = sqlx::query(
+        let sql = format!(
             "SELECT r.id AS run, r.state AS state, r.outcome AS outcome, \
              (SELECT jobs.name FROM jobs WHERE jobs.run_id = r.id \
               AND jobs.outcome IN ('failure', 'error', 'timed_out') ORDER BY jobs.id LIMIT 1) \
@@ -37,12 +36,13 @@ impl Store {
              FROM json_each($1) AS told LEFT JOIN runs AS r ON r.id = \
              (SELECT id FROM runs WHERE forge = told.value ->> 0 \
               AND repository = told.value ->> 1 AND ref_name = told.value ->> 2 \
-              AND fetch_ref = ref_name ORDER BY id DESC LIMIT 1) \
+              AND {IS_OF_BRANCH} ORDER BY id DESC LIMIT 1) \
              ORDER BY told.key",
-        )
-        .bind(to_json(&branches.iter().map(told).collect::<Vec<_>>())?)
-        .fetch_all(&self.reader)
-        .await?;
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(to_json(&branches.iter().map(told).collect::<Vec<_>>())?)
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(newest).collect()
     }
 }
@@ -52,8 +52,8 @@ fn newest(row: &SqliteRow) -> Result<Newest, StoreError> {
     let Some(id) = row.try_get::<Option<i64>, _>("run")? else {
         return Ok(Newest { run: None, build });
     };
-    let state: RunState = word(row, "state")?;
-    let outcome: Option<Outcome> = word_option(row, "outcome")?;
+    let state: RunState = parsed(row, "state")?;
+    let outcome: Option<Outcome> = parsed_option(row, "outcome")?;
     let standing = outcome.map_or(Standing::State(state), Standing::Outcome);
     let run = LastRun {
         id: RunId(id),

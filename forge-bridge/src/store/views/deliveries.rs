@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 use workflows::ids::{DeliveryId, EventId, RunId};
 
 use super::run::skipped;
-use super::{cut_page, json, time, unsigned};
+use super::{cut_page, time, unsigned};
+use crate::store::row::json;
 use crate::store::{Store, StoreError};
 use crate::views::{
     Deliveries, DeliveryDetail, DeliveryFilter, DeliverySummary, EventSummary, page_rows,

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use workflows::ids::RunnerId;
 
-use super::{json, time, time_option, unsigned};
+use super::{time, time_option, unsigned};
+use crate::store::row::json;
 use crate::store::{Store, StoreError, seconds};
 use crate::views::times::RUNNER_SILENCE_SECONDS;
 use crate::views::{Overview, Runner};

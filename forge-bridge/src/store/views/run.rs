@@ -12,8 +12,8 @@ use workflows::workflow::Called;
 
 use super::images::{image, tags_where};
 use super::runs::{SUMMARY_COLUMNS, summary};
-use super::{json, time, time_option, unsigned, word, word_option};
-use crate::store::row::parsed;
+use super::{time, time_option, unsigned};
+use crate::store::row::{json, parsed, parsed_option};
 use crate::store::{Store, StoreError};
 use crate::views::{Image, Job, Pin, RunDetail, SkippedWorkflow, Status, Step};
 
@@ -95,7 +95,7 @@ impl Store {
             Ok(LogTarget {
                 job: JobId(row.try_get("id")?),
                 attempt: unsigned(&row, "attempt")?,
-                finished: word::<JobState>(&row, "state")? == JobState::Finished,
+                finished: parsed::<JobState>(&row, "state")? == JobState::Finished,
                 revision: row.try_get("revision")?,
             })
         })
@@ -136,9 +136,9 @@ fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         name: row.try_get("name")?,
         needs: json(row, "needs")?,
         runs_on: if labels.is_some() { json(row, "runs_on")? } else { Vec::new() },
-        state: word(row, "state")?,
-        outcome: word_option(row, "outcome")?,
-        fault: word_option(row, "fault")?,
+        state: parsed(row, "state")?,
+        outcome: parsed_option(row, "outcome")?,
+        fault: parsed_option(row, "fault")?,
         message: row.try_get("message")?,
         attempt: unsigned(row, "attempt")?,
         runner: row.try_get("runner")?,
@@ -188,7 +188,7 @@ async fn steps(
             log_offset: unsigned(row, "log_offset")?,
             started_at: time(row, "started_at")?,
             finished_at: time_option(row, "finished_at")?,
-            outcome: word_option(row, "outcome")?,
+            outcome: parsed_option(row, "outcome")?,
         })
     })
 }

@@ -4,7 +4,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 use workflows::ids::RunId;
 
-use super::{cut_page, time, time_option, unsigned, word, word_option};
+use super::{cut_page, time, time_option, unsigned};
+use crate::store::row::{parsed, parsed_option};
 use crate::store::{Store, StoreError};
 use crate::views::{RunFilter, RunSummary, Runs, Standing, page_rows};
 
@@ -80,8 +81,8 @@ pub(super) fn summary(row: &SqliteRow) -> Result<RunSummary, StoreError> {
         trust: row.try_get("trust")?,
         workflow: row.try_get("workflow")?,
         run_name: row.try_get("run_name")?,
-        state: word(row, "state")?,
-        outcome: word_option(row, "outcome")?,
+        state: parsed(row, "state")?,
+        outcome: parsed_option(row, "outcome")?,
         message: row.try_get("message")?,
         created_at: time(row, "created_at")?,
         started_at: time_option(row, "started_at")?,
