@@ -17,7 +17,9 @@ use crate::config::{Config, ForgeConfig};
 use crate::outbound::Reach;
 use crate::store::StoreError;
 
-/// Fetches at once; each holds a thread and, while it unpacks, tens of megabytes.
+/// Fetches at once of one forge; each holds a thread and, while it unpacks, a few objects, of which
+/// none has more than the 100 MiB that the mirror takes: ordinarily a megabyte, several hundred where
+/// a stranger wants it.
 const MAX_FETCHES: usize = 4;
 
 /// How long one look into a repository may take; the largest dist-git repositories need seconds.
