@@ -172,26 +172,29 @@ fn ignored_files_are_those_that_moby_ignores() {
 fn a_walk_ignores_what_its_paths_are_ignored_by() {
     let patterns = ["a", "*", "**/b", "a/*", "!a", "!a/b/c", "!**/c", "a/b", "!*/b", "b/**"];
     let paths = ["a", "a/b", "a/b/c", "b", "b/a", "b/a/c", "c", "a/b/c/a", "a/c", "a/c/b"];
+    let alone = patterns.map(|line| {
+        let (includes, pattern) = match line.strip_prefix('!') {
+            Some(pattern) => (true, pattern),
+            None => (false, line),
+        };
+        (includes, Ignore::parse(pattern).unwrap())
+    });
     // All texts of three lines.
     for n in 0..patterns.len().pow(3) {
-        let line = |place: u32| patterns[n / patterns.len().pow(place) % patterns.len()];
-        let text = format!("{}\n{}\n{}", line(0), line(1), line(2));
+        let lines = [n, n / patterns.len(), n / patterns.len().pow(2)].map(|n| n % patterns.len());
+        let text = lines.map(|line| patterns[line]).join("\n");
         let ignore = Ignore::parse(&text).unwrap();
         for path in paths {
             // Each line over again on the path and on all above it; the last that matches decides.
-            let matched = |line: &str| {
-                let (includes, pattern) = match line.strip_prefix('!') {
-                    Some(pattern) => (true, pattern),
-                    None => (false, line),
-                };
-                let alone = Ignore::parse(pattern).unwrap();
+            let decided = |line: usize| {
+                let (includes, alone) = &alone[line];
                 let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
                 let mut prefixes = ends.map(|end| &path[..end]);
                 let is_match =
                     prefixes.any(|prefix| alone.below(&alone.top(), prefix).is_excluded());
                 is_match.then_some(!includes)
             };
-            let expected = (0..3).rev().find_map(|place| matched(line(place))).unwrap_or(false);
+            let expected = lines.into_iter().rev().find_map(decided).unwrap_or(false);
             assert_eq!(ignore.excludes(path), expected, "{text:?} {path}");
         }
     }
