@@ -362,3 +362,6 @@ fn in_the_way(path: &Path) -> io::Error {
     );
     io::Error::other(why)
 }
+
+#[cfg(test)]
+mod tests;
