@@ -46,11 +46,26 @@ impl Cancel {
 
 /// Kills what runs when the one who waits is gone.
 #[derive(Debug)]
-pub(crate) struct KillOnDrop(pub(crate) Cancel);
+pub(crate) struct KillOnDrop {
+    armed: Option<Cancel>,
+}
+
+impl KillOnDrop {
+    pub(crate) fn new(cancel: Cancel) -> Self {
+        Self { armed: Some(cancel) }
+    }
+
+    /// Kills nothing: what ran has ended.
+    pub(crate) fn disarm(mut self) {
+        self.armed = None;
+    }
+}
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        self.0.kill();
+        if let Some(cancel) = &self.armed {
+            cancel.kill();
+        }
     }
 }
 
@@ -64,8 +79,16 @@ mod tests {
         assert_eq!(cancel.urgency(), Urgency::None);
         cancel.clone().ask();
         assert_eq!(cancel.urgency(), Urgency::Asked);
-        drop(KillOnDrop(cancel.clone()));
+        drop(KillOnDrop::new(cancel.clone()));
         cancel.ask();
         assert_eq!(cancel.urgency(), Urgency::Now);
+    }
+
+    #[test]
+    fn a_disarmed_guard_kills_nothing_and_keeps_nothing() {
+        let cancel = Cancel::default();
+        KillOnDrop::new(cancel.clone()).disarm();
+        assert_eq!(cancel.urgency(), Urgency::None);
+        assert_eq!(Arc::strong_count(&cancel.0), 1);
     }
 }

@@ -26,6 +26,7 @@ use crate::store::rebuilds::NOT_CONFIGURED;
 use crate::store::{Store, StoreError};
 use crate::wakes::Wakes;
 
+mod apart;
 mod base;
 mod calls;
 mod commands;
@@ -40,6 +41,7 @@ mod runs;
 mod schedules;
 mod target;
 
+use apart::apart;
 use late::Undecided;
 pub(crate) use pulls::Request;
 pub(crate) use schedules::DefaultWorkflows;
@@ -231,11 +233,16 @@ impl Planner {
         let mut files = found.files;
         let defaults = self.default_workflows(release).await?;
         files.extend(defaults.files);
-        let mut candidates = selection::read(files);
-        let schedules = target
-            .sets_schedules
-            .then(|| schedules::schedules(&candidates, release, defaults.rules, now));
-        candidates = match target.meant(candidates) {
+        let (whole, policy) = (target.clone(), release.clone());
+        let read = move || {
+            let candidates = selection::read(files);
+            let rules = defaults.rules;
+            let schedules = || schedules::schedules(&candidates, &policy, rules, now);
+            let schedules = whole.sets_schedules.then(schedules);
+            (whole.meant(candidates), schedules)
+        };
+        let (meant, schedules) = apart(read).await?;
+        let mut candidates = match meant {
             Ok(meant) => meant,
             Err(why) => return Ok(Decision::Skip(format!("{NOT_CONFIGURED}: {why}"))),
         };
@@ -260,24 +267,18 @@ impl Planner {
         candidates: Vec<Candidate>,
         facts: Facts,
     ) -> Result<(Selection, Facts), SourceError> {
-        if let Some(dispatch) = &target.dispatch {
-            return Ok(selection::select_dispatched(candidates, dispatch, &facts));
-        }
-        let selection = if target.is_rebuild() {
-            selection::select_again(candidates, &target.current, &facts)
-        } else if target.is_schedule_of(release) {
-            selection::select_all(candidates, &facts)
-        } else if target.asked.is_some() {
-            selection::select_asked(candidates, target.ref_name.short(), &facts)
-        } else {
+        let mut changed = None;
+        if target.fires_by_filters(release) {
             let are_asked_for = selection::needs_paths(&candidates);
             let paths = self.paths(forge, target, are_asked_for).await?;
+            let paths = selection::affordable(&candidates, paths);
             if let (true, ChangedPaths::Everything { reason }) = (are_asked_for, &paths) {
                 target.cause = format!("{}; {reason}", target.cause);
             }
-            selection::select(candidates, &target.occasion.clone().into_occasion(paths), &facts)
-        };
-        Ok((selection, facts))
+            changed = Some(paths);
+        }
+        let (target, release) = (target.clone(), release.clone());
+        apart(move || target.select(&release, candidates, changed, facts)).await
     }
 
     /// What a person's request for a workflow is about: the head of its branch as it is now.

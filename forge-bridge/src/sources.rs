@@ -17,7 +17,9 @@ use crate::config::{Config, ForgeConfig};
 use crate::outbound::Reach;
 use crate::store::StoreError;
 
-/// Fetches at once; each holds a thread and, while it unpacks, tens of megabytes.
+/// Fetches at once of one forge; each holds a thread and, while it unpacks, a few objects, of which
+/// none has more than the 100 MiB that the mirror takes: ordinarily a megabyte, several hundred where
+/// a stranger wants it.
 const MAX_FETCHES: usize = 4;
 
 /// How long one look into a repository may take; the largest dist-git repositories need seconds.
@@ -106,6 +108,30 @@ impl Pauses {
     }
 }
 
+/// Ends the work of a thread for which nobody waits any more.
+struct Waiting(Deadline);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.interrupt();
+    }
+}
+
+/// Works on a thread of its own. What is `held` is given back when that work ends, which is soon
+/// after the caller has gone away.
+async fn apart<T: Send + 'static>(
+    held: impl Send + 'static,
+    deadline: Deadline,
+    work: impl FnOnce(Deadline) -> Result<T, GitError> + Send + 'static,
+) -> Result<T, SourceError> {
+    let _waiting = Waiting(deadline.clone());
+    let task = tokio::task::spawn_blocking(move || {
+        let _held = held;
+        work(deadline)
+    });
+    Ok(task.await??)
+}
+
 type Key = (String, RepositoryName);
 
 /// All mirrors of the bridge.
@@ -114,8 +140,8 @@ pub(crate) struct Sources {
     config: Arc<Config>,
     tokens: Arc<HashMap<String, SecretString>>,
     /// Of each forge: one that hangs holds its own alone.
-    fetches: HashMap<String, Semaphore>,
-    sweeps: Semaphore,
+    fetches: HashMap<String, Arc<Semaphore>>,
+    sweeps: Arc<Semaphore>,
     pauses: HashMap<String, Pauses>,
     /// One user at a time for each mirror: two fetches of one repository would only wait for
     /// each other's lock files.
@@ -127,11 +153,11 @@ impl Sources {
         let names = || config.forges.iter().map(|forge| forge.name.clone());
         Self {
             directory: config.state_dir.join("mirrors"),
-            fetches: names().map(|name| (name, Semaphore::new(MAX_FETCHES))).collect(),
+            fetches: names().map(|name| (name, Arc::new(Semaphore::new(MAX_FETCHES)))).collect(),
             pauses: names().map(|name| (name, Pauses::default())).collect(),
             config,
             tokens,
-            sweeps: Semaphore::new(MAX_SWEEPS),
+            sweeps: Arc::new(Semaphore::new(MAX_SWEEPS)),
             locks: Mutex::new(HashMap::new()),
         }
     }
@@ -173,19 +199,18 @@ impl Sources {
         work: impl FnOnce(&Fetched) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, SourceError> {
         let remote = self.remote(self.forge(forge)?, repository)?;
-        let lock = self.lock_of(forge, repository).await;
-        let _alone = lock.lock().await;
-        let _permit = match self.fetches.get(forge) {
-            Some(fetches) => fetches.acquire().await.ok(),
+        let alone = self.lock_of(forge, repository).await.lock_owned().await;
+        let permit = match self.fetches.get(forge) {
+            Some(fetches) => Arc::clone(fetches).acquire_owned().await.ok(),
             None => None,
         };
         let directory = self.mirror_directory(forge, repository);
         let pauses = self.pauses_of(forge);
-        let task = tokio::task::spawn_blocking(move || {
+        apart((alone, permit), Deadline::after(FETCH_TIMEOUT), move |deadline| {
             let mirror = Mirror::open(&directory)?;
-            work(&Fetched { mirror, remote, deadline: Deadline::after(FETCH_TIMEOUT), pauses })
-        });
-        Ok(task.await??)
+            work(&Fetched { mirror, remote, deadline, pauses })
+        })
+        .await
     }
 
     fn forge(&self, name: &str) -> Result<&ForgeConfig, SourceError> {
@@ -224,14 +249,14 @@ impl Sources {
     }
 
     async fn heads_of(&self, forge: &str, remote: Remote) -> Result<Vec<RefHead>, SourceError> {
-        let _permit = self.sweeps.acquire().await;
+        let permit = Arc::clone(&self.sweeps).acquire_owned().await;
         let directory = self.directory.join(NO_REPOSITORY);
         let pauses = self.pauses_of(forge);
-        let task = tokio::task::spawn_blocking(move || {
+        apart(permit, Deadline::after(SWEEP_TIMEOUT), move |deadline| {
             let mirror = Mirror::open(&directory)?;
-            pauses.heed(|| mirror.refs(&remote, "refs/heads/", &Deadline::after(SWEEP_TIMEOUT)))
-        });
-        Ok(task.await??)
+            pauses.heed(|| mirror.refs(&remote, "refs/heads/", &deadline))
+        })
+        .await
     }
 
     fn pauses_of(&self, forge: &str) -> Pauses {

@@ -14,8 +14,7 @@ use gix::bstr::BStr;
 use gix::object::tree::{EntryKind as GitKind, EntryMode};
 use gix::validate::path::component;
 
-use crate::read::tree_of;
-use crate::{Deadline, GitError, Mirror, Remote};
+use crate::{Deadline, GitError, Mirror, Remote, object};
 
 /// Deepest directory that is written; deeper ones only serve to exhaust a stack or a path.
 const MAX_DEPTH: usize = 64;
@@ -90,7 +89,7 @@ impl Mirror {
         deadline: &Deadline,
     ) -> Result<Checkout, GitError> {
         let repository = self.repository()?;
-        let root = tree_of(&repository, commit)?;
+        let root = object::root_of(&repository, commit)?;
         fs::create_dir_all(directory).map_err(|error| GitError::local(directory, &error))?;
         let mut present =
             fs::read_dir(directory).map_err(|error| GitError::local(directory, &error))?;
@@ -127,7 +126,7 @@ impl Writer<'_> {
     ) -> Result<Vec<(gix::ObjectId, PathBuf)>, GitError> {
         let shown = directory.display().to_string();
         let unreadable = |e| GitError::of_objects(&shown, &e);
-        let tree = self.repository.find_tree(tree).map_err(unreadable)?;
+        let tree = object::tree(self.repository, tree, &shown)?;
         let mut below = Vec::new();
         for entry in tree.iter() {
             self.deadline.check()?;
@@ -175,14 +174,9 @@ impl Writer<'_> {
 
     fn blob(&self, id: gix::ObjectId, path: &Path, max: u64) -> Result<Vec<u8>, GitError> {
         let shown = path.display().to_string();
-        let unreadable = |e| GitError::of_objects(&shown, &e);
-        let bytes = self.repository.find_header(id).map_err(unreadable)?.size();
-        if bytes > max {
-            return Err(GitError::TooLarge(format!(
-                "{shown} has {bytes} bytes where {max} are left"
-            )));
-        }
-        Ok(self.repository.find_blob(id).map_err(unreadable)?.take_data())
+        object::blob(self.repository, id, &shown, max)?.map_err(|bytes| {
+            GitError::TooLarge(format!("{shown} has {bytes} bytes where {max} are left"))
+        })
     }
 
     fn count_entry(&mut self) -> Result<(), GitError> {

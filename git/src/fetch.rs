@@ -95,7 +95,8 @@ pub(crate) fn object_id(text: &str) -> Result<gix::ObjectId, GitError> {
     })
 }
 
-/// Fetches one commit, by its id if the server allows it, else by the ref that leads to it.
+/// Fetches one commit, by its id if the server allows it, else by the ref that leads to it. When
+/// this succeeds, the server has sent the commit.
 pub(crate) fn commit(
     repository: &gix::Repository,
     remote: &Remote,
@@ -123,7 +124,8 @@ pub(crate) fn commit(
     match fetch(repository, remote, ref_name, depth, deadline) {
         Err(Failure::Refused) => Err(gone()),
         Err(Failure::Other(error)) => Err(error),
-        Ok(()) => Ok(()),
+        Ok(()) if depth == ONE || repository.has_object(id) => Ok(()),
+        Ok(()) => Err(gone()),
     }
 }
 

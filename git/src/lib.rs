@@ -11,6 +11,7 @@
 //! which must then be on the `PATH`.
 
 mod bounded;
+mod changes;
 mod checkout;
 mod deadline;
 mod error;
@@ -18,6 +19,7 @@ mod fetch;
 mod http;
 mod lock;
 mod mirror;
+mod object;
 mod read;
 mod remote;
 mod ssh;

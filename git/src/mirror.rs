@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::lock::Lock;
-use crate::{Deadline, GitError, Remote, fetch};
+use crate::{Deadline, GitError, Remote, fetch, object};
 
 /// Packs after which a mirror starts anew: each fetched commit is one pack, and reading slows
 /// down with their number.
@@ -13,9 +13,9 @@ const MAX_PACKS: usize = 256;
 /// Bytes of packs after which a mirror starts anew: commits that nobody builds any more go with it.
 const MAX_MIRROR_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Largest object that is read into memory, in bytes. Files have their own, smaller bounds; this
-/// one holds for trees, commits and deltas too.
-const MAX_OBJECT_BYTES: u64 = 512 * 1024 * 1024;
+/// Largest object that a fetch or a checkout unpacks into memory, in bytes; GitHub takes no larger
+/// file, and a pack of some kilobytes can hold one. What is read has smaller bounds.
+const MAX_OBJECT_BYTES: u64 = 100 * 1024 * 1024;
 
 /// The repository inside a mirror's directory.
 const REPOSITORY: &str = "repository.git";
@@ -23,6 +23,8 @@ const REPOSITORY: &str = "repository.git";
 const USE_LOCK: &str = "use.lock";
 /// Held by the one who fetches.
 const FETCH_LOCK: &str = "fetch.lock";
+/// Left by the one who found an object that cannot be unpacked, for the next who opens the mirror.
+const DAMAGED: &str = "damaged";
 
 /// A bare repository that holds single commits, without their history.
 ///
@@ -45,9 +47,12 @@ impl Mirror {
         let use_lock = directory.join(USE_LOCK);
         let repository = directory.join(REPOSITORY);
         if let Some(_alone) = Lock::try_alone(&use_lock)?
-            && (open_repository(&repository).is_err() || is_full(&repository))
+            && (is_marked(directory)
+                || open_repository(&repository).is_err()
+                || is_full(&repository))
         {
             start_anew(&repository)?;
+            let _absent_unless_damaged = std::fs::remove_file(directory.join(DAMAGED));
         }
         let mirror =
             Self { directory: directory.to_owned(), _in_use: Arc::new(Lock::shared(&use_lock)?) };
@@ -60,7 +65,7 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Invalid`] for what is no commit's id; else see [`GitError`].
     pub fn has_commit(&self, commit: &str, deadline: &Deadline) -> Result<bool, GitError> {
-        self.holds(fetch::object_id(commit)?, deadline)
+        self.holds(fetch::object_id(commit)?, commit, deadline)
     }
 
     /// Makes sure that exactly this commit and its files are here, without history. The network
@@ -70,8 +75,9 @@ impl Mirror {
     /// must then lead to the commit.
     ///
     /// # Errors
-    /// [`GitError::CommitGone`] when the server has not got the commit any more; else see
-    /// [`GitError`].
+    /// [`GitError::CommitGone`] when the server has not got the commit any more,
+    /// [`GitError::Local`] when the mirror is damaged, which starts anew at the next
+    /// [`Mirror::open`]; else see [`GitError`].
     pub fn fetch_commit(
         &self,
         remote: &Remote,
@@ -80,20 +86,24 @@ impl Mirror {
         deadline: &Deadline,
     ) -> Result<(), GitError> {
         let id = fetch::object_id(commit)?;
-        if self.holds(id, deadline)? {
+        if self.holds(id, commit, deadline)? {
             return Ok(());
         }
         let _one_at_a_time = Lock::alone(&self.directory.join(FETCH_LOCK), deadline)?;
-        if self.holds(id, deadline)? {
+        if self.holds(id, commit, deadline)? {
             return Ok(());
         }
         remove_leftovers(&self.directory.join(REPOSITORY));
         let repository = self.repository()?;
         fetch::commit(&repository, remote, id, ref_name, deadline)?;
-        if self.holds(id, deadline)? {
+        if self.holds(id, commit, deadline)? {
             return Ok(());
         }
-        Err(GitError::CommitGone { commit: commit.to_owned(), remote: remote.url().to_owned() })
+        // The server has sent all of it, and what was here before stands in front of that.
+        mark_damaged(&repository);
+        Err(GitError::Local(format!(
+            "{commit} was fetched and is not in the mirror, which is damaged"
+        )))
     }
 
     /// The repository, opened afresh so that packs of others are seen and no limit of open packs
@@ -105,15 +115,20 @@ impl Mirror {
     }
 
     /// Whether the commit is here together with all of its trees and files.
-    fn holds(&self, id: gix::ObjectId, deadline: &Deadline) -> Result<bool, GitError> {
+    fn holds(
+        &self,
+        id: gix::ObjectId,
+        commit: &str,
+        deadline: &Deadline,
+    ) -> Result<bool, GitError> {
         let repository = self.repository()?;
-        let Ok(object) = repository.find_object(id) else { return Ok(false) };
-        let Ok(tree) = object.peel_to_tree() else { return Ok(false) };
-        let mut pending = vec![tree.id];
+        let Some(found) = object::try_commit(&repository, id, commit)? else { return Ok(false) };
+        let root = found.tree_id().map_err(|e| GitError::of_objects(commit, &e))?;
+        let mut pending = vec![root.detach()];
         let mut seen = std::collections::HashSet::new();
         while let Some(id) = pending.pop() {
             deadline.check()?;
-            let Ok(tree) = repository.find_tree(id) else { return Ok(false) };
+            let Some(tree) = object::try_tree(&repository, id, commit)? else { return Ok(false) };
             for entry in tree.iter() {
                 let entry = entry.map_err(|e| GitError::of_objects("tree", &e))?;
                 let id = entry.object_id();
@@ -129,6 +144,32 @@ impl Mirror {
         }
         Ok(true)
     }
+}
+
+/// An error of unpacking an object that is there: no server sent it so, for what comes is checked.
+/// The mirror is marked, and starts anew at the next opening.
+pub(crate) fn damaged(repository: &gix::Repository, what: &str, error: &gix::Error) -> GitError {
+    let told = GitError::of_objects(what, error);
+    if matches!(told, GitError::TooLarge(_) | GitError::NotFound(_)) {
+        return told;
+    }
+    mark_damaged(repository);
+    GitError::Local(format!("the mirror is damaged: {told}"))
+}
+
+fn mark_damaged(repository: &gix::Repository) {
+    let Some(directory) = repository.git_dir().parent() else { return };
+    let mark = directory.join(DAMAGED);
+    match std::fs::write(&mark, "") {
+        Ok(()) => tracing::warn!(mirror = %directory.display(), "mirror is damaged"),
+        Err(error) => {
+            tracing::warn!(path = %mark.display(), %error, "cannot mark a damaged mirror");
+        }
+    }
+}
+
+fn is_marked(directory: &Path) -> bool {
+    directory.join(DAMAGED).exists()
 }
 
 /// Opens without any configuration but the repository's own, which this crate wrote.

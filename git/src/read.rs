@@ -2,9 +2,8 @@
 
 use gix::bstr::ByteSlice;
 use gix::object::tree::EntryKind as GitKind;
-use gix::object::tree::diff::Change;
 
-use crate::{GitError, Mirror, fetch};
+use crate::{GitError, Mirror, object};
 
 /// Longest directory that is listed, in entries.
 const MAX_ENTRIES: usize = 20_000;
@@ -80,10 +79,11 @@ impl Mirror {
     ///
     /// # Errors
     /// [`GitError::NotFound`] when the commit was not fetched, [`GitError::Invalid`] for a path
-    /// that is not relative and plain.
+    /// that is not relative and plain, [`GitError::TooLarge`] for a commit of more than 1 MiB and
+    /// a directory of more than 16 MiB.
     pub fn read_file(&self, commit: &str, path: &str, max_bytes: u64) -> Result<FileAt, GitError> {
         let repository = self.repository()?;
-        let tree = tree_of(&repository, commit)?;
+        let tree = object::root_of(&repository, commit)?;
         let parts = parts_of(path)?;
         let unreadable = |e| GitError::of_objects(path, &e);
         let Some(entry) = tree.lookup_entry(parts).map_err(unreadable)? else {
@@ -96,12 +96,10 @@ impl Mirror {
             GitKind::Blob | GitKind::BlobExecutable => {}
         }
         let id = entry.object_id();
-        let bytes = repository.find_header(id).map_err(unreadable)?.size();
-        if bytes > max_bytes {
-            return Ok(FileAt::TooLarge { bytes });
-        }
-        let mut blob = repository.find_blob(id).map_err(unreadable)?;
-        Ok(FileAt::Blob { id: id.to_string(), bytes: blob.take_data() })
+        Ok(match object::blob(&repository, id, path, max_bytes)? {
+            Ok(bytes) => FileAt::Blob { id: id.to_string(), bytes },
+            Err(bytes) => FileAt::TooLarge { bytes },
+        })
     }
 
     /// Lists a directory at a commit; `""` is the root. Empty when there is no such directory.
@@ -111,7 +109,7 @@ impl Mirror {
     /// than 20 000 entries.
     pub fn list(&self, commit: &str, directory: &str) -> Result<Vec<Entry>, GitError> {
         let repository = self.repository()?;
-        let mut tree = tree_of(&repository, commit)?;
+        let mut tree = object::root_of(&repository, commit)?;
         let unreadable = |e| GitError::of_objects(directory, &e);
         if !directory.is_empty() {
             let parts = parts_of(directory)?;
@@ -119,7 +117,7 @@ impl Mirror {
             let Some(entry) = found.filter(|entry| entry.mode().is_tree()) else {
                 return Ok(Vec::new());
             };
-            tree = repository.find_tree(entry.object_id()).map_err(unreadable)?;
+            tree = object::tree(&repository, entry.object_id(), directory)?;
         }
         let mut entries = Vec::new();
         for entry in tree.iter() {
@@ -138,57 +136,6 @@ impl Mirror {
         Ok(entries)
     }
 
-    /// The paths of files that differ between two commits, both of which must be here. A renamed
-    /// file counts with both names.
-    ///
-    /// # Errors
-    /// [`GitError::TooLarge`] when there are more than `max`, [`GitError::NotFound`] when a
-    /// commit was not fetched.
-    pub fn changed_paths(
-        &self,
-        before: &str,
-        after: &str,
-        max: usize,
-    ) -> Result<Vec<String>, GitError> {
-        let repository = self.repository()?;
-        let old = tree_of(&repository, before)?;
-        let new = tree_of(&repository, after)?;
-        let unreadable = |e| GitError::of_objects("difference of two commits", &e);
-        let mut paths = Vec::new();
-        let mut too_many = false;
-        let outcome = old
-            .changes()
-            .map_err(unreadable)?
-            .options(|options| {
-                options.track_path().track_rewrites(None);
-            })
-            .for_each_to_obtain_tree(&new, |change| {
-                let (location, mode) = match &change {
-                    Change::Addition { location, entry_mode, .. }
-                    | Change::Deletion { location, entry_mode, .. }
-                    | Change::Modification { location, entry_mode, .. }
-                    | Change::Rewrite { location, entry_mode, .. } => (location, entry_mode),
-                };
-                if mode.is_tree() {
-                    return Ok(std::ops::ControlFlow::Continue(()));
-                }
-                too_many = paths.len() == max;
-                if too_many {
-                    return Ok(std::ops::ControlFlow::Break(()));
-                }
-                paths.push(location.to_str_lossy().into_owned());
-                Ok(std::ops::ControlFlow::Continue(()))
-            });
-        // Stopping early is an error to the library, too.
-        if too_many {
-            return Err(GitError::TooLarge(format!("more than {max} files changed")));
-        }
-        outcome.map_err(unreadable)?;
-        paths.sort_unstable();
-        paths.dedup();
-        Ok(paths)
-    }
-
     /// The parents of a commit, the first one first; they need not have been fetched.
     ///
     /// # Errors
@@ -196,8 +143,7 @@ impl Mirror {
     pub fn parents_of(&self, commit: &str) -> Result<Vec<String>, GitError> {
         let repository = self.repository()?;
         let unreadable = |e| GitError::of_objects(commit, &e);
-        let object = repository.find_object(fetch::object_id(commit)?).map_err(unreadable)?;
-        let found = object.peel_to_commit().map_err(unreadable)?;
+        let found = object::commit(&repository, commit)?;
         let decoded = found.decode().map_err(unreadable)?;
         Ok(decoded.parents().map(|id| id.to_string()).collect())
     }
@@ -209,9 +155,7 @@ impl Mirror {
     pub fn commit_facts(&self, commit: &str) -> Result<CommitFacts, GitError> {
         let repository = self.repository()?;
         let unreadable = |e| GitError::of_objects(commit, &e);
-        let id = fetch::object_id(commit)?;
-        let object = repository.find_object(id).map_err(unreadable)?;
-        let commit = object.peel_to_commit().map_err(unreadable)?;
+        let commit = object::commit(&repository, commit)?;
         let author = commit.author().map_err(unreadable)?;
         let author = format!("{} <{}>", author.name.to_str_lossy(), author.email.to_str_lossy());
         let message = commit.message_raw().map_err(unreadable)?;
@@ -230,16 +174,6 @@ pub fn blob_id(content: &[u8]) -> String {
     gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, content)
         .map(|id| id.to_string())
         .unwrap_or_default()
-}
-
-/// The root tree of a commit or of an annotated tag.
-pub(crate) fn tree_of<'r>(
-    repository: &'r gix::Repository,
-    commit: &str,
-) -> Result<gix::Tree<'r>, GitError> {
-    let id = fetch::object_id(commit)?;
-    let unreadable = |e| GitError::of_objects(commit, &e);
-    repository.find_object(id).map_err(unreadable)?.peel_to_tree().map_err(unreadable)
 }
 
 fn parts_of(path: &str) -> Result<Vec<&[u8]>, GitError> {

@@ -15,7 +15,7 @@ use crate::plan::composite_steps;
 use crate::template::{Kind, Template};
 use crate::workflow::{ActionFile, ActionRuns, DockerRuns, NodeRuns, Phases, Text, parse_action};
 
-pub use found::Found;
+pub use found::{Found, FoundImage};
 pub use walk::{TooMany, Walk};
 
 /// How an action's file may be called; the first that is there counts.

@@ -14,7 +14,7 @@ use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{MessageFormatter as _, Spanned, UserMessageFormatter};
 
 use crate::lookaside::{
-    DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_TOTAL_BYTES, HashType, Source, is_plain_file_name,
+    HashType, Source, default_max_file_bytes, default_max_total_bytes, is_plain_file_name,
 };
 use url::Place;
 
@@ -50,14 +50,6 @@ pub struct ArtifactSpec {
     pub max_total_bytes: u64,
 }
 
-fn default_max_file_bytes() -> u64 {
-    DEFAULT_MAX_FILE_BYTES
-}
-
-fn default_max_total_bytes() -> u64 {
-    DEFAULT_MAX_TOTAL_BYTES
-}
-
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
@@ -88,8 +80,8 @@ impl ArtifactSpec {
         Self {
             allowed: artifacts.iter().map(|artifact| artifact.url.clone()).collect(),
             redirect_hosts: Vec::new(),
-            max_file_bytes: DEFAULT_MAX_FILE_BYTES,
-            max_total_bytes: DEFAULT_MAX_TOTAL_BYTES,
+            max_file_bytes: default_max_file_bytes(),
+            max_total_bytes: default_max_total_bytes(),
         }
     }
 

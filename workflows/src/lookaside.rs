@@ -13,6 +13,7 @@ use crate::names::RepositoryName;
 
 pub use checksum::Checksum;
 pub use spec::{DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_TOTAL_BYTES, LookasideSpec};
+pub(crate) use spec::{default_max_file_bytes, default_max_total_bytes};
 
 /// Longest `sources` file that is read, in bytes.
 pub const MAX_SOURCES_BYTES: usize = 256 * 1024;

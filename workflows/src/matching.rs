@@ -4,7 +4,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use pattern::{Filter, FilterKind, MAX_PATTERN_BYTES, MAX_PATTERNS, Pattern};
+pub use pattern::{Filter, FilterKind, MAX_PATTERN_BYTES, MAX_PATTERNS, Matcher, Pattern};
 
 use crate::diagnostic::quoted;
 use crate::event::PullRequestAction;
@@ -123,6 +123,16 @@ pub fn needs_paths(on: &On) -> bool {
         || pulls.any(|pull_request| pull_request.paths.is_some())
 }
 
+/// Bytes that the filters of a workflow read to decide about these paths, at most: each pattern is
+/// tried on each path.
+pub(crate) fn cost(on: &On, paths: &[String]) -> u64 {
+    let bytes: u64 = paths.iter().map(|path| path.len() as u64 + 1).sum();
+    let pulls = on.pull_request.iter().chain(&on.pull_request_target);
+    let filters = on.push.iter().map(|push| &push.paths).chain(pulls.map(|pull| &pull.paths));
+    let patterns: usize = filters.flatten().map(|filter| filter.patterns().len()).sum();
+    bytes.saturating_mul(patterns as u64)
+}
+
 /// The marker in a commit message that asks for no run, as it is written there: one in brackets, or
 /// GitHub's trailer `skip-checks: true` in the last line.
 #[must_use]
@@ -193,7 +203,7 @@ fn paths_pass(filter: Option<&Filter>, paths: &ChangedPaths) -> Result<(), Strin
     let (Some(filter), ChangedPaths::Known(paths)) = (filter, paths) else {
         return Ok(());
     };
-    if paths.iter().any(|path| filter.accepts(path)) {
+    if filter.accepts_any(paths.iter().map(String::as_str)) {
         return Ok(());
     }
     let all = match paths.as_slice() {

@@ -20,6 +20,11 @@ pub use offer::{Dispatchable, Offer};
 /// Most workflow files that are read for one event; more is a mistake or an attack.
 pub const MAX_WORKFLOW_FILES: usize = 64;
 
+/// Bytes of changed paths that the patterns of one event's files are tried on, each on each: less than
+/// a second, or minutes with patterns that somebody made slow. Five workflows of ten patterns, and
+/// 20,000 paths of 60 bytes, are within.
+const MAX_MATCHED_BYTES: u64 = 64 * 1024 * 1024;
+
 crate::state::words! {
     /// Where a workflow file comes from.
     Origin {
@@ -131,6 +136,22 @@ pub fn needs_paths(candidates: &[Candidate]) -> bool {
         .iter()
         .filter_map(|candidate| candidate.workflow.as_ref().ok())
         .any(|workflow| matching::needs_paths(&workflow.on))
+}
+
+/// The changed paths, as long as the patterns of all files can be tried on them in reasonable time;
+/// else every path counts as changed.
+#[must_use]
+pub fn affordable(candidates: &[Candidate], paths: ChangedPaths) -> ChangedPaths {
+    let ChangedPaths::Known(known) = &paths else { return paths };
+    let workflows = candidates.iter().filter_map(|candidate| candidate.workflow.as_ref().ok());
+    let cost =
+        workflows.map(|workflow| matching::cost(&workflow.on, known)).fold(0, u64::saturating_add);
+    if cost <= MAX_MATCHED_BYTES {
+        return paths;
+    }
+    let reason = "there are too many patterns for the paths that changed: every path counts as \
+                  changed";
+    ChangedPaths::Everything { reason: reason.to_owned() }
 }
 
 /// Decides about every file. A file that cannot be read fires: nobody can know whether it would

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
-use workflows::dockerfile::ignore::Ignore;
+use workflows::dockerfile::ignore::{Ignore, Seen};
 
 use super::mode::Chmod;
 use super::source::{Source, SourceKind};
+use crate::cancel::{Cancel, Urgency};
 use crate::layer::{
     Content, Entry, FileSource, LatestTime, MAX_LAYER_ENTRIES, Xattrs, clamped, read_xattrs,
     unshifted,
@@ -32,6 +33,26 @@ type Inode = (u64, u64, u64);
 /// The entries of a layer by their paths: a directory comes before what is in it.
 pub(crate) type Planned = BTreeMap<PathBuf, Entry>;
 
+/// A walk through a directory.
+struct Walk<'a> {
+    source: &'a Source,
+    /// Patterns of `--exclude` see the paths below it.
+    base: &'a Path,
+}
+
+/// What the patterns say of a directory on a walk.
+struct Above {
+    /// Those of `.dockerignore`; `None` for a source that has none.
+    source: Option<Seen>,
+    exclude: Seen,
+}
+
+impl Above {
+    fn is_hidden(&self) -> bool {
+        self.source.as_ref().is_some_and(Seen::is_excluded) || self.exclude.is_excluded()
+    }
+}
+
 /// Collects what one instruction puts into the image.
 #[derive(Debug)]
 pub(crate) struct Destination<'a> {
@@ -47,6 +68,8 @@ pub(crate) struct Destination<'a> {
     sources: u64,
     /// `--exclude`, read as `.dockerignore` is; of paths in the copied directory.
     exclude: Ignore,
+    /// Ends a long walk; `None` for a short one.
+    cancel: Option<&'a Cancel>,
 }
 
 impl<'a> Destination<'a> {
@@ -57,7 +80,12 @@ impl<'a> Destination<'a> {
         now: i64,
     ) -> Self {
         let (planned, inodes, exclude) = (Planned::new(), HashMap::new(), Ignore::default());
-        Self { tree, ownership, latest, now, planned, inodes, sources: 0, exclude }
+        Self { tree, ownership, latest, now, planned, inodes, sources: 0, exclude, cancel: None }
+    }
+
+    /// Ends with an error as soon as the build is to end.
+    pub(crate) fn until(self, cancel: &'a Cancel) -> Self {
+        Self { cancel: Some(cancel), ..self }
     }
 
     /// Leaves out what matches.
@@ -132,7 +160,9 @@ impl<'a> Destination<'a> {
             return Err(in_the_way(&to.path));
         }
         self.make_directory(&to.path)?;
-        self.contents(source, &from.path, &from.path, &to.path)
+        let walk = Walk { source, base: &from.path };
+        let seen = Above { source: source.seen_at(&from.path), exclude: self.exclude.top() };
+        self.contents(&walk, &from.path, &seen, &to.path)
     }
 
     /// Copies a file or directory together with the directories above it (`--parents`): those
@@ -165,7 +195,10 @@ impl<'a> Destination<'a> {
             if found.is_dir() && at + 1 == parts.len() {
                 let base: PathBuf = parts[..pivot].iter().collect();
                 let base = source.root.find(&base)?.path;
-                self.contents(source, &found.path, &base, &to)?;
+                let inside = found.path.strip_prefix(&base).unwrap_or(&found.path);
+                let exclude = self.exclude.at(&inside.to_string_lossy());
+                let seen = Above { source: source.seen_at(&found.path), exclude };
+                self.contents(&Walk { source, base: &base }, &found.path, &seen, &to)?;
             }
         }
         Ok(())
@@ -179,25 +212,43 @@ impl<'a> Destination<'a> {
         self.put(self.owned(entry))
     }
 
-    /// Copies what is in a directory; patterns see the paths below `base`.
-    fn contents(&mut self, source: &Source, from: &Path, base: &Path, to: &Path) -> io::Result<()> {
+    fn look_at_cancel(&self) -> io::Result<()> {
+        match self.cancel.map(Cancel::urgency) {
+            None | Some(Urgency::None) => Ok(()),
+            Some(Urgency::Asked | Urgency::Now) => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    /// Copies what is in a directory.
+    fn contents(
+        &mut self,
+        walk: &Walk<'_>,
+        from: &Path,
+        above: &Above,
+        to: &Path,
+    ) -> io::Result<()> {
+        let source = walk.source;
         for name in source.root.names(from)? {
+            self.look_at_cancel()?;
             let path = from.join(&name);
             let Some(stat) = source.root.stat(&path)? else { continue };
             let is_dir = kind(&stat) == FileType::Directory;
             let target = to.join(&name);
-            let below = path.strip_prefix(base).unwrap_or(&path);
-            let is_excluded = self.exclude.excludes(&below.to_string_lossy());
-            if source.hides(&path) || is_excluded {
+            let below = path.strip_prefix(walk.base).unwrap_or(&path);
+            let seen = Above {
+                source: source.seen_below(above.source.as_ref(), &path),
+                exclude: self.exclude.below(&above.exclude, &below.to_string_lossy()),
+            };
+            if seen.is_hidden() {
                 let may_show = source.may_show_below() || self.exclude.has_exceptions();
                 if is_dir && may_show {
-                    self.contents(source, &path, base, &target)?;
+                    self.contents(walk, &path, &seen, &target)?;
                 }
                 continue;
             }
             self.one(source, &path, &stat, target.clone())?;
             if is_dir {
-                self.contents(source, &path, base, &target)?;
+                self.contents(walk, &path, &seen, &target)?;
             }
         }
         Ok(())
@@ -311,3 +362,6 @@ fn in_the_way(path: &Path) -> io::Error {
     );
     io::Error::other(why)
 }
+
+#[cfg(test)]
+mod tests;

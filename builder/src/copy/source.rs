@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FileType;
-use workflows::dockerfile::ignore::Ignore;
+use workflows::dockerfile::ignore::{Ignore, Seen};
 
 use super::glob;
 use crate::layer::MAX_LAYER_ENTRIES;
@@ -35,6 +35,22 @@ impl Source {
         match &self.kind {
             SourceKind::Context(ignore) => ignore.excludes(&path.to_string_lossy()),
             SourceKind::Image | SourceKind::Archive => false,
+        }
+    }
+
+    /// What the build sees of the directory at a path of this source, for a walk through it.
+    pub(crate) fn seen_at(&self, path: &Path) -> Option<Seen> {
+        match &self.kind {
+            SourceKind::Context(ignore) => Some(ignore.at(&path.to_string_lossy())),
+            SourceKind::Image | SourceKind::Archive => None,
+        }
+    }
+
+    /// The same of what is in a directory.
+    pub(crate) fn seen_below(&self, above: Option<&Seen>, path: &Path) -> Option<Seen> {
+        match &self.kind {
+            SourceKind::Context(ignore) => Some(ignore.below(above?, &path.to_string_lossy())),
+            SourceKind::Image | SourceKind::Archive => None,
         }
     }
 

@@ -115,6 +115,7 @@ impl Built {
             latest: site.request.latest_time,
             now: site.now,
             max_bytes: site.request.limits.disk_bytes.unwrap_or(MAX_LAYER_BYTES),
+            cancel: site.cancel,
         };
         copying.plan()
     }

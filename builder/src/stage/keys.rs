@@ -246,7 +246,7 @@ fn files(
 ) -> Result<(), Fault> {
     let latest = site.request.latest_time;
     let mut destination = Destination::new(None, Ownership::default(), latest, site.now);
-    destination = destination.excluding(exclude);
+    destination = destination.excluding(exclude).until(site.cancel);
     for (number, (name, found, pivot)) in picked.enumerate() {
         let to = PathBuf::from(number.to_string());
         let is_dir = found.stat.as_ref().is_some_and(|stat| kind(stat) == FileType::Directory);

@@ -38,10 +38,12 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// A failure to read what the author gave is the author's; the rest is the machine's.
+    /// A failure to read what the author gave is the author's; the rest is the machine's. A walk
+    /// that was interrupted ended because the build is to end.
     pub(crate) fn of(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(_) => Self::Machine(error),
+            None if error.kind() == io::ErrorKind::Interrupted => BuildError::Cancelled.into(),
             None => Self::User(error.to_string()),
         }
     }

@@ -9,6 +9,7 @@ use workflows::dockerfile::ignore::Ignore;
 
 use super::remote::{REMOTE_FILE, Remote};
 use super::steps::Fault;
+use crate::cancel::Cancel;
 use crate::confine::resolve_user;
 use crate::copy::{Chmod, Destination, Ownership, Planned, Source, SourceKind, is_archive};
 use crate::layer::{Entry, LatestTime, unpack_archive};
@@ -33,6 +34,7 @@ pub(crate) struct Copying<'a> {
     pub(crate) now: i64,
     /// What an archive may unpack to, and what all of it may have, in bytes.
     pub(crate) max_bytes: u64,
+    pub(crate) cancel: &'a Cancel,
 }
 
 /// A file or directory that a source names.
@@ -50,8 +52,9 @@ impl Copying<'_> {
         let tree = (!transfer.link).then_some(self.tree);
         let exclude = Ignore::parse(&transfer.exclude.join("\n"))
             .map_err(|error| Fault::User(format!("--exclude: {}", error.message)))?;
-        let mut destination =
-            Destination::new(tree, self.ownership()?, self.latest, self.now).excluding(exclude);
+        let mut destination = Destination::new(tree, self.ownership()?, self.latest, self.now)
+            .excluding(exclude)
+            .until(self.cancel);
         let dest = Path::new("/").join(self.workdir.trim_start_matches('/')).join(&transfer.dest);
         let selected = self.select()?;
         let many = selected.len() + transfer.heredocs.len() + self.remotes.len() > 1;

@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use runner::local::Machine;
-use workflows::action::{ActionImage, ActionKind, Found, TooMany, Walk};
-use workflows::dockerfile;
+use workflows::action::{Found, TooMany, Walk};
 use workflows::gate::Content;
 use workflows::image::{DOCKER_HUB, ParentPin, Reference};
 use workflows::job::{ActionPins, ActionSource, Login};
@@ -50,8 +49,9 @@ pub(super) async fn pins(
             ActionSource::Local { path } => local(root, path),
             ActionSource::Remote { .. } => remotes.find(&source, &mut pins).await?,
         };
-        for (written, expanded) in images(&source, &found)? {
-            add(machine, &mut pins, &written, &expanded).await?;
+        let images = found.images();
+        for image in images.map_err(|why| Failure::Negative(format!("action `{source}`: {why}")))? {
+            add(machine, &mut pins, &image.written, &image.expanded).await?;
         }
         // What is wrong with an action is told when its step begins.
         if let Some(Ok(action)) = &found.action {
@@ -81,21 +81,4 @@ fn local(root: &Path, path: &str) -> Found {
     };
     let Ok(found) = Found::at(path, text);
     found
-}
-
-/// The images that an action names, as written and with variables expanded.
-fn images(source: &ActionSource, found: &Found) -> Result<Vec<(String, String)>, Failure> {
-    let Some(Ok(action)) = &found.action else { return Ok(Vec::new()) };
-    let ActionKind::Docker(docker) = &action.kind else { return Ok(Vec::new()) };
-    if let ActionImage::Named(image) = &docker.image {
-        return Ok(vec![(image.clone(), image.clone())]);
-    }
-    let Some((path, text)) = &found.dockerfile else { return Ok(Vec::new()) };
-    let named = dockerfile::parse(text)
-        .and_then(|file| dockerfile::images_named(&file, &Default::default()));
-    let named = named.map_err(|error| {
-        let (line, message) = (error.line, &error.message);
-        Failure::Negative(format!("action `{source}`: {path}:{line}: {message}"))
-    })?;
-    Ok(named.into_iter().map(|image| (image.written, image.expanded)).collect())
 }

@@ -7,6 +7,7 @@ use workflows::event::{Event, PullRequest, Trust};
 use workflows::facts::Facts;
 use workflows::selection::{self, Skipped};
 
+use super::apart::apart;
 use super::target::{OccasionKind, Target, target};
 use super::{Planner, runs};
 use crate::sources::SourceError;
@@ -42,7 +43,7 @@ impl Planner {
         }
         let mut files = self.files_of_repository(forge, &target, &target.commit).await?.files;
         files.extend(self.files_of_operator(release).await?);
-        let mut candidates = selection::read(files);
+        let mut candidates = apart(|| selection::read(files)).await?;
         // The rest, and what cannot be read, is told beside the head.
         candidates.retain(|candidate| {
             let workflow = candidate.workflow.as_ref();
@@ -54,13 +55,15 @@ impl Planner {
         self.find_called(forge, &target, &target.commit, &mut candidates).await?;
         // What the change touches, seen from the branch, as for the head itself.
         let paths = self.paths(forge, &of_head, selection::needs_paths(&candidates)).await?;
+        let paths = selection::affordable(&candidates, paths);
         let vars = self.variables(forge, &target).await?;
         let server_url = self.server_url(forge);
         let facts = Facts::new(event, &target.commit, server_url.as_deref(), release)
             .with_vars(&vars)
             .of_base(&pull.base_ref);
         let occasion = target.occasion.clone().into_occasion(paths);
-        let selection = selection::select(candidates, &occasion, &facts);
+        let select = move || (selection::select(candidates, &occasion, &facts), facts);
+        let (selection, facts) = apart(select).await?;
         Ok(Some(runs::planning(forge, &target, release, selection, None, &facts)))
     }
 }

@@ -10,6 +10,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::selection::Candidate;
 use workflows::workflow::{CalledFile, MAX_FILE_BYTES};
 
+use super::apart::apart;
 use super::{Planner, Target};
 use crate::sources::{Fetched, SourceError};
 
@@ -72,7 +73,12 @@ impl Planner {
                         }
                     }
                 };
-                workflow.called.insert(name, file);
+                let mut called = std::mem::take(&mut workflow.called);
+                let take_in = move || {
+                    called.insert(name, file);
+                    called
+                };
+                workflow.called = apart(take_in).await?;
             }
         }
         Ok(())

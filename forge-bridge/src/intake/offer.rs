@@ -5,6 +5,7 @@ use workflows::release::release_of;
 use workflows::selection::{self, Offer};
 
 use super::Planner;
+use super::apart::apart;
 use crate::sources::SourceError;
 
 impl Planner {
@@ -26,6 +27,6 @@ impl Planner {
         let found = self.files_at(forge, repository, &head, ref_name.as_str()).await?;
         let mut files = found.files;
         files.extend(self.files_of_operator(release).await?);
-        Ok(Ok(Offer::of(&selection::read(files))))
+        apart(|| Ok(Offer::of(&selection::read(files)))).await
     }
 }

@@ -6,7 +6,8 @@ use workflows::matching::ChangedPaths;
 use super::{Before, Planner, Target};
 use crate::sources::{Fetched, SourceError};
 
-/// Most changed paths that filters look at; with more, every path counts as changed.
+/// Most changed paths that filters look at; with more, and with more bytes of them than a mirror
+/// tells, every path counts as changed.
 const MAX_CHANGED_PATHS: usize = 20_000;
 
 impl Planner {

@@ -7,6 +7,7 @@ use workflows::release::ReleasePolicy;
 use workflows::schedule::Schedule;
 use workflows::selection::{self, Candidate, Origin, Timetable, WorkflowFile};
 
+use super::apart::apart;
 use super::{Planner, target};
 use crate::sources::SourceError;
 use crate::store::schedules::{BranchSchedules, ScheduleEntry};
@@ -49,7 +50,8 @@ impl Planner {
         };
         let mut files = self.files_of_repository(forge, &target, &head).await?.files;
         files.extend(defaults.files.iter().cloned());
-        Ok(Some(schedules(&selection::read(files), release, defaults.rules.clone(), now)))
+        let (release, rules) = (release.clone(), defaults.rules.clone());
+        apart(move || Some(schedules(&selection::read(files), &release, rules, now))).await
     }
 }
 

@@ -3,11 +3,12 @@
 use workflows::asked::BuildAsked;
 use workflows::dispatch::Dispatch;
 use workflows::event::{Event, JobRef, PullRequestAction, Trust, WorkflowRef};
+use workflows::facts::Facts;
 use workflows::image::BuildMode;
 use workflows::matching::{ChangedPaths, Occasion};
 use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::release::{ReleasePolicy, release_of};
-use workflows::selection::{self, Candidate, Origin};
+use workflows::selection::{self, Candidate, Origin, Selection};
 
 use crate::store::planning::{Decision, Priority, PullSubject};
 
@@ -66,6 +67,36 @@ impl Target {
     /// Whether a parent moved: that the files fire was decided elsewhere.
     pub(crate) fn is_rebuild(&self) -> bool {
         matches!(self.occasion, OccasionKind::Rebuild { .. })
+    }
+
+    /// Whether the filters of the files decide which of them fire.
+    pub(super) fn fires_by_filters(&self, release: &ReleasePolicy) -> bool {
+        let is_asked_for = self.dispatch.is_some() || self.asked.is_some();
+        !is_asked_for && !self.is_rebuild() && !self.is_schedule_of(release)
+    }
+
+    /// Which of the files fire, and what their runs know. `changed` is for those whose filters
+    /// decide.
+    pub(super) fn select(
+        &self,
+        release: &ReleasePolicy,
+        candidates: Vec<Candidate>,
+        changed: Option<ChangedPaths>,
+        facts: Facts,
+    ) -> (Selection, Facts) {
+        if let Some(dispatch) = &self.dispatch {
+            return selection::select_dispatched(candidates, dispatch, &facts);
+        }
+        let selection = if let Some(paths) = changed {
+            selection::select(candidates, &self.occasion.clone().into_occasion(paths), &facts)
+        } else if self.is_rebuild() {
+            selection::select_again(candidates, &self.current, &facts)
+        } else if self.is_schedule_of(release) {
+            selection::select_all(candidates, &facts)
+        } else {
+            selection::select_asked(candidates, self.ref_name.short(), &facts)
+        };
+        (selection, facts)
     }
 
     /// The files that the event is about; or what the operator has to mend before there are any.

@@ -4,9 +4,8 @@
 //! which reads them again at exactly the same commits.
 
 use strata_git::{GitError, Mirror};
-use workflows::action::{ActionImage, ActionKind, Found, TooMany, Walk};
+use workflows::action::{Found, FoundImage, TooMany, Walk};
 use workflows::diagnostic::{Diagnostic, Severity};
-use workflows::dockerfile;
 use workflows::event::Trust;
 use workflows::gate::Content;
 use workflows::image::Reference;
@@ -15,6 +14,7 @@ use workflows::names::{CommitId, RefName, RepositoryName};
 use workflows::plan::DraftAction;
 use workflows::release::ReleasePolicy;
 
+use super::build::apart;
 use super::files::content;
 use super::{Pinner, Unpinnable};
 use crate::sources::{Fetched, SourceError};
@@ -46,20 +46,18 @@ impl Pinner {
                 continue;
             };
             let found = self.found_at(&tree, path).await.map_err(|error| told(&source, error))?;
+            let (found, images) = apart(move || {
+                let images = found.images();
+                (found, images)
+            })
+            .await?;
             let action = match found.action {
                 None => continue,
                 Some(Ok(action)) => action,
                 Some(Err(wrong)) => return Err(refused(&source, &wrong)),
             };
-            if let ActionKind::Docker(docker) = &action.kind {
-                if let ActionImage::Named(image) = &docker.image {
-                    self.pin_image(&mut pins, image, release, &source.to_string()).await?;
-                }
-                if let Some((path, text)) = &found.dockerfile {
-                    self.pin_parents(&mut pins, &format!("{source}: {path}"), text, release)
-                        .await?;
-                }
-            }
+            let images = images.map_err(|why| Unpinnable::failure(format!("{source}: {why}")))?;
+            self.pin_images(&mut pins, &source, images, release).await?;
             walk.found(&action);
         }
         if !pins.is_empty() {
@@ -159,28 +157,27 @@ impl Pinner {
         self.sources.at_commit(&tree.forge, &tree.repository, &tree.commit, fetch_ref, read).await
     }
 
-    /// Pins every image that a Dockerfile names.
-    async fn pin_parents(
+    /// Pins the images that an action names.
+    async fn pin_images(
         &self,
         pins: &mut ActionPins,
-        place: &str,
-        text: &str,
+        source: &ActionSource,
+        images: Vec<FoundImage>,
         release: &ReleasePolicy,
     ) -> Result<(), Unpinnable> {
-        let named = dockerfile::parse(text)
-            .and_then(|file| dockerfile::images_named(&file, &Default::default()));
-        let named = named.map_err(|error| {
-            Unpinnable::failure(format!("{place}:{}: {}", error.line, error.message))
-        })?;
-        for image in named {
-            let at = format!("{place}:{}", image.line);
+        for FoundImage { written, expanded, place } in images {
+            let Some(place) = place else {
+                self.pin_image(pins, &written, release, &source.to_string()).await?;
+                continue;
+            };
+            let at = format!("{source}: {place}");
             // What is no name at all is told when it is resolved.
-            let meant = Reference::parse(&image.expanded, release.source_registry());
-            let is_pinned = meant.map_or(Ok(false), |meant| pins.has(&image.written, &meant));
+            let meant = Reference::parse(&expanded, release.source_registry());
+            let is_pinned = meant.map_or(Ok(false), |meant| pins.has(&written, &meant));
             if is_pinned.map_err(|why| Unpinnable::failure(format!("{at}: {why}")))? {
                 continue;
             }
-            let (pin, _) = self.resolve(&image.written, &image.expanded, release, &at).await?;
+            let (pin, _) = self.resolve(&written, &expanded, release, &at).await?;
             pins.images.push(pin);
         }
         Ok(())

@@ -216,7 +216,7 @@ impl Pinner {
 
 /// Works on a stranger's text on a thread of its own: patterns in a megabyte of variables can
 /// take seconds, and the threads that answer forges must not wait for them.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Unpinnable> {
     tokio::task::spawn_blocking(work)

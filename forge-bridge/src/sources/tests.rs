@@ -67,3 +67,26 @@ fn a_pause_ends() {
     pauses.heed(busy).unwrap_err();
     pauses.heed(|| Ok(())).unwrap();
 }
+
+/// What is held is given back by the thread, not by the one who waits for it.
+#[tokio::test]
+async fn who_goes_away_ends_the_work_and_keeps_its_place_until_then() {
+    let places = Arc::new(Semaphore::new(1));
+    let permit = Arc::clone(&places).acquire_owned().await.unwrap();
+    let (begun, mut has_begun) = tokio::sync::oneshot::channel();
+    let (end, may_end) = std::sync::mpsc::channel::<()>();
+    let (left, mut has_left) = tokio::sync::oneshot::channel();
+    let caller = tokio::spawn(apart(permit, Deadline::after(FETCH_TIMEOUT), move |deadline| {
+        begun.send(()).unwrap();
+        let _closed = may_end.recv();
+        left.send(deadline.is_over()).unwrap();
+        Ok(())
+    }));
+    (&mut has_begun).await.unwrap();
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    assert_eq!(places.available_permits(), 0, "the thread is still at it");
+    drop(end);
+    assert!((&mut has_left).await.unwrap(), "nobody waits for it any more");
+    let _place = places.acquire().await.unwrap();
+}

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod bounds;
 mod checkout;
+mod damage;
 mod http;
 mod mirror;
 mod origin;

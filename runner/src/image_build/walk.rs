@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use workflows::dockerfile::ignore::Ignore;
+use workflows::dockerfile::ignore::{Ignore, Seen};
 
 use super::context::joined;
 use super::tarball::Tarball;
@@ -39,6 +39,18 @@ impl<'a, W: Write> Walk<'a, W> {
         at: &str,
         depth: usize,
     ) -> io::Result<()> {
+        let seen = self.ignore.at(relative);
+        self.below(directory, (relative, &seen), at, depth)
+    }
+
+    /// The same, where it is known what the patterns say of the directory.
+    fn below(
+        &mut self,
+        directory: &Path,
+        (relative, seen): (&str, &Seen),
+        at: &str,
+        depth: usize,
+    ) -> io::Result<()> {
         if depth > MAX_DEPTH {
             return Err(too_much(&format!("directories deeper than {MAX_DEPTH}")));
         }
@@ -54,12 +66,13 @@ impl<'a, W: Write> Walk<'a, W> {
                 (joined(relative, name), format!("{}/{name}", at.trim_end_matches('/')));
             let path = directory.join(name);
             let metadata = fs::symlink_metadata(&path)?;
-            let hidden = self.ignore.excludes(&below);
+            let seen = self.ignore.below(seen, &below);
+            let hidden = seen.is_excluded();
             if !hidden {
                 self.entry(&path, &metadata, &at)?;
             }
             if metadata.is_dir() && (!hidden || self.ignore.has_exceptions()) {
-                self.contents(&path, &below, &at, depth + 1)?;
+                self.below(&path, (&below, &seen), &at, depth + 1)?;
             }
         }
         Ok(())

@@ -22,6 +22,10 @@ const IMPURE: [&str; 8] =
     ["tokio", "reqwest", "axum", "sqlx", "gix", "bollard", "tracing", "tempfile"];
 /// What the path of a file tells that holds nothing but tests.
 const TESTS: [&str; 3] = ["/tests/", "/tests.rs", "/corpus.rs"];
+/// The tables of a manifest that say what ends up in a program, or makes it.
+const SHIPPED: [&str; 2] = ["dependencies", "build-dependencies"];
+/// Those, and what tests need.
+const ALL_KINDS: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
 /// Longest source file; one that grows beyond it is divided.
 const MAX_LINES: usize = 420;
 
@@ -52,15 +56,54 @@ fn manifest(package: &str) -> toml::Table {
     read(&root().join(package).join("Cargo.toml")).parse().expect("a manifest")
 }
 
-fn dependencies(manifest: &toml::Table, table: &str) -> BTreeSet<String> {
-    let table = manifest.get(table).and_then(toml::Value::as_table);
-    table.into_iter().flat_map(|table| table.keys().cloned()).collect()
+/// The tables of a manifest that hold dependencies of one of these kinds: its own, and those of
+/// single targets.
+fn tables<'m>(manifest: &'m toml::Table, kinds: &[&str]) -> Vec<&'m toml::Table> {
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    let targets = targets.into_iter().flat_map(toml::Table::values);
+    let places = targets.filter_map(toml::Value::as_table).chain([manifest]);
+    let of_place = |place: &'m toml::Table| {
+        kinds.iter().filter_map(|kind| place.get(*kind)?.as_table()).collect::<Vec<_>>()
+    };
+    places.flat_map(of_place).collect()
+}
+
+/// Dependencies by the names of their packages, whatever the crate calls them.
+fn dependencies(manifest: &toml::Table, kinds: &[&str]) -> BTreeSet<String> {
+    let package = |(name, written): (&String, &toml::Value)| {
+        let package = written.get("package").and_then(toml::Value::as_str);
+        package.unwrap_or(name).to_owned()
+    };
+    tables(manifest, kinds).into_iter().flatten().map(package).collect()
+}
+
+#[test]
+fn dependencies_are_found_wherever_a_manifest_hides_them() {
+    let manifest: toml::Table = "
+        [dependencies]
+        one.workspace = true
+        other = { workspace = true, package = \"two\" }
+        [build-dependencies]
+        three.workspace = true
+        [dev-dependencies]
+        four.workspace = true
+        [target.'cfg(unix)'.dependencies]
+        five.workspace = true
+        [target.'cfg(unix)'.build-dependencies]
+        six.workspace = true
+    "
+    .parse()
+    .expect("a manifest");
+    let all: Vec<String> = dependencies(&manifest, &ALL_KINDS).into_iter().collect();
+    assert_eq!(all, ["five", "four", "one", "six", "three", "two"]);
+    let shipped: Vec<String> = dependencies(&manifest, &SHIPPED).into_iter().collect();
+    assert_eq!(shipped, ["five", "one", "six", "three", "two"]);
 }
 
 #[test]
 fn imports_go_down_only() {
     for (package, allowed) in IMPORTS {
-        let imported = dependencies(&manifest(package), "dependencies");
+        let imported = dependencies(&manifest(package), &ALL_KINDS);
         let ours = imported.iter().map(String::as_str).filter(|name| OURS.contains(name));
         let refused: Vec<&str> = ours.filter(|name| !allowed.contains(name)).collect();
         assert!(refused.is_empty(), "{package} must not import {refused:?}");
@@ -82,7 +125,7 @@ fn every_member_has_its_place_in_the_rules() {
 
 #[test]
 fn decisions_are_made_without_io() {
-    let imported = dependencies(&manifest("workflows"), "dependencies");
+    let imported = dependencies(&manifest("workflows"), &SHIPPED);
     let impure: Vec<&str> = IMPURE.into_iter().filter(|name| imported.contains(*name)).collect();
     assert!(impure.is_empty(), "workflows is pure and imports {impure:?}");
     for path in files(&root().join("workflows/src"), ".rs") {
@@ -102,12 +145,9 @@ fn decisions_are_made_without_io() {
 fn versions_stand_in_one_place() {
     for (package, _) in IMPORTS {
         let manifest = manifest(package);
-        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let table = manifest.get(table).and_then(toml::Value::as_table);
-            for (name, written) in table.into_iter().flatten() {
-                let shared = written.get("workspace").and_then(toml::Value::as_bool);
-                assert_eq!(shared, Some(true), "{package}: {name} has a version of its own");
-            }
+        for (name, written) in tables(&manifest, &ALL_KINDS).into_iter().flatten() {
+            let shared = written.get("workspace").and_then(toml::Value::as_bool);
+            assert_eq!(shared, Some(true), "{package}: {name} has a version of its own");
         }
         let lints = manifest["lints"]["workspace"].as_bool();
         assert_eq!(lints, Some(true), "{package} has lints of its own");

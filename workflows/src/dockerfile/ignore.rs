@@ -1,9 +1,14 @@
 //! `.dockerignore`: which files of the context a build does not see.
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
-/// Most patterns in one file; each is tried on every file of the context.
+/// Most patterns in one file; each is tried once on every file of the context, and on every directory.
 pub const MAX_PATTERNS: usize = 1000;
+/// Largest compiled pattern, in bytes: a thousand characters of the most expensive kind.
+const MAX_COMPILED_BYTES: usize = 1 << 20;
+/// Largest table of states that one pattern builds up while it matches, in bytes; it begins anew
+/// when that is full.
+const MAX_STATES_BYTES: usize = 64 * 1024;
 /// Longest file that is read, in bytes.
 pub const MAX_IGNORE_BYTES: usize = 256 * 1024;
 
@@ -28,6 +33,22 @@ struct Pattern {
     regex: Regex,
     /// Written with `!`: what it matches is seen after all.
     includes: bool,
+}
+
+/// What the patterns say of one path. What is in a directory begins with what they say of that.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Of each pattern, whether it matches the path or a directory above it.
+    matched: Vec<bool>,
+    is_excluded: bool,
+}
+
+impl Seen {
+    /// Whether the build does not see it.
+    #[must_use]
+    pub fn is_excluded(&self) -> bool {
+        self.is_excluded
+    }
 }
 
 impl Ignore {
@@ -57,22 +78,40 @@ impl Ignore {
 
     /// Whether the build does not see the file or directory at `path`, which is relative to the
     /// context and divided by `/`. The last pattern that matches it, or a directory above it,
-    /// decides.
+    /// decides. Whoever walks a tree asks by [`Ignore::top`] and [`Ignore::below`], which try no
+    /// pattern twice.
     #[must_use]
     pub fn excludes(&self, path: &str) -> bool {
+        self.at(path).is_excluded()
+    }
+
+    /// The same, for a walk that begins at `path`.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Seen {
         let path = path.trim_matches('/');
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        let prefixes: Vec<&str> = ends.map(|end| &path[..end]).collect();
-        let mut excluded = false;
-        for pattern in &self.patterns {
-            // A pattern that would change nothing need not be tried.
-            if pattern.includes == excluded
-                && prefixes.iter().any(|prefix| pattern.regex.is_match(prefix))
-            {
-                excluded = !pattern.includes;
-            }
-        }
-        excluded
+        ends.fold(self.top(), |above, end| self.below(&above, &path[..end]))
+    }
+
+    /// The context itself, which no pattern matches.
+    #[must_use]
+    pub fn top(&self) -> Seen {
+        Seen { matched: vec![false; self.patterns.len()], is_excluded: false }
+    }
+
+    /// What is in the directory that `above` is about, at `path` from the context on.
+    #[must_use]
+    pub fn below(&self, above: &Seen, path: &str) -> Seen {
+        let tried = self.patterns.iter().zip(&above.matched);
+        let matches = |(pattern, above): (&Pattern, &bool)| {
+            // The empty path is the context.
+            *above || (!path.is_empty() && pattern.regex.is_match(path.as_bytes()))
+        };
+        let matched: Vec<bool> = tried.map(matches).collect();
+        let mut both = self.patterns.iter().zip(&matched).rev();
+        let last = both.find(|(_, matched)| **matched);
+        let is_excluded = last.is_some_and(|(pattern, _)| !pattern.includes);
+        Seen { matched, is_excluded }
     }
 
     /// Whether a `!` pattern may bring back files below an excluded directory, so that the
@@ -98,8 +137,18 @@ impl Pattern {
             return Ok(None);
         }
         let source = regex_source(&path)?;
-        let regex = Regex::new(&source)
-            .map_err(|_| format!("`{}` is no pattern", super::error::shown(written)))?;
+        let regex = RegexBuilder::new(&source)
+            .size_limit(MAX_COMPILED_BYTES)
+            .dfa_size_limit(MAX_STATES_BYTES)
+            // Bytes need a fraction of the states, and tell `/` from the rest.
+            .unicode(false)
+            .dot_matches_new_line(true)
+            .build();
+        let regex = regex.map_err(|error| {
+            let is_long = matches!(error, regex::Error::CompiledTooBig(_));
+            let why = if is_long { "too long" } else { "no pattern" };
+            format!("`{}` is {why}", super::error::shown(written))
+        })?;
         Ok(Some(Self { regex, includes }))
     }
 }
@@ -121,7 +170,7 @@ fn cleaned(path: &str) -> String {
 
 /// `*` and `?` stop at slashes, `**` does not and may be nothing at all with the slash behind it.
 fn regex_source(pattern: &str) -> Result<String, String> {
-    let mut source = String::from("(?s)^");
+    let mut source = String::from("^");
     let mut rest = pattern.chars().peekable();
     let mut at_start = true;
     // Moby compares a pattern that begins with `**` and has no other special character as a
@@ -132,10 +181,10 @@ fn regex_source(pattern: &str) -> Result<String, String> {
             '*' if rest.next_if_eq(&'*').is_some() => {
                 let slash = rest.next_if_eq(&'/').is_some();
                 let is_suffix = at_start && suffix_only && !slash;
-                source.push_str(if rest.peek().is_none() || is_suffix { ".*" } else { "(.*/)?" });
+                source.push_str(if rest.peek().is_none() || is_suffix { ".*" } else { "(?:.*/)?" });
             }
             '*' => source.push_str("[^/]*"),
-            '?' => source.push_str("[^/]"),
+            '?' => source.push_str(CHARACTER),
             '\\' => match rest.next() {
                 Some(escaped) => push_literal(&mut source, escaped),
                 None => return Err("a pattern ends in a lone backslash".to_owned()),
@@ -148,6 +197,9 @@ fn regex_source(pattern: &str) -> Result<String, String> {
     source.push('$');
     Ok(source)
 }
+
+/// Any character but `/`, in the bytes of UTF-8.
+const CHARACTER: &str = r"(?:[\x00-.0-\x7f]|[\xc0-\xff][\x80-\xbf]*)";
 
 /// Characters that mean something in a pattern.
 const SPECIAL: [char; 5] = ['*', '?', '[', ']', '\\'];
@@ -162,14 +214,14 @@ fn push_class(
     rest: &mut std::iter::Peekable<std::str::Chars<'_>>,
 ) -> Result<(), String> {
     let refused = || "a `[` is not closed, or closed around nothing".to_owned();
-    source.push('[');
+    source.push_str("(?u:[");
     if rest.next_if_eq(&'^').is_some() {
         source.push('^');
     }
     let mut empty = true;
     loop {
         if !empty && rest.next_if_eq(&']').is_some() {
-            source.push(']');
+            source.push_str("])");
             return Ok(());
         }
         let first = class_character(rest).ok_or_else(refused)?;

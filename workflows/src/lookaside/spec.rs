@@ -42,11 +42,13 @@ fn yes() -> bool {
     true
 }
 
-fn default_max_file_bytes() -> u64 {
+/// For those who read a configuration.
+pub(crate) fn default_max_file_bytes() -> u64 {
     DEFAULT_MAX_FILE_BYTES
 }
 
-fn default_max_total_bytes() -> u64 {
+/// For those who read a configuration.
+pub(crate) fn default_max_total_bytes() -> u64 {
     DEFAULT_MAX_TOTAL_BYTES
 }
 

@@ -2,7 +2,8 @@
 //!
 //! They look like globs and are not: `?` and `+` repeat what stands before them, and `!` takes
 //! back what an earlier pattern gave. Each pattern becomes a regular expression of a kind that
-//! matches in linear time whatever a stranger writes.
+//! matches in linear time whatever a stranger writes. It is compiled anew for each use: a stranger's
+//! files hold thousands of patterns, and compiled ones are a hundred times as large.
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -14,12 +15,23 @@ pub const MAX_PATTERN_BYTES: usize = 255;
 pub const MAX_PATTERNS: usize = 100;
 /// Largest compiled pattern, in bytes. [`MAX_PATTERN_BYTES`] of ordinary text need a small part.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
+/// Largest table of states that one pattern builds up while it matches, in bytes; it begins anew
+/// when that is full.
+const MAX_STATES_BYTES: usize = 64 * 1024;
 
-/// One pattern, ready to match.
+/// One pattern.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
     at: Position,
+    takes_back: bool,
+    /// The regular expression that it stands for, which can be compiled.
+    regex: String,
+}
+
+/// One pattern, ready to match many names.
+#[derive(Debug)]
+pub struct Matcher {
     takes_back: bool,
     regex: Regex,
 }
@@ -59,14 +71,17 @@ impl Pattern {
         if body.is_empty() {
             return Err(format!("pattern {} matches nothing", quoted(text)));
         }
-        let regex = RegexBuilder::new(&translated(body)?)
-            .size_limit(MAX_COMPILED_BYTES)
-            // Bytes suffice to tell `/` from the rest, and need a fraction of the states.
-            .unicode(false)
-            .dot_matches_new_line(true)
-            .build()
-            .map_err(|_| format!("pattern {} is too complex", quoted(text)))?;
+        let regex = translated(body)?;
+        compiled(&regex).map_err(|_| format!("pattern {} is too complex", quoted(text)))?;
         Ok(Self { text: text.to_owned(), at, takes_back, regex })
+    }
+
+    /// Compiles it.
+    #[must_use]
+    pub fn matcher(&self) -> Option<Matcher> {
+        // It was compiled when it was read; `None` is for nobody.
+        let regex = compiled(&self.regex).ok()?;
+        Some(Matcher { takes_back: self.takes_back, regex })
     }
 
     /// As written.
@@ -81,16 +96,18 @@ impl Pattern {
         self.at
     }
 
-    /// Whether it is about `name`, also when it takes it back.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        self.regex.is_match(name.as_bytes())
-    }
-
     /// Whether it begins with `!`.
     #[must_use]
     pub fn takes_back(&self) -> bool {
         self.takes_back
+    }
+}
+
+impl Matcher {
+    /// Whether it is about `name`, also when it takes it back.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name.as_bytes())
     }
 }
 
@@ -104,10 +121,22 @@ impl Filter {
     /// Whether `name` passes this filter.
     #[must_use]
     pub fn accepts(&self, name: &str) -> bool {
-        match self.kind {
-            FilterKind::Only => self.matches(name),
-            FilterKind::Except => !self.matches(name),
-        }
+        self.accepts_any([name])
+    }
+
+    /// Whether one of the names passes this filter.
+    #[must_use]
+    pub fn accepts_any<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
+        let matchers: Vec<Matcher> = self.patterns.iter().filter_map(Pattern::matcher).collect();
+        // The last pattern that matches decides.
+        let matches = |name: &str| {
+            let last = matchers.iter().rev().find(|pattern| pattern.matches(name));
+            last.is_some_and(|pattern| !pattern.takes_back)
+        };
+        names.into_iter().any(|name| match self.kind {
+            FilterKind::Only => matches(name),
+            FilterKind::Except => !matches(name),
+        })
     }
 
     /// Whether matching names fire or do not fire.
@@ -121,15 +150,16 @@ impl Filter {
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
     }
+}
 
-    /// The last pattern that matches decides.
-    fn matches(&self, name: &str) -> bool {
-        self.patterns
-            .iter()
-            .rev()
-            .find(|pattern| pattern.matches(name))
-            .is_some_and(|pattern| !pattern.takes_back)
-    }
+fn compiled(regex: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(regex)
+        .size_limit(MAX_COMPILED_BYTES)
+        .dfa_size_limit(MAX_STATES_BYTES)
+        // Bytes suffice to tell `/` from the rest, and need a fraction of the states.
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .build()
 }
 
 /// The regular expression that stands for a pattern without its `!`.

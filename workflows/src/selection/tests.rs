@@ -122,3 +122,34 @@ fn what_is_current_is_not_built_again_because_another_job_failed() {
     }
     assert_eq!(left(current("two.yml", &["good", "bad"])).len(), 6, "nobody knows what is stale");
 }
+
+#[test]
+fn patterns_are_tried_on_the_changed_paths_as_long_as_that_takes_no_time() {
+    let patterns = vec!["'never/**'"; 100].join(", ");
+    let on = format!("{{push: {{paths: [{patterns}]}}, pull_request: {{paths: [x]}}}}");
+    let candidates = |count: usize| {
+        let file = |n: usize| candidate(&format!("{n}.yml"), &on, "run: 'true'");
+        read((0..count).map(file).collect())
+    };
+    let paths = |bytes: usize| {
+        let known = vec!["p".repeat(bytes - 1); 10_000];
+        ChangedPaths::Known(known)
+    };
+    // 101 patterns of each file, and a separator for each path.
+    for (files, bytes, is_affordable) in
+        [(1, 66, true), (1, 67, false), (6, 11, true), (7, 11, false)]
+    {
+        match affordable(&candidates(files), paths(bytes)) {
+            ChangedPaths::Known(known) => {
+                assert!(is_affordable, "{files} {bytes}");
+                assert_eq!(known.len(), 10_000);
+            }
+            ChangedPaths::Everything { reason } => {
+                assert!(!is_affordable, "{files} {bytes}");
+                assert!(reason.ends_with(": every path counts as changed"), "{reason}");
+            }
+        }
+    }
+    let unknown = ChangedPaths::Everything { reason: "new branch".to_owned() };
+    assert_eq!(affordable(&candidates(7), unknown.clone()), unknown);
+}

@@ -8,7 +8,7 @@ use super::sites::{Site, sites, sites_of_action};
 use super::{Action, ActionFile, ActionRuns, JobBody, On, Step, StepsBody, Text, Workflow};
 use crate::diagnostic::{Report, quoted};
 use crate::expression::{self, Part, Reference};
-use crate::matching::{Filter, FilterKind, Pattern};
+use crate::matching::{Filter, FilterKind, Matcher, Pattern};
 
 /// Values that a stranger can choose, as GitHub's page on script injections lists them
 /// (<https://docs.github.com/en/actions/concepts/security/script-injections>); `*` is any part.
@@ -221,9 +221,12 @@ fn filters(on: &On, report: &mut Report) {
 /// patterns that can be told only where the later one matches everything.
 fn unreachable(key: &str, filter: &Filter, report: &mut Report) {
     let patterns = filter.patterns();
+    // No pattern is tried where there is but one.
+    let matchers: Vec<Option<Matcher>> = patterns.iter().skip(1).map(Pattern::matcher).collect();
     for (place, pattern) in patterns.iter().enumerate() {
         let name = pattern.as_str().trim_start_matches('!');
         let later = &patterns[place + 1..];
+        let later_matchers = &matchers[place..];
         let shown = quoted(pattern.as_str());
         if place == 0 && pattern.takes_back() {
             let message = format!("{shown} in `{key}` takes back what no pattern before it gave");
@@ -242,9 +245,11 @@ fn unreachable(key: &str, filter: &Filter, report: &mut Report) {
         }
         let is_plain = !name.contains(['*', '?', '+', '[', '\\']);
         let is_all = |other: &&Pattern| other.as_str().trim_start_matches('!') == "**";
-        let decided =
-            later.iter().rev().find(|other| is_all(other) || (is_plain && other.matches(name)));
-        if let Some(other) = decided
+        let decided = later.iter().zip(later_matchers).rev().find(|(other, matcher)| {
+            let matches = || matcher.as_ref().is_some_and(|matcher| matcher.matches(name));
+            is_all(other) || (is_plain && matches())
+        });
+        if let Some((other, _)) = decided
             && other.takes_back() != pattern.takes_back()
         {
             let other = quoted(other.as_str());

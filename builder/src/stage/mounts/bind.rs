@@ -75,7 +75,8 @@ pub(super) fn take(
     to: &Path,
 ) -> Result<(), Fault> {
     let latest = site.request.latest_time;
-    let mut destination = Destination::new(None, Ownership::default(), latest, site.now);
+    let mut destination =
+        Destination::new(None, Ownership::default(), latest, site.now).until(site.cancel);
     for (_, found) in source.select(written).map_err(Fault::of)? {
         destination.add(source, &found, Path::new(""), name, false).map_err(Fault::of)?;
     }

@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::Utc;
 use workflows::event::{Event, Push};
 use workflows::names::CommitId;
 
 use super::*;
 use crate::config::Config;
 use crate::forge::tests::git;
+use crate::intake::DefaultWorkflows;
+use crate::intake::apart::{MAX_READERS, READERS};
 use crate::intake::target;
 use crate::sources::Sources;
 
@@ -38,11 +41,9 @@ async fn changed(planner: &Planner, before: &CommitId, after: &CommitId) -> Chan
     planner.paths("git", &target, true).await.unwrap()
 }
 
-#[tokio::test]
-async fn an_old_head_that_is_gone_makes_every_path_count_and_says_so() {
-    let directory = tempfile::tempdir().unwrap();
-    let dir = directory.path().display();
-    let bare = directory.path().join("git/containers/httpd.git");
+/// A bridge with one forge, whose repositories are below the directory.
+fn planner(directory: &Path) -> Planner {
+    let dir = directory.display();
     let text = format!(
         "state_dir = \"{dir}/state\"\npublic_url = \"https://s.example\"\n\
          [[forge]]\nname = \"git\"\nkind = \"git\"\nwebhook_secret_file = \"/unused\"\n\
@@ -52,7 +53,14 @@ async fn an_old_head_that_is_gone_makes_every_path_count_and_says_so() {
     );
     let config: Arc<Config> = Arc::new(toml::from_str(&text).unwrap());
     let sources = Arc::new(Sources::new(Arc::clone(&config), Arc::default()));
-    let planner = Planner { config, sources, variables: None };
+    Planner { config, sources, variables: None }
+}
+
+#[tokio::test]
+async fn an_old_head_that_is_gone_makes_every_path_count_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let bare = directory.path().join("git/containers/httpd.git");
+    let planner = planner(directory.path());
     let (old, head) = (commit(&bare, "old", "one"), commit(&bare, "f43", "two"));
     match changed(&planner, &old, &head).await {
         ChangedPaths::Known(paths) => assert_eq!(paths, ["one", "two"]),
@@ -66,4 +74,42 @@ async fn an_old_head_that_is_gone_makes_every_path_count_and_says_so() {
         }
         other @ ChangedPaths::Known(_) => panic!("{other:?}"),
     }
+}
+
+/// All threads for strangers' files are taken: what does without them would not wait.
+#[tokio::test]
+async fn files_are_read_and_decided_about_on_threads_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let bare = directory.path().join("git/containers/httpd.git");
+    let head = commit(&bare, "f43", ".strata/workflows/build.yml");
+    let planner = planner(directory.path());
+    let (repository, ref_name) =
+        ("containers/httpd".parse().unwrap(), "refs/heads/f43".parse().unwrap());
+    let push = Push {
+        repository: "containers/httpd".parse().unwrap(),
+        ref_name: "refs/heads/f43".parse().unwrap(),
+        before: None,
+        after: head,
+        forced: false,
+        actor: None,
+    };
+    let event = Event::Push(push.clone());
+    let defaults = DefaultWorkflows { files: Vec::new(), rules: String::new() };
+
+    let taken = READERS.acquire_many(MAX_READERS).await.unwrap();
+    let decided = planner.decide("git", &event, Utc::now());
+    let offered = planner.offer("git", &repository, &ref_name);
+    let scheduled = planner.schedules_after("git", push, &defaults, Utc::now());
+    tokio::pin!(decided, offered, scheduled);
+    let a_while = std::time::Duration::from_millis(500);
+    tokio::select! {
+        _ = &mut decided => panic!("decided without a thread"),
+        _ = &mut offered => panic!("offered without a thread"),
+        _ = &mut scheduled => panic!("scheduled without a thread"),
+        () = tokio::time::sleep(a_while) => {}
+    }
+    drop(taken);
+    decided.await.unwrap();
+    offered.await.unwrap().unwrap();
+    scheduled.await.unwrap().unwrap();
 }
