@@ -5,13 +5,14 @@
 //! hashes: the hashes of the files, in the order of their names.
 
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, FileType};
 use sha2::{Digest as _, Sha256};
 
+use crate::below::{Below, Links};
 use crate::steps::WORKSPACE;
 
 /// Most files and directories that are looked at.
@@ -26,9 +27,8 @@ const MAX_PATTERNS: usize = 255;
 /// The hash, in hexadecimal; empty when no file matches.
 pub(crate) fn hash_files(workspace: &Path, patterns: &[String]) -> Result<String, String> {
     let wanted = Patterns::parse(patterns)?;
-    let open = |error| format!("the workspace cannot be read: {}", std::io::Error::from(error));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(workspace, flags, Mode::empty()).map_err(open)?;
+    let root = Below::open(workspace)
+        .map_err(|error| format!("the workspace cannot be read: {error}"))?;
     let mut found = walk(&root, &wanted)?;
     found.sort_unstable();
     let mut whole = Sha256::new();
@@ -89,15 +89,12 @@ fn glob(pattern: &str) -> Result<Glob, String> {
 }
 
 /// Every file and link that matches, by its path below the workspace.
-fn walk(root: &OwnedFd, wanted: &Patterns) -> Result<Vec<String>, String> {
+fn walk(root: &Below, wanted: &Patterns) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     let mut pending = vec![(String::new(), 0)];
     let mut seen = 0;
     while let Some((path, depth)) = pending.pop() {
-        let Some(directory) = open(root, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
-        else {
-            continue;
-        };
+        let Ok(directory) = root.directory(&path) else { continue };
         let entries = Dir::read_from(directory.as_fd());
         for entry in entries.map_err(|error| std::io::Error::from(error).to_string())?.flatten() {
             let Ok(name) = entry.file_name().to_str() else { continue };
@@ -122,14 +119,8 @@ fn walk(root: &OwnedFd, wanted: &Patterns) -> Result<Vec<String>, String> {
 }
 
 /// The hash of one file; `None` for what is none, or leads out of the workspace.
-fn hash_of(root: &OwnedFd, path: &str, bytes: &mut u64) -> Result<Option<[u8; 32]>, String> {
-    let Some(file) = open(root, path, OFlags::NONBLOCK, ResolveFlags::NO_MAGICLINKS) else {
-        return Ok(None);
-    };
-    let mut file = std::fs::File::from(file);
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Ok(None);
-    }
+fn hash_of(root: &Below, path: &str, bytes: &mut u64) -> Result<Option<[u8; 32]>, String> {
+    let Ok(mut file) = root.file(path, Links::Within) else { return Ok(None) };
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -143,13 +134,6 @@ fn hash_of(root: &OwnedFd, path: &str, bytes: &mut u64) -> Result<Option<[u8; 32
         }
         hash.update(&buffer[..read]);
     }
-}
-
-/// Opens what is below the workspace and nothing beyond it, whatever links there are.
-fn open(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> Option<OwnedFd> {
-    let path = if path.is_empty() { "." } else { path };
-    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve | ResolveFlags::BENEATH).ok()
 }
 
 #[cfg(test)]

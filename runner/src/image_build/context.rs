@@ -13,6 +13,7 @@ use workflows::job::BuildSpec;
 use super::glob;
 use super::tarball::Tarball;
 use super::walk::Walk;
+use crate::small_file;
 use crate::stop::Stop;
 
 /// The context of one build.
@@ -54,9 +55,9 @@ impl Context {
             return Err(Stop::failure(format!("context `{}` is no directory", spec.context)));
         }
         let own = format!("{}.dockerignore", spec.dockerfile);
-        let text = match read_if_there(sources, &own)? {
+        let text = match small_file::read_below(sources, &own, MAX_IGNORE_BYTES)? {
             Some(text) => Some(text),
-            None => read_if_there(&root, ".dockerignore")?,
+            None => small_file::read_below(&root, ".dockerignore", MAX_IGNORE_BYTES)?,
         };
         Ok((root, text))
     }
@@ -127,7 +128,7 @@ impl Context {
 }
 
 /// A path below `root` that stays below it, whatever links are on the way.
-pub(crate) fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
+fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
     let outside = || Stop::failure(format!("`{written}` leaves the checkout"));
     let relative = Path::new(written);
     let stays = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -139,19 +140,6 @@ pub(crate) fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
         .map_err(|error| Stop::sandbox(format!("cannot open the checkout: {error}")))?;
     let path = fs::canonicalize(root.join(relative)).map_err(unreadable)?;
     if path.starts_with(&root) { Ok(path) } else { Err(outside()) }
-}
-
-fn read_if_there(root: &Path, name: &str) -> Result<Option<String>, Stop> {
-    if fs::symlink_metadata(root.join(name)).is_err() {
-        return Ok(None);
-    }
-    let path = inside(root, name)?;
-    let unreadable = |error: io::Error| Stop::failure(format!("cannot read {name}: {error}"));
-    let length = fs::metadata(&path).map_err(unreadable)?.len();
-    if length > MAX_IGNORE_BYTES as u64 {
-        return Err(Stop::failure(format!("{name} has more than {MAX_IGNORE_BYTES} bytes")));
-    }
-    fs::read_to_string(&path).map(Some).map_err(unreadable)
 }
 
 /// The parts of a source; `..` at the root is the root, as for Docker.
@@ -182,6 +170,7 @@ mod tests {
     use super::super::recipe::tests::spec;
     use super::super::tarball::Stamp;
     use super::*;
+    use crate::below::tests::pipe;
 
     const STAMP: Stamp = Stamp { uid: 0, gid: 0, mode: None, mtime: 0 };
 
@@ -226,6 +215,16 @@ mod tests {
         let (_dir, context) = context("secret\nd\n!d/sub/y\n");
         assert!(context.find("secret").is_err());
         assert_eq!(packed(&context, "d"), ["to/sub/y"]);
+    }
+
+    #[test]
+    fn nothing_that_could_block_is_read_as_an_ignore_file() {
+        for name in [".dockerignore", "Dockerfile.dockerignore"] {
+            let dir = tempfile::tempdir().unwrap();
+            pipe(&dir.path().join(name));
+            let stop = Context::open(dir.path(), &spec()).err().unwrap();
+            assert_eq!(stop.to_string(), format!("cannot read `{name}`: it is no file"));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::plan::{CopyStep, Put};
 use super::stage::Stages;
 use super::tarball::{DIRECTORY_MODE, Stamp, Tarball};
 use super::{Build, blocking};
+use crate::below::open_plain;
 use crate::engine::{sandbox_fault, status_of, words_of};
 use crate::stop::Stop;
 
@@ -67,13 +68,16 @@ impl Build<'_> {
         let stamp = self.stamp_of(container, step).await?;
         let context = self.context.clone();
         let sources = transfer.sources.clone();
-        let found = blocking(move || find_all(&context, &sources)).await?;
+        let unpack = step.unpack;
+        let (archives, files): (Vec<Found>, Vec<Found>) = blocking(move || {
+            let found = find_all(&context, &sources)?;
+            Ok(found.into_iter().partition(|found| unpack && is_archive(found)))
+        })
+        .await?;
         let mut destination = self.destination(container, &transfer.dest).await?;
-        if found.len() + transfer.heredocs.len() > 1 {
+        if archives.len() + files.len() + transfer.heredocs.len() > 1 {
             need_directory(&mut destination, step)?;
         }
-        let (archives, files): (Vec<Found>, Vec<Found>) =
-            found.into_iter().partition(|found| step.unpack && is_archive(found));
         let as_directory = destination.is_directory
             || !archives.is_empty()
             || files.iter().any(|found| found.is_directory);
@@ -110,9 +114,13 @@ impl Build<'_> {
 
     /// Unpacks a local archive, whatever of the known ways it is compressed in.
     async fn unpack(&self, container: &str, archive: &Found, below: &str) -> Result<(), Stop> {
-        let file = tokio::fs::File::open(&archive.path).await.map_err(|error| {
-            Stop::failure(format!("cannot read `{}`: {error}", archive.relative))
-        })?;
+        let (path, shown) = (archive.path.clone(), archive.relative.clone());
+        let file = blocking(move || {
+            open_plain(&path)
+                .map_err(|error| Stop::failure(format!("cannot read `{shown}`: {error}")))
+        })
+        .await?;
+        let file = tokio::fs::File::from_std(file);
         let below = if below.is_empty() { "/" } else { below };
         self.send(container, below, ReaderStream::new(file)).await
     }

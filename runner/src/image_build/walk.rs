@@ -2,13 +2,14 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use workflows::dockerfile::ignore::Ignore;
 
 use super::context::joined;
 use super::tarball::Tarball;
+use crate::below::open_plain;
 
 /// Most files and directories that one COPY takes.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -78,18 +79,11 @@ impl<'a, W: Write> Walk<'a, W> {
         } else if metadata.is_symlink() {
             self.tarball.symlink(at, &fs::read_link(path)?)
         } else if metadata.is_file() {
-            self.tarball.file(at, mode, metadata.len(), open_no_follow(path)?)
+            self.tarball.file(at, mode, metadata.len(), open_plain(path)?)
         } else {
             Err(invalid(&format!("{at} is neither a file, a directory nor a link")))
         }
     }
-}
-
-/// Opens a file that was seen to be no link, and would rather fail than follow one now.
-fn open_no_follow(path: &Path) -> io::Result<fs::File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    // The bits of open flags are a C int; the conversion keeps them.
-    fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 fn too_much(what: &str) -> io::Error {
