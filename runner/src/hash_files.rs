@@ -27,8 +27,8 @@ const MAX_PATTERNS: usize = 255;
 /// The hash, in hexadecimal; empty when no file matches.
 pub(crate) fn hash_files(workspace: &Path, patterns: &[String]) -> Result<String, String> {
     let wanted = Patterns::parse(patterns)?;
-    let root = Below::open(workspace)
-        .map_err(|error| format!("the workspace cannot be read: {error}"))?;
+    let root =
+        Below::open(workspace).map_err(|error| format!("the workspace cannot be read: {error}"))?;
     let mut found = walk(&root, &wanted)?;
     found.sort_unstable();
     let mut whole = Sha256::new();

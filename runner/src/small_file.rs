@@ -33,14 +33,9 @@ pub(crate) fn text_below(root: &Path, path: &str, max_bytes: usize) -> Result<St
     read_below(root, path, max_bytes)?.ok_or_else(|| absent(path))
 }
 
-fn bytes(
-    root: &Path,
-    path: &str,
-    max_bytes: usize,
-    links: Links,
-) -> Result<Option<Vec<u8>>, Stop> {
-    let below = Below::open(root)
-        .map_err(|error| Stop::sandbox(format!("{}: {error}", root.display())))?;
+fn bytes(root: &Path, path: &str, max_bytes: usize, links: Links) -> Result<Option<Vec<u8>>, Stop> {
+    let below =
+        Below::open(root).map_err(|error| Stop::sandbox(format!("{}: {error}", root.display())))?;
     let read = below.file(path, links).and_then(|file| {
         let mut bytes = Vec::new();
         file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;

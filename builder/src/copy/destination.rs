@@ -45,6 +45,8 @@ pub(crate) struct Destination<'a> {
     inodes: HashMap<PathBuf, Inode>,
     /// Counts what is copied: as docker does it, names of one source alone stay names of one file.
     sources: u64,
+    /// Names of directories that may still be looked at, however often links lead to one.
+    names_left: u64,
     /// `--exclude`, read as `.dockerignore` is; of paths in the copied directory.
     exclude: Ignore,
 }
@@ -57,7 +59,8 @@ impl<'a> Destination<'a> {
         now: i64,
     ) -> Self {
         let (planned, inodes, exclude) = (Planned::new(), HashMap::new(), Ignore::default());
-        Self { tree, ownership, latest, now, planned, inodes, sources: 0, exclude }
+        let names_left = MAX_LAYER_ENTRIES;
+        Self { tree, ownership, latest, now, planned, inodes, sources: 0, names_left, exclude }
     }
 
     /// Leaves out what matches.
@@ -182,6 +185,7 @@ impl<'a> Destination<'a> {
     /// Copies what is in a directory; patterns see the paths below `base`.
     fn contents(&mut self, source: &Source, from: &Path, base: &Path, to: &Path) -> io::Result<()> {
         for name in source.root.names(from)? {
+            self.names_left = self.names_left.checked_sub(1).ok_or_else(too_many)?;
             let path = from.join(&name);
             let Some(stat) = source.root.stat(&path)? else { continue };
             let is_dir = kind(&stat) == FileType::Directory;
@@ -264,7 +268,7 @@ impl<'a> Destination<'a> {
             return Err(in_the_way(&entry.path));
         }
         if self.planned.len() as u64 >= MAX_LAYER_ENTRIES {
-            return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
+            return Err(too_many());
         }
         self.inodes.remove(&entry.path);
         self.planned.insert(entry.path.clone(), entry);
@@ -304,10 +308,37 @@ impl<'a> Destination<'a> {
     }
 }
 
+fn too_many() -> io::Error {
+    io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files"))
+}
+
 fn in_the_way(path: &Path) -> io::Error {
     let why = format!(
         "/{} would become a file where the image has a directory, or a directory where it has a file",
         path.display()
     );
     io::Error::other(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_many_links_lead_to_counts_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let root = Arc::new(Root::open(dir.path()).unwrap());
+        let source = Source { root, kind: SourceKind::Context(Ignore::default()) };
+        let mut destination = Destination::new(None, Ownership::default(), None, 0);
+        destination.names_left = 7;
+        let mut add = || {
+            let from = source.root.find(Path::new("")).unwrap();
+            destination.add(&source, &from, Path::new(""), Path::new("/to"), true)
+        };
+        assert!(add().is_ok() && add().is_ok());
+        assert!(add().unwrap_err().to_string().starts_with("more than "));
+    }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
+use builder::PatternBudget;
 use workflows::dockerfile::ignore::{Ignore, MAX_IGNORE_BYTES};
 use workflows::job::BuildSpec;
 
@@ -62,54 +63,66 @@ impl Context {
         Ok((root, text))
     }
 
-    /// What a source of a COPY names, in order; an error in words when that is nothing.
-    pub(crate) fn find(&self, source: &str) -> Result<Vec<Found>, String> {
+    /// What a source of a COPY names, in order; an error in words when that is nothing. `budget` is
+    /// that of all sources of the instruction.
+    pub(crate) fn find(
+        &self,
+        source: &str,
+        budget: &mut PatternBudget,
+    ) -> Result<Vec<Found>, String> {
+        let too_much = |error: io::Error| format!("`{source}`: {error}");
         let parts = parts_of(source)?;
         let mut paths = vec![String::new()];
         for part in parts {
             let mut next = Vec::new();
             for path in &paths {
                 if glob::is_pattern(&part) {
-                    next.extend(self.children(path, &part));
+                    self.children(path, &part, &mut next, budget).map_err(too_much)?;
                 } else {
-                    next.push(joined(path, &part));
+                    let path = joined(path, &part);
+                    budget.keep(Path::new(&path)).map_err(too_much)?;
+                    next.push(path);
                 }
             }
             paths = next;
         }
         paths.retain(|path| path.is_empty() || self.is_seen(path));
-        let found: Vec<Found> = paths.iter().filter_map(|path| self.found(path)).collect();
+        let mut found = Vec::new();
+        for one in paths.iter().filter_map(|path| self.found(path)) {
+            budget.keep(&one.path).map_err(too_much)?;
+            found.push(one);
+        }
         if found.is_empty() {
             return Err(format!("`{source}` is not in the context, or .dockerignore hides it"));
         }
         Ok(found)
     }
 
-    /// Adds what was found under `at`: a directory's contents, or the file itself.
-    pub(crate) fn add<W: Write>(
-        &self,
-        found: &Found,
-        at: &str,
-        tarball: &mut Tarball<W>,
-    ) -> io::Result<()> {
-        let mut walk = Walk::new(&self.ignore, tarball);
-        if found.is_directory {
-            walk.contents(&found.path, &found.relative, at, 0)
-        } else {
-            let metadata = fs::symlink_metadata(&found.path)?;
-            walk.entry(&found.path, &metadata, at)
-        }
+    /// Begins to take what was found, for one COPY.
+    pub(super) fn walk<'a, W: Write>(&'a self, tarball: &'a mut Tarball<W>) -> Walk<'a, W> {
+        Walk::new(&self.ignore, tarball)
     }
 
-    fn children(&self, directory: &str, pattern: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.root.join(directory)) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| glob::matches(pattern, name))
-            .collect();
-        names.sort();
-        names.iter().map(|name| joined(directory, name)).collect()
+    fn children(
+        &self,
+        directory: &str,
+        pattern: &str,
+        next: &mut Vec<String>,
+        budget: &mut PatternBudget,
+    ) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(self.root.join(directory)) else { return Ok(()) };
+        let first = next.len();
+        for entry in entries.flatten() {
+            budget.try_name()?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if glob::matches(pattern, &name) {
+                let path = joined(directory, &name);
+                budget.keep(Path::new(&path))?;
+                next.push(path);
+            }
+        }
+        next[first..].sort();
+        Ok(())
     }
 
     /// The file behind a path, links followed, when it is inside the context.
@@ -190,10 +203,15 @@ mod tests {
         (dir, context)
     }
 
+    fn find(context: &Context, source: &str) -> Result<Vec<Found>, String> {
+        context.find(source, &mut PatternBudget::default())
+    }
+
     fn packed(context: &Context, source: &str) -> Vec<String> {
         let mut tarball = Tarball::new(Vec::new(), STAMP);
-        for found in context.find(source).unwrap() {
-            context.add(&found, "/to", &mut tarball).unwrap();
+        let mut walk = context.walk(&mut tarball);
+        for found in find(context, source).unwrap() {
+            walk.add(&found, "/to").unwrap();
         }
         let bytes = tarball.finish().unwrap();
         let mut archive = tar::Archive::new(&bytes[..]);
@@ -206,14 +224,14 @@ mod tests {
         let (_dir, context) = context("");
         assert_eq!(packed(&context, "d"), ["to/sub/", "to/sub/y", "to/x"]);
         let names: Vec<_> =
-            context.find("*.txt").unwrap().into_iter().map(|found| found.relative).collect();
+            find(&context, "*.txt").unwrap().into_iter().map(|found| found.relative).collect();
         assert_eq!(names, ["a.txt", "b.txt"]);
     }
 
     #[test]
     fn what_is_ignored_is_not_there() {
         let (_dir, context) = context("secret\nd\n!d/sub/y\n");
-        assert!(context.find("secret").is_err());
+        assert!(find(&context, "secret").is_err());
         assert_eq!(packed(&context, "d"), ["to/sub/y"]);
     }
 
@@ -228,12 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn links_to_the_same_directory_do_not_make_paths_without_end() {
+        let (dir, context) = context("");
+        for number in 0..200 {
+            symlink(".", dir.path().join(format!("{number:0>200}"))).unwrap();
+        }
+        assert_eq!(find(&context, "*/a.tx?").unwrap().len(), 200);
+        let error = find(&context, "*/*/*/*").unwrap_err();
+        assert_eq!(error, "`*/*/*/*`: its patterns lead to more than 64 MiB of paths");
+    }
+
+    #[test]
     fn nothing_leaves_the_context() {
         let (dir, context) = context("");
         for source in ["out", "out/passwd", "../x", "d/../../x"] {
-            assert!(context.find(source).is_err(), "{source}");
+            assert!(find(&context, source).is_err(), "{source}");
         }
-        assert!(context.find("link").is_ok());
+        assert!(find(&context, "link").is_ok());
         for written in ["/etc/passwd", "../x", "out/passwd", "out"] {
             assert!(inside(dir.path(), written).is_err(), "{written}");
         }

@@ -6,6 +6,7 @@
 use std::io;
 
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
+use builder::PatternBudget;
 use futures_util::Stream;
 use tokio_util::io::ReaderStream;
 
@@ -91,6 +92,7 @@ impl Build<'_> {
         let below = destination.path.clone();
         self.upload(container, stamp, move |tarball| {
             make_all(tarball, &making)?;
+            let mut walk = context.walk(tarball);
             for found in &files {
                 let name = found.relative.rsplit('/').next().unwrap_or_default();
                 let at = if found.is_directory {
@@ -98,7 +100,7 @@ impl Build<'_> {
                 } else {
                     destination.of_file(name)
                 };
-                context.add(found, &at, tarball)?;
+                walk.add(found, &at)?;
             }
             for (path, content) in &heredocs {
                 tarball.file(path, TEXT_MODE, content.len() as u64, content.as_bytes())?;
@@ -211,7 +213,9 @@ pub(super) fn make_all<W: io::Write>(
 }
 
 fn find_all(context: &Context, sources: &[String]) -> Result<Vec<Found>, Stop> {
-    let found: Result<Vec<_>, String> = sources.iter().map(|source| context.find(source)).collect();
+    let mut budget = PatternBudget::default();
+    let found: Result<Vec<_>, String> =
+        sources.iter().map(|source| context.find(source, &mut budget)).collect();
     Ok(found.map_err(Stop::Failure)?.concat())
 }
 
