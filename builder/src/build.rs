@@ -225,7 +225,7 @@ pub async fn build_unpushed(
 ) -> Result<Unpushed, BuildError> {
     let handle = tokio::runtime::Handle::current();
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let kill = KillOnDrop(cancel.clone());
+    let kill = KillOnDrop::new(cancel.clone());
     // A thread of its own, because its view of the mounts is its own.
     let spawned = std::thread::Builder::new().name("build".to_owned()).spawn(move || {
         let mut show = show;
@@ -235,8 +235,7 @@ pub async fn build_unpushed(
     spawned.doing(|| "cannot start a thread".to_owned())?;
     let ended = |_| BuildError::Sandbox("the build's thread ended early".to_owned());
     let built = receiver.await.map_err(ended)?;
-    // Whoever still uses the same wish for another build is not concerned.
-    std::mem::forget(kill);
+    kill.disarm();
     built
 }
 

@@ -46,11 +46,24 @@ impl Cancel {
 
 /// Kills what runs when the one who waits is gone.
 #[derive(Debug)]
-pub(crate) struct KillOnDrop(pub(crate) Cancel);
+pub(crate) struct KillOnDrop(Option<Cancel>);
+
+impl KillOnDrop {
+    pub(crate) fn new(cancel: Cancel) -> Self {
+        Self(Some(cancel))
+    }
+
+    /// What ran has ended; whoever still uses the same wish for something else is not concerned.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        self.0.kill();
+        if let Some(cancel) = &self.0 {
+            cancel.kill();
+        }
     }
 }
 
@@ -64,7 +77,10 @@ mod tests {
         assert_eq!(cancel.urgency(), Urgency::None);
         cancel.clone().ask();
         assert_eq!(cancel.urgency(), Urgency::Asked);
-        drop(KillOnDrop(cancel.clone()));
+        KillOnDrop::new(cancel.clone()).disarm();
+        assert_eq!(cancel.urgency(), Urgency::Asked);
+        assert_eq!(Arc::strong_count(&cancel.0), 1, "nothing of it is left");
+        drop(KillOnDrop::new(cancel.clone()));
         cancel.ask();
         assert_eq!(cancel.urgency(), Urgency::Now);
     }
