@@ -14,6 +14,7 @@ use crate::delivery::Pushed;
 use crate::engine::AttemptNames;
 use crate::execute::{Execution, execute};
 use crate::gathered::Gathered;
+use crate::image_build::blocking;
 use crate::log::{self, AttemptLog, Masker, Shipped};
 use crate::pulse::{LeaseState, Pulse};
 use crate::push::forget_local;
@@ -125,7 +126,8 @@ impl Attempt<'_> {
         progress: &Progress,
         gathered: &Gathered,
     ) -> Result<Option<Pushed>, Stop> {
-        let workspace = Workspace::create(&self.agent.config.state_dir, &self.names.key())?;
+        let (state_dir, key) = (self.agent.config.state_dir.clone(), self.names.key());
+        let workspace = blocking(move || Workspace::create(&state_dir, &key)).await?;
         let execution = Execution {
             engine: &self.agent.engine,
             strata: self.agent.strata.as_ref(),
