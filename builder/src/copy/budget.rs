@@ -5,6 +5,8 @@ use std::path::Path;
 
 /// Names of directories that the patterns of one instruction are tried on.
 const MAX_TRIED: u64 = 1_000_000;
+/// Characters that are compared for that: each of a name with each of its pattern, at worst.
+const MAX_COMPARED: u64 = 4_000_000_000;
 /// Paths that they lead to, with those on the way, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 /// What one path takes beside its own length.
@@ -15,23 +17,29 @@ const PATH_BYTES: u64 = 64;
 #[derive(Debug)]
 pub struct PatternBudget {
     tried: u64,
+    compared: u64,
     bytes: u64,
 }
 
 impl Default for PatternBudget {
     fn default() -> Self {
-        Self { tried: MAX_TRIED, bytes: MAX_BYTES }
+        Self { tried: MAX_TRIED, compared: MAX_COMPARED, bytes: MAX_BYTES }
     }
 }
 
 impl PatternBudget {
-    /// A name in a directory is looked at.
+    /// A pattern is tried on a name in a directory, both by their length in bytes; one that is only
+    /// looked at has a pattern of none.
     ///
     /// # Errors
     /// Says that those were too many.
-    pub fn try_name(&mut self) -> io::Result<()> {
+    pub fn try_name(&mut self, pattern: usize, name: usize) -> io::Result<()> {
         self.tried = self.tried.checked_sub(1).ok_or_else(|| {
             io::Error::other(format!("its patterns are tried on more than {MAX_TRIED} names"))
+        })?;
+        let compared = (pattern as u64).saturating_mul(name as u64);
+        self.compared = self.compared.checked_sub(compared).ok_or_else(|| {
+            io::Error::other("its patterns are too long for so many names".to_owned())
         })?;
         Ok(())
     }
@@ -47,5 +55,20 @@ impl PatternBudget {
             io::Error::other(format!("its patterns lead to more than {mebibytes} MiB of paths"))
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_what_is_compared_are_bounded() {
+        let mut budget = PatternBudget::default();
+        let error = (0..=MAX_TRIED).find_map(|_| budget.try_name(20, 100).err()).unwrap();
+        assert_eq!(error.to_string(), "its patterns are tried on more than 1000000 names");
+        let mut budget = PatternBudget::default();
+        let error = (0..=1_000).find_map(|_| budget.try_name(60_000, 255).err()).unwrap();
+        assert_eq!(error.to_string(), "its patterns are too long for so many names");
     }
 }

@@ -113,8 +113,9 @@ impl Context {
         let Ok(entries) = fs::read_dir(self.root.join(directory)) else { return Ok(()) };
         let first = next.len();
         for entry in entries.flatten() {
-            budget.try_name()?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = entry.file_name();
+            budget.try_name(pattern.len(), name.len())?;
+            let Ok(name) = name.into_string() else { continue };
             if glob::matches(pattern, &name) {
                 let path = joined(directory, &name);
                 budget.keep(Path::new(&path))?;
