@@ -235,7 +235,6 @@ pub async fn build_unpushed(
     spawned.doing(|| "cannot start a thread".to_owned())?;
     let ended = |_| BuildError::Sandbox("the build's thread ended early".to_owned());
     let built = receiver.await.map_err(ended)?;
-    // Whoever still uses the same wish for another build is not concerned.
     kill.disarm();
     built
 }

@@ -46,24 +46,22 @@ impl Cancel {
 
 /// Kills what runs when the one who waits is gone.
 #[derive(Debug)]
-pub(crate) struct KillOnDrop {
-    armed: Option<Cancel>,
-}
+pub(crate) struct KillOnDrop(Option<Cancel>);
 
 impl KillOnDrop {
     pub(crate) fn new(cancel: Cancel) -> Self {
-        Self { armed: Some(cancel) }
+        Self(Some(cancel))
     }
 
-    /// Kills nothing: what ran has ended.
+    /// What ran has ended; whoever still uses the same wish for something else is not concerned.
     pub(crate) fn disarm(mut self) {
-        self.armed = None;
+        self.0 = None;
     }
 }
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        if let Some(cancel) = &self.armed {
+        if let Some(cancel) = &self.0 {
             cancel.kill();
         }
     }
@@ -79,6 +77,9 @@ mod tests {
         assert_eq!(cancel.urgency(), Urgency::None);
         cancel.clone().ask();
         assert_eq!(cancel.urgency(), Urgency::Asked);
+        KillOnDrop::new(cancel.clone()).disarm();
+        assert_eq!(cancel.urgency(), Urgency::Asked);
+        assert_eq!(Arc::strong_count(&cancel.0), 1, "nothing of it is left");
         drop(KillOnDrop::new(cancel.clone()));
         cancel.ask();
         assert_eq!(cancel.urgency(), Urgency::Now);

@@ -34,6 +34,7 @@ pub use check::{Ability, check};
 pub use confine::{Limits, Rlimit, in_user_namespace};
 pub use content::{ImageContent, LayerInfo};
 pub use context::{ignore_files, read_ignore, unpack_context};
+pub use copy::PatternBudget;
 pub use error::BuildError;
 pub use given::{Given, MAX_SECRET_BYTES, Reach, Remotes};
 pub use layer::{Algorithm, Compression};

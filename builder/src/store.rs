@@ -7,6 +7,7 @@
 //! steps/<hex>/<hex>     what steps of earlier builds made, by whose they are and by their inputs
 //! locks/<hex>           held while a layer is unpacked
 //! caches/<hex>/         what `RUN --mount=type=cache` keeps, by scope and id
+//! unsettled/<boot>/     a mark for each blob and layer that may not be on the disk yet
 //! users/<name>          one file for each who uses the store, locked as long as it does
 //! work/<name>/          one directory a build; its lock is held as long as the build lives
 //! ```
@@ -16,13 +17,15 @@
 
 mod hold;
 mod prune;
+mod settle;
 mod steps;
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, IFlags, Mode, OFlags};
@@ -33,6 +36,7 @@ use crate::error::{BuildError, Doing};
 
 pub(crate) use hold::Hold;
 pub use prune::{DEFAULT_STORE_AGE, DEFAULT_STORE_BYTES, Pruned, StoreBounds};
+use settle::Marked;
 
 /// How long nobody writes to a half-made blob before it is taken for abandoned; far longer
 /// than a registry may stay silent.
@@ -42,6 +46,10 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// The name of this start of the machine.
+    boot: String,
+    /// Since when this process has kept things that it has not asked the disk for.
+    unsettled_since: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A build's own directory; gone when dropped, or when the next store is opened.
@@ -74,14 +82,17 @@ fn spread(directory: &Path) {
 
 impl Store {
     /// Opens the store in a directory that belongs to it alone, and takes away what killed
-    /// builds left there.
+    /// builds left there, and what may have been damaged when the machine stopped.
     ///
     /// # Errors
     /// [`BuildError::Io`] when the directory cannot be made or read.
     pub fn open(root: &Path) -> Result<Self, BuildError> {
-        let store = Self { root: root.to_owned() };
+        let (boot, unsettled_since) = (settle::boot(), Arc::default());
+        let store = Self { root: root.to_owned(), boot, unsettled_since };
         // Users of images pass through on their way to a root file system; they list nothing.
-        for name in ["", "blobs/sha256", "layers", "sizes", "steps", "locks", "users", "work"] {
+        for name in
+            ["", "blobs/sha256", "layers", "sizes", "steps", "locks", "unsettled", "users", "work"]
+        {
             let path = root.join(name);
             fs::DirBuilder::new()
                 .recursive(true)
@@ -91,6 +102,7 @@ impl Store {
                 .doing(|| format!("cannot make {}", path.display()))?;
         }
         store.sweep().doing(|| format!("cannot clean {}", root.join("work").display()))?;
+        store.begin_settled().doing(|| format!("cannot clean {}", root.display()))?;
         spread(&root.join("work"));
         Ok(store)
     }
@@ -130,6 +142,7 @@ impl Store {
 
     /// Moves a file into place; the caller has verified it.
     pub(crate) fn keep_blob(&self, file: NamedTempFile, digest: &Digest) -> io::Result<()> {
+        self.mark_unsettled(Marked::Blob, digest)?;
         file.persist(self.blob(digest)).map(drop).map_err(|error| error.error)
     }
 
@@ -180,6 +193,7 @@ impl Store {
         diff_id: &Digest,
         plain_size: u64,
     ) -> io::Result<()> {
+        self.mark_unsettled(Marked::Layer, diff_id)?;
         let mut size = self.new_file()?;
         io::Write::write_all(&mut size, plain_size.to_string().as_bytes())?;
         size.persist(self.size_path(diff_id)).map_err(|error| error.error)?;

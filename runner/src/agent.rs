@@ -24,6 +24,8 @@ use crate::{attempt, credential, janitor, leftovers};
 
 /// Least free space of the state directory's disk below which no job is taken, in bytes.
 const MIN_FREE_BYTES: u64 = 1 << 30;
+/// How long a bridge has to say whether it has given a job to a runner that stops.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// File with the name that marks this runner's containers, kept over restarts.
 const OWNER_FILE: &str = "owner";
 
@@ -177,28 +179,56 @@ async fn next_lease(agent: &Agent, stop: &CancellationToken) -> anyhow::Result<O
         labels: agent.config.labels.clone(),
         wait_seconds: MAX_LEASE_WAIT_SECONDS,
     };
+    asked(&agent.client, &request, stop).await.or_else(|unknown| {
+        credential::forget(&agent.config.state_dir);
+        bail!("the bridge does not know this runner ({unknown}); start it again to register")
+    })
+}
+
+/// Asks until there is an answer; the error is what a bridge says that does not know the runner.
+async fn asked(
+    client: &BridgeClient,
+    request: &LeaseRequest,
+    stop: &CancellationToken,
+) -> Result<Option<Lease>, String> {
     let mut failures = 0;
     loop {
         tracing::debug!(lease.request = request.request, "asks for a job");
         let answer = tokio::select! {
-            answer = agent.client.lease(&request) => answer,
-            () = stop.cancelled() => return Ok(None),
+            answer = client.lease(request) => answer,
+            () = stop.cancelled() => return Ok(on_its_way(client, request).await),
         };
         match answer {
             Ok(lease) => return Ok(lease),
             Err(CallError::Refused { refusal: Refusal::Unauthorised, message }) => {
-                credential::forget(&agent.config.state_dir);
-                bail!(
-                    "the bridge does not know this runner ({message}); start it again to register"
-                );
+                return Err(message);
             }
             Err(error) => {
                 failures += 1;
                 tracing::warn!(%error, failures, "no answer to the request for a job");
                 if pause(failures, stop).await.is_stopped() {
-                    return Ok(None);
+                    return Ok(on_its_way(client, request).await);
                 }
             }
+        }
+    }
+}
+
+/// The job that the bridge may have given to a request when the runner was told to stop: nobody
+/// else would run it before its lease is over. It is run as those that had begun.
+async fn on_its_way(client: &BridgeClient, request: &LeaseRequest) -> Option<Lease> {
+    let LeaseRequest { request, labels, .. } = request;
+    let at_once =
+        LeaseRequest { request: request.clone(), labels: labels.clone(), wait_seconds: 0 };
+    match tokio::time::timeout(LAST_ANSWER_TIMEOUT, client.lease(&at_once)).await {
+        Ok(Ok(lease)) => lease,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "whether a job was on its way is not known");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("whether a job was on its way is not known: no answer");
+            None
         }
     }
 }
@@ -232,7 +262,49 @@ fn owner(state_dir: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::State;
+    use axum::http::StatusCode;
+    use axum::routing::post;
+    use axum::{Json, Router};
+    use secrecy::SecretString;
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    /// Answers nothing as long as the request waits.
+    async fn wait(
+        State(asked): State<mpsc::Sender<LeaseRequest>>,
+        Json(request): Json<LeaseRequest>,
+    ) -> StatusCode {
+        let waits = request.wait_seconds > 0;
+        asked.send(request).await.unwrap();
+        if waits {
+            std::future::pending::<()>().await;
+        }
+        StatusCode::NO_CONTENT
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_stops_asks_for_the_job_that_may_be_on_its_way() {
+        let (sender, mut requests) = mpsc::channel(2);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().route("/runner/v1/lease", post(wait)).with_state(sender);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let client = BridgeClient::new(&url, SecretString::from("credential")).unwrap();
+        let stop = CancellationToken::new();
+        let request =
+            LeaseRequest { request: "r".to_owned(), labels: Vec::new(), wait_seconds: 60 };
+        let (lease, first) = tokio::join!(asked(&client, &request, &stop), async {
+            let first = requests.recv().await.unwrap();
+            stop.cancel();
+            first
+        });
+        assert!(lease.unwrap().is_none());
+        let last = requests.recv().await.unwrap();
+        assert_eq!((first.request.as_str(), first.wait_seconds), ("r", 60));
+        assert_eq!((last.request.as_str(), last.wait_seconds), ("r", 0));
+    }
 
     #[test]
     fn the_owner_outlives_a_restart() {

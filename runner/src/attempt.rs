@@ -14,6 +14,7 @@ use crate::delivery::Pushed;
 use crate::engine::AttemptNames;
 use crate::execute::{Execution, execute};
 use crate::gathered::Gathered;
+use crate::image_build::blocking;
 use crate::log::{self, AttemptLog, Masker, Shipped};
 use crate::pulse::{LeaseState, Pulse};
 use crate::push::forget_local;
@@ -29,6 +30,9 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long a report is repeated while the bridge does not answer; its lease is long over then,
 /// and the spool waits for the next start.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// How long the answer to a report may be on its way when the lease is over: it was taken, perhaps,
+/// and a heartbeat heard of that first.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs one attempt and reports it.
 pub(crate) async fn run(agent: &Arc<Agent>, lease: Lease) {
@@ -106,12 +110,13 @@ impl Attempt<'_> {
             progress.all_told().await;
             finish_until_answered(self.agent, &self.lease, Some(report), &stop_shipping).await
         };
-        tokio::select! {
-            told = tokio::time::timeout(REPORT_TIMEOUT, told) => match told {
-                Ok(()) => self.log.remove(),
-                Err(_) => tracing::error!(job.id = %job, "job {job} cannot be reported; its log waits"),
-            },
-            why = pulse.lost() => {
+        let told = tokio::time::timeout(REPORT_TIMEOUT, told);
+        match told_or_lost(told, pulse.lost()).await {
+            Ok(Ok(())) => self.log.remove(),
+            Ok(Err(_)) => {
+                tracing::error!(job.id = %job, "job {job} cannot be reported; its log waits");
+            }
+            Err(why) => {
                 tracing::warn!(job.id = %job, why, "lease was lost before the report");
                 self.log.remove();
             }
@@ -125,7 +130,8 @@ impl Attempt<'_> {
         progress: &Progress,
         gathered: &Gathered,
     ) -> Result<Option<Pushed>, Stop> {
-        let workspace = Workspace::create(&self.agent.config.state_dir, &self.names.key())?;
+        let (state_dir, key) = (self.agent.config.state_dir.clone(), self.names.key());
+        let workspace = blocking(move || Workspace::create(&state_dir, &key)).await?;
         let execution = Execution {
             engine: &self.agent.engine,
             strata: self.agent.strata.as_ref(),
@@ -151,6 +157,23 @@ impl Attempt<'_> {
             tracing::error!(%error, job.id = %self.lease.job, "removal of the workspace broke");
         }
         ended
+    }
+}
+
+/// What comes of a report, or why the lease was lost before it. The end of a lease that was
+/// reported is the report's.
+async fn told_or_lost<T>(
+    told: impl Future<Output = T>,
+    lost: impl Future<Output = String>,
+) -> Result<T, String> {
+    let mut told = std::pin::pin!(told);
+    tokio::select! {
+        biased;
+        told = &mut told => Ok(told),
+        why = lost => {
+            let told = tokio::time::timeout(LAST_ANSWER_TIMEOUT, told).await;
+            told.map_err(|_| why)
+        }
     }
 }
 
@@ -333,6 +356,21 @@ async fn finish_until_answered(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_ends_by_its_report_was_not_lost() {
+        use std::future::{pending, ready};
+
+        let lost = || ready("stale fence".to_owned());
+        assert_eq!(told_or_lost(ready(1), lost()).await, Ok(1));
+        let (answer, is_on_its_way) = tokio::sync::oneshot::channel();
+        let (ended, sent) = tokio::join!(told_or_lost(is_on_its_way, lost()), async {
+            tokio::task::yield_now().await;
+            answer.send(2)
+        });
+        assert_eq!((ended, sent), (Ok(Ok(2)), Ok(())));
+        assert_eq!(told_or_lost(pending::<()>(), lost()).await, Err("stale fence".to_owned()));
+    }
 
     #[test]
     fn the_message_of_a_report_shows_no_secret() {

@@ -67,9 +67,13 @@ pub(crate) async fn bring(execution: &Execution<'_>, wanted: &Wanted) -> Result<
             return Err(Stop::Cancelled);
         }
         // A try that failed may have left a part behind.
-        std::fs::remove_dir_all(&wanted.directory)
-            .and_then(|()| std::fs::create_dir(&wanted.directory))
-            .map_err(|error| Stop::sandbox(format!("cannot empty the workspace: {error}")))?;
+        let directory = wanted.directory.clone();
+        blocking(move || {
+            std::fs::remove_dir_all(&directory)
+                .and_then(|()| std::fs::create_dir(&directory))
+                .map_err(|error| Stop::sandbox(format!("cannot empty the workspace: {error}")))
+        })
+        .await?;
     }
 }
 

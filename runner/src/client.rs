@@ -33,6 +33,9 @@ pub(crate) enum CallError {
         /// For people.
         message: String,
     },
+    /// Somebody between us says no to what was sent, and would say it again.
+    #[error("the way to the bridge refuses what was sent: {0}")]
+    Rejected(String),
     /// No answer, or none that makes sense; the call may be repeated.
     #[error("the bridge does not answer: {0}")]
     Unanswered(String),
@@ -48,6 +51,7 @@ impl CallError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,
+            Self::Rejected(_) => false,
             Self::Refused { refusal, .. } => *refusal == Refusal::Unavailable,
         }
     }
@@ -153,23 +157,20 @@ async fn accepted(call: RequestBuilder) -> Result<Response, CallError> {
         return Ok(response);
     }
     let body = bounded(response).await?;
-    Err(match serde_json::from_slice::<Refused>(&body) {
-        Ok(refused) => CallError::Refused { refusal: refused.refusal, message: refused.message },
-        Err(_) => refusal_by_status(status),
-    })
+    Err(refusal(status, &body))
 }
 
-/// A proxy between us answers without our words; the status must do.
-fn refusal_by_status(status: StatusCode) -> CallError {
-    let refusal = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::Unauthorised,
-        StatusCode::CONFLICT => Refusal::StaleFence,
-        StatusCode::BAD_REQUEST => Refusal::Malformed,
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::LogFull,
-        // A 404 without our words may be a proxy whose bridge is away, not an unknown job.
-        _ => return CallError::Unanswered(format!("HTTP status {status}")),
-    };
-    CallError::Refused { refusal, message: format!("HTTP status {status}") }
+/// What an answer that is no success means. One without our words is a proxy's, whose bridge may be
+/// away: whatever its status, it says nothing of our credential, our lease or our job.
+fn refusal(status: StatusCode, body: &[u8]) -> CallError {
+    if let Ok(Refused { refusal, message }) = serde_json::from_slice(body) {
+        return CallError::Refused { refusal, message };
+    }
+    let message = format!("HTTP status {status}");
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => CallError::Rejected(message),
+        _ => CallError::Unanswered(message),
+    }
 }
 
 async fn decoded<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
@@ -204,12 +205,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxys_error_page_never_costs_the_lease() {
-        for status in [404, 500, 502, 503, 504] {
-            let error = refusal_by_status(StatusCode::from_u16(status).unwrap());
-            assert!(error.is_transient() && !error.is_lease_lost(), "{status}");
+    fn a_proxys_error_page_costs_neither_the_lease_nor_the_credential() {
+        for page in [&b"<html>Forbidden</html>"[..], b"", b"{\"error\": \"login\"}"] {
+            for status in [401, 403, 404, 409, 500, 502, 503, 504] {
+                let error = refusal(StatusCode::from_u16(status).unwrap(), page);
+                assert!(matches!(error, CallError::Unanswered(_)), "{status}: {error}");
+                assert!(error.is_transient() && !error.is_lease_lost(), "{status}");
+            }
+            // The same would be sent again.
+            for status in [400, 413] {
+                let error = refusal(StatusCode::from_u16(status).unwrap(), page);
+                assert!(!error.is_transient() && !error.is_lease_lost(), "{status}");
+            }
         }
-        assert!(refusal_by_status(StatusCode::CONFLICT).is_lease_lost());
-        assert!(!refusal_by_status(StatusCode::UNAUTHORIZED).is_transient());
+    }
+
+    #[test]
+    fn the_bridges_own_words_count() {
+        let said = |refusal| {
+            let words = Refused { refusal, message: "no".to_owned() };
+            super::refusal(StatusCode::CONFLICT, &serde_json::to_vec(&words).unwrap())
+        };
+        assert!(said(Refusal::StaleFence).is_lease_lost());
+        assert!(said(Refusal::Unavailable).is_transient());
+        let unknown = said(Refusal::Unauthorised);
+        assert!(!unknown.is_transient() && matches!(unknown, CallError::Refused { .. }));
     }
 }

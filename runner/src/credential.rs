@@ -1,6 +1,6 @@
 //! Who the runner is to its bridge: registered once, remembered in a file that only it reads.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -93,7 +93,10 @@ fn remember(path: &Path, credential: &SecretString) -> anyhow::Result<()> {
             OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&draft)?;
         file.write_all(credential.expose_secret().as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&draft, path)
+        std::fs::rename(&draft, path)?;
+        // The new name as well: without it the runner would have to register anew after a loss of
+        // power, with a token that may be gone.
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
     write().with_context(|| format!("cannot keep the credential in {}", path.display()))
 }

@@ -75,7 +75,7 @@ pub(crate) async fn deliver(
     }
     let (stored, exported) = tokio::try_join!(
         execution.registries.push(execution, &spec.target, &spec.tags.unique),
-        export::read(execution, &local.id, execution.workspace.databases()?),
+        export::read(execution, &local.id, execution.workspace.databases().await?),
     )?;
     let layers = layers(&local, &stored.manifest, &exported)?;
     let databases = stacked(exported.layers.into_iter().map(|layer| layer.databases));

@@ -5,36 +5,96 @@
 //! hashes: the hashes of the files, in the order of their names.
 
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, FileType};
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
+use crate::below::{Below, Links};
 use crate::steps::WORKSPACE;
 
-/// Most files and directories that are looked at.
+/// Most files and directories that one call looks at.
 const MAX_ENTRIES: usize = 100_000;
-/// Most bytes that are hashed, of all files together.
+/// Most bytes that one call hashes, of all files together.
 const MAX_BYTES: u64 = 1 << 30;
+/// Most files and directories that all calls of one step look at.
+const MAX_STEP_ENTRIES: usize = 40 * MAX_ENTRIES;
+/// Most bytes that all calls of one step hash.
+const MAX_STEP_BYTES: u64 = 8 * MAX_BYTES;
 /// Deepest directory that is looked into, as in a checkout.
 const MAX_DEPTH: usize = 64;
 /// Most patterns of one call.
 const MAX_PATTERNS: usize = 255;
 
-/// The hash, in hexadecimal; empty when no file matches.
-pub(crate) fn hash_files(workspace: &Path, patterns: &[String]) -> Result<String, String> {
+/// What the calls of one step may still look at and hash.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    entries: usize,
+    bytes: u64,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { entries: MAX_STEP_ENTRIES, bytes: MAX_STEP_BYTES }
+    }
+}
+
+/// One call, with what bounds it.
+struct Call<'a> {
+    entries_left: usize,
+    bytes_left: u64,
+    of_step: &'a mut Allowance,
+    ended: &'a CancellationToken,
+}
+
+impl Call<'_> {
+    fn look(&mut self) -> Result<(), String> {
+        self.go_on()?;
+        let too_many = || format!("the workspace has more than {MAX_ENTRIES} files");
+        self.entries_left = self.entries_left.checked_sub(1).ok_or_else(too_many)?;
+        let too_many = || {
+            format!("all hashFiles of a step together look at more than {MAX_STEP_ENTRIES} files")
+        };
+        self.of_step.entries = self.of_step.entries.checked_sub(1).ok_or_else(too_many)?;
+        Ok(())
+    }
+
+    fn read(&mut self, bytes: u64) -> Result<(), String> {
+        self.go_on()?;
+        let too_many = || format!("the files have more than {MAX_BYTES} bytes");
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(too_many)?;
+        let too_many =
+            || format!("all hashFiles of a step together read more than {MAX_STEP_BYTES} bytes");
+        self.of_step.bytes = self.of_step.bytes.checked_sub(bytes).ok_or_else(too_many)?;
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<(), String> {
+        if self.ended.is_cancelled() { Err("the job ends".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// The hash, in hexadecimal; empty when no file matches. It reads, until `ended` is cancelled.
+pub(crate) fn hash_files(
+    workspace: &Path,
+    patterns: &[String],
+    of_step: &mut Allowance,
+    ended: &CancellationToken,
+) -> Result<String, String> {
+    let mut call = Call { entries_left: MAX_ENTRIES, bytes_left: MAX_BYTES, of_step, ended };
+    call.go_on()?;
     let wanted = Patterns::parse(patterns)?;
-    let open = |error| format!("the workspace cannot be read: {}", std::io::Error::from(error));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(workspace, flags, Mode::empty()).map_err(open)?;
-    let mut found = walk(&root, &wanted)?;
+    let root =
+        Below::open(workspace).map_err(|error| format!("the workspace cannot be read: {error}"))?;
+    let mut found = walk(&root, &wanted, &mut call)?;
     found.sort_unstable();
     let mut whole = Sha256::new();
-    let (mut bytes, mut any) = (0, false);
+    let mut any = false;
     for path in &found {
-        if let Some(hash) = hash_of(&root, path, &mut bytes)? {
+        if let Some(hash) = hash_of(&root, path, &mut call)? {
             whole.update(hash);
             any = true;
         }
@@ -89,25 +149,18 @@ fn glob(pattern: &str) -> Result<Glob, String> {
 }
 
 /// Every file and link that matches, by its path below the workspace.
-fn walk(root: &OwnedFd, wanted: &Patterns) -> Result<Vec<String>, String> {
+fn walk(root: &Below, wanted: &Patterns, call: &mut Call<'_>) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     let mut pending = vec![(String::new(), 0)];
-    let mut seen = 0;
     while let Some((path, depth)) = pending.pop() {
-        let Some(directory) = open(root, &path, OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
-        else {
-            continue;
-        };
+        let Ok(directory) = root.directory(&path) else { continue };
         let entries = Dir::read_from(directory.as_fd());
         for entry in entries.map_err(|error| std::io::Error::from(error).to_string())?.flatten() {
             let Ok(name) = entry.file_name().to_str() else { continue };
             if name == "." || name == ".." {
                 continue;
             }
-            seen += 1;
-            if seen > MAX_ENTRIES {
-                return Err(format!("the workspace has more than {MAX_ENTRIES} files"));
-            }
+            call.look()?;
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             if entry.file_type() == FileType::Directory {
                 if depth < MAX_DEPTH {
@@ -122,14 +175,8 @@ fn walk(root: &OwnedFd, wanted: &Patterns) -> Result<Vec<String>, String> {
 }
 
 /// The hash of one file; `None` for what is none, or leads out of the workspace.
-fn hash_of(root: &OwnedFd, path: &str, bytes: &mut u64) -> Result<Option<[u8; 32]>, String> {
-    let Some(file) = open(root, path, OFlags::NONBLOCK, ResolveFlags::NO_MAGICLINKS) else {
-        return Ok(None);
-    };
-    let mut file = std::fs::File::from(file);
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Ok(None);
-    }
+fn hash_of(root: &Below, path: &str, call: &mut Call<'_>) -> Result<Option<[u8; 32]>, String> {
+    let Ok(mut file) = root.file(path, Links::Within) else { return Ok(None) };
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -137,19 +184,9 @@ fn hash_of(root: &OwnedFd, path: &str, bytes: &mut u64) -> Result<Option<[u8; 32
         if read == 0 {
             return Ok(Some(hash.finalize().into()));
         }
-        *bytes += read as u64;
-        if *bytes > MAX_BYTES {
-            return Err(format!("the files have more than {MAX_BYTES} bytes"));
-        }
+        call.read(read as u64)?;
         hash.update(&buffer[..read]);
     }
-}
-
-/// Opens what is below the workspace and nothing beyond it, whatever links there are.
-fn open(root: &OwnedFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> Option<OwnedFd> {
-    let path = if path.is_empty() { "." } else { path };
-    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve | ResolveFlags::BENEATH).ok()
 }
 
 #[cfg(test)]
@@ -160,8 +197,16 @@ mod tests {
     use super::*;
 
     fn hashed(dir: &Path, patterns: &[&str]) -> String {
+        hash_within(dir, patterns, &mut Allowance::default()).unwrap()
+    }
+
+    fn hash_within(
+        dir: &Path,
+        patterns: &[&str],
+        of_step: &mut Allowance,
+    ) -> Result<String, String> {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        hash_files(dir, &patterns).unwrap()
+        hash_files(dir, &patterns, of_step, &CancellationToken::new())
     }
 
     /// As GitHub makes it.
@@ -201,7 +246,21 @@ mod tests {
     #[test]
     fn a_pattern_that_means_nothing_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = hash_files(dir.path(), &["a[".to_owned()]).unwrap_err();
+        let error = hash_within(dir.path(), &["a["], &mut Allowance::default()).unwrap_err();
         assert!(error.contains("pattern `a[`"), "{error}");
+    }
+
+    #[test]
+    fn all_calls_of_a_step_share_what_they_may_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "12345").unwrap();
+        let mut few_bytes = Allowance { entries: 10, bytes: 14 };
+        let mut few_entries = Allowance { entries: 2, bytes: 100 };
+        for (of_step, why) in [(&mut few_bytes, "read more than"), (&mut few_entries, "look at")] {
+            let mut hash = || hash_within(dir.path(), &["file"], of_step);
+            assert!(hash().is_ok() && hash().is_ok());
+            let error = hash().unwrap_err();
+            assert!(error.starts_with("all hashFiles of a step") && error.contains(why), "{error}");
+        }
     }
 }

@@ -52,7 +52,7 @@ use crate::execute::Execution;
 use crate::small_file;
 use crate::stop::Stop;
 use context::Context;
-pub(crate) use context::{Context as BuildContext, inside};
+pub(crate) use context::Context as BuildContext;
 pub(crate) use help::{page as help_page, told as help_told};
 pub(crate) use names::{check_names, fits_this_machine};
 pub(crate) use recipe::Recipe;

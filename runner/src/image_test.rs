@@ -4,7 +4,6 @@
 //! release grants. Only its entrypoint is replaced, by the shell that reads the script.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,14 +15,14 @@ use crate::engine::sandbox_fault;
 use crate::environment;
 use crate::execute::Execution;
 use crate::foreground::{self, Heard};
-use crate::image_build::inside;
 use crate::log::Printed;
 use crate::sandbox::{WorkspaceMount, confinement};
+use crate::small_file;
 use crate::steps::{argv, no_healthcheck};
 use crate::stop::Stop;
 
 /// Longest script, in bytes.
-const MAX_SCRIPT_BYTES: u64 = 1 << 20;
+const MAX_SCRIPT_BYTES: usize = 1 << 20;
 /// Where the container sees the script.
 const SCRIPT: &str = "/strata-test";
 /// Variable: what was built, with the unique tag.
@@ -89,16 +88,8 @@ fn copied(execution: &Execution<'_>, test: &Test<'_>) -> Result<PathBuf, Stop> {
 }
 
 fn read(checkout: &Path, written: &str) -> Result<Vec<u8>, Stop> {
-    let path = inside(checkout, written)?;
-    let unreadable =
-        |error: std::io::Error| Stop::failure(format!("cannot read `{written}`: {error}"));
-    if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
-        return Err(Stop::failure(format!("`{written}` is no file")));
-    }
-    let file = std::fs::File::open(&path).map_err(unreadable)?;
-    let mut script = Vec::new();
-    file.take(MAX_SCRIPT_BYTES + 1).read_to_end(&mut script).map_err(unreadable)?;
-    if script.len() as u64 > MAX_SCRIPT_BYTES {
+    let script = small_file::bytes_below(checkout, written, MAX_SCRIPT_BYTES)?;
+    if script.len() > MAX_SCRIPT_BYTES {
         let why = format!("`{written}` has more than {MAX_SCRIPT_BYTES} bytes");
         return Err(Stop::failure(why));
     }
@@ -130,10 +121,10 @@ mod tests {
         assert_eq!(read(dir.path(), "test.sh").unwrap(), b"true\n");
         std::fs::create_dir(dir.path().join("tests")).unwrap();
         assert!(failure("tests").contains("is no file"));
-        assert!(failure("none").contains("cannot find"));
+        assert!(failure("none").contains("there is no `none`"));
         symlink("/etc/passwd", dir.path().join("out")).unwrap();
-        assert!(failure("out").contains("leaves the checkout"));
-        let long = vec![b'\n'; usize::try_from(MAX_SCRIPT_BYTES).unwrap() + 1];
+        assert!(failure("out").contains("leads out of"));
+        let long = vec![b'\n'; MAX_SCRIPT_BYTES + 1];
         std::fs::write(dir.path().join("long"), long).unwrap();
         assert!(failure("long").contains("more than 1048576 bytes"));
     }

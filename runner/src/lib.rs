@@ -8,6 +8,7 @@ mod actions;
 mod agent;
 mod attempt;
 mod backoff;
+mod below;
 mod checkout;
 mod client;
 pub mod config;

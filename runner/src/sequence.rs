@@ -7,12 +7,14 @@ mod action;
 mod around;
 mod container;
 mod contexts;
+mod evaluate;
 mod prepare;
 mod variables;
 mod watch;
 mod work;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use workflows::expression::{Budget, Context, Functions, Value};
 use workflows::job::{StepAction, StepSpec};
@@ -22,6 +24,7 @@ use workflows::template;
 
 use crate::delivery::{Delivered, Pushed};
 use crate::execute::Execution;
+use crate::hash_files::Allowance;
 use crate::steps::JobContainer;
 use crate::steps::command_files::FilesDirectory;
 use crate::stop::Stop;
@@ -57,6 +60,8 @@ pub(crate) struct Sequence<'a> {
     at: usize,
     /// Images that were built for actions, by their Dockerfiles.
     images: BTreeMap<String, String>,
+    /// What the expressions of the step that runs may still hash.
+    may_hash: Arc<Mutex<Allowance>>,
 }
 
 /// The steps that see each other.
@@ -122,6 +127,7 @@ impl<'a> Sequence<'a> {
             posts: Vec::new(),
             at: 0,
             images: BTreeMap::new(),
+            may_hash: Arc::default(),
         };
         sequence.env = sequence.job_env()?;
         Ok(sequence)
@@ -152,7 +158,7 @@ impl<'a> Sequence<'a> {
         for (place, step) in steps.iter().enumerate() {
             self.at = place;
             self.notice_cancellation(&mut scope);
-            let beginning = self.beginning(&scope, step, Some(place));
+            let beginning = self.beginning(&scope, step, Some(place)).await;
             self.began(&beginning.name);
             let outcome = self.step(&mut scope, step, beginning).await?;
             self.execution.progress.ended(outcome);
@@ -181,13 +187,19 @@ impl<'a> Sequence<'a> {
     }
 
     /// Evaluates what a step is called and what its expressions can name.
-    fn beginning(&self, scope: &Scope, step: &StepSpec, place: Option<usize>) -> Beginning {
-        let env = self.step_env(scope, step);
+    async fn beginning(
+        &mut self,
+        scope: &Scope,
+        step: &StepSpec,
+        place: Option<usize>,
+    ) -> Beginning {
+        self.may_hash = Arc::default();
+        let env = self.step_env(scope, step).await;
         let context = match &env {
             Ok(env) => self.contexts(scope, &env.all),
             Err(_) => self.contexts(scope, &self.env),
         };
-        Beginning { place, name: self.name_of(step, &context), env, context }
+        Beginning { place, name: self.name_of(step, &context).await, env, context }
     }
 
     /// Runs one step.
@@ -199,14 +211,17 @@ impl<'a> Sequence<'a> {
     ) -> Result<Outcome, Stop> {
         let Beginning { place, name, env, context } = beginning;
         let log = self.execution.log;
-        let begins = self.begins(scope, step, &context);
+        let begins = self.begins(scope, step, &context).await;
         if begins == Ok(false) {
             log.line(&format!("Strata: step `{name}`: skipped"));
             scope.results.ended(step.id.as_deref(), StepOutcome::Skipped, false, &BTreeMap::new());
             return Ok(Outcome::Skipped);
         }
         log.line(&format!("Strata: step `{name}`"));
-        let prepared = begins.and(env).and_then(|env| self.prepared(scope, step, env));
+        let prepared = match begins.and(env) {
+            Ok(env) => self.prepared(scope, step, env).await,
+            Err(why) => Err(why),
+        };
         let (mut left, mut continues) = (Left::default(), false);
         let ended = match prepared {
             Ok(prepared) => {

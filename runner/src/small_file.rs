@@ -1,31 +1,17 @@
-//! Small text files at the root of a checkout.
+//! Small files of a checkout, read whole.
 
-use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
-
+use crate::below::{Below, Links};
 use crate::stop::Stop;
 
-/// Reads one; `None` when there is none. An earlier step may have put anything in its place, so
-/// no link is followed and nothing that could block is opened. Of a file that is longer than
-/// `max_bytes` one byte more is read, so that its parser says that it is too much.
+/// Reads one at the root of a checkout; `None` when there is none. An earlier step may have put
+/// anything in its place, so no link is followed and nothing that could block is opened. Of a file
+/// that is longer than `max_bytes` one byte more is read, so that its parser says that it is too
+/// much.
 pub(crate) fn read(checkout: &Path, name: &str, max_bytes: usize) -> Result<Option<String>, Stop> {
-    let refuse = |why: String| Err(Stop::failure(format!("cannot read `{name}`: {why}")));
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(checkout.join(name));
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return refuse(error.to_string()),
-    };
-    text_of(file, name, max_bytes).map(Some)
+    bytes(checkout, name, max_bytes, Links::Never)?.map(|bytes| text(name, bytes)).transpose()
 }
 
 /// The same for a file anywhere below a directory; a link may lead to another place below it.
@@ -34,35 +20,48 @@ pub(crate) fn read_below(
     path: &str,
     max_bytes: usize,
 ) -> Result<Option<String>, Stop> {
-    let refuse = |error: Errno| {
-        Err(Stop::failure(format!("cannot read `{path}`: {}", io::Error::from(error))))
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, flags, Mode::empty()).map_err(|error| {
-        Stop::sandbox(format!("{}: {}", root.display(), io::Error::from(error)))
-    })?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(&root, path, flags, Mode::empty(), within) {
-        Ok(file) => text_of(File::from(file), path, max_bytes).map(Some),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(Errno::XDEV) => {
-            Err(Stop::failure(format!("cannot read `{path}`: a link leads out of the directory")))
-        }
-        Err(error) => refuse(error),
+    bytes(root, path, max_bytes, Links::Within)?.map(|bytes| text(path, bytes)).transpose()
+}
+
+/// As [`read_below`], for what need not be text, and has to be there.
+pub(crate) fn bytes_below(root: &Path, path: &str, max_bytes: usize) -> Result<Vec<u8>, Stop> {
+    bytes(root, path, max_bytes, Links::Within)?.ok_or_else(|| absent(path))
+}
+
+/// As [`read_below`], for what has to be there.
+pub(crate) fn text_below(root: &Path, path: &str, max_bytes: usize) -> Result<String, Stop> {
+    read_below(root, path, max_bytes)?.ok_or_else(|| absent(path))
+}
+
+fn bytes(root: &Path, path: &str, max_bytes: usize, links: Links) -> Result<Option<Vec<u8>>, Stop> {
+    let below =
+        Below::open(root).map_err(|error| Stop::sandbox(format!("{}: {error}", root.display())))?;
+    let read = below.file(path, links).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    match read {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
     }
 }
 
-fn text_of(file: File, name: &str, max_bytes: usize) -> Result<String, Stop> {
-    let refuse = |why: String| Err(Stop::failure(format!("cannot read `{name}`: {why}")));
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return refuse("it is no file".to_owned());
-    }
-    let mut text = String::new();
-    match file.take(max_bytes as u64 + 1).read_to_string(&mut text) {
-        Ok(_) => Ok(text),
-        Err(error) => refuse(error.to_string()),
-    }
+fn text(path: &str, bytes: Vec<u8>) -> Result<String, Stop> {
+    String::from_utf8(bytes).map_err(|_| unreadable(path, &"it is no UTF-8"))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn unreadable(path: &str, why: &dyn std::fmt::Display) -> Stop {
+    Stop::failure(format!("cannot read `{path}`: {why}"))
+}
+
+fn absent(path: &str) -> Stop {
+    Stop::failure(format!("there is no `{path}`"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::image_build::blocking;
 use crate::stop::Stop;
 
 /// What the directory of workspaces is called below the state directory.
@@ -27,7 +28,7 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Makes an empty workspace; a leftover of the same attempt goes first.
+    /// Makes an empty workspace; a leftover of the same attempt goes first, which takes its time.
     pub(crate) fn create(state_dir: &Path, key: &str) -> Result<Self, Stop> {
         let root = directory(state_dir).join(key);
         remove_tree(&root);
@@ -67,21 +68,25 @@ impl Workspace {
     }
 
     /// Makes an empty directory for the databases of packages that the image has.
-    pub(crate) fn databases(&self) -> Result<PathBuf, Stop> {
-        self.emptied(DATABASES)
+    pub(crate) async fn databases(&self) -> Result<PathBuf, Stop> {
+        self.emptied(DATABASES).await
     }
 
     /// Makes an empty directory for layers.
-    pub(crate) fn layers(&self) -> Result<PathBuf, Stop> {
-        self.emptied(LAYERS)
+    pub(crate) async fn layers(&self) -> Result<PathBuf, Stop> {
+        self.emptied(LAYERS).await
     }
 
-    fn emptied(&self, name: &str) -> Result<PathBuf, Stop> {
+    async fn emptied(&self, name: &str) -> Result<PathBuf, Stop> {
         let path = self.root.join(name);
-        remove_tree(&path);
-        std::fs::create_dir(&path)
-            .map_err(|error| Stop::sandbox(format!("cannot make {}: {error}", path.display())))?;
-        Ok(path)
+        blocking(move || {
+            remove_tree(&path);
+            std::fs::create_dir(&path).map_err(|error| {
+                Stop::sandbox(format!("cannot make {}: {error}", path.display()))
+            })?;
+            Ok(path)
+        })
+        .await
     }
 
     /// Notes the image that the attempt is about to make. It bears the packager's labels and none

@@ -66,6 +66,8 @@ pub(crate) struct Destination<'a> {
     inodes: HashMap<PathBuf, Inode>,
     /// Counts what is copied: as docker does it, names of one source alone stay names of one file.
     sources: u64,
+    /// Names of directories that may still be looked at, however often links lead to one.
+    names_left: u64,
     /// `--exclude`, read as `.dockerignore` is; of paths in the copied directory.
     exclude: Ignore,
     /// Ends a long walk; `None` for a short one.
@@ -80,7 +82,9 @@ impl<'a> Destination<'a> {
         now: i64,
     ) -> Self {
         let (planned, inodes, exclude) = (Planned::new(), HashMap::new(), Ignore::default());
-        Self { tree, ownership, latest, now, planned, inodes, sources: 0, exclude, cancel: None }
+        let names_left = MAX_LAYER_ENTRIES;
+        let (sources, cancel) = (0, None);
+        Self { tree, ownership, latest, now, planned, inodes, sources, names_left, exclude, cancel }
     }
 
     /// Ends with an error as soon as the build is to end.
@@ -230,6 +234,7 @@ impl<'a> Destination<'a> {
         let source = walk.source;
         for name in source.root.names(from)? {
             self.look_at_cancel()?;
+            self.names_left = self.names_left.checked_sub(1).ok_or_else(too_many)?;
             let path = from.join(&name);
             let Some(stat) = source.root.stat(&path)? else { continue };
             let is_dir = kind(&stat) == FileType::Directory;
@@ -315,7 +320,7 @@ impl<'a> Destination<'a> {
             return Err(in_the_way(&entry.path));
         }
         if self.planned.len() as u64 >= MAX_LAYER_ENTRIES {
-            return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files")));
+            return Err(too_many());
         }
         self.inodes.remove(&entry.path);
         self.planned.insert(entry.path.clone(), entry);
@@ -353,6 +358,10 @@ impl<'a> Destination<'a> {
     fn time(&self, mtime: i64) -> i64 {
         clamped(mtime, self.latest)
     }
+}
+
+fn too_many() -> io::Error {
+    io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files"))
 }
 
 fn in_the_way(path: &Path) -> io::Error {

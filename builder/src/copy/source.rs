@@ -1,14 +1,15 @@
 //! Where COPY and ADD take files from.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FileType;
 use workflows::dockerfile::ignore::{Ignore, Seen};
 
-use super::glob;
-use crate::layer::MAX_LAYER_ENTRIES;
+use super::{PatternBudget, glob};
 use crate::root::{Found, Root, kind};
 
 /// What kind of tree a source is.
@@ -60,56 +61,49 @@ impl Source {
     }
 
     /// What a source of COPY names: each match's name as written and where it is. Links are
-    /// followed, but never out of the tree. A pattern may match nothing, in a directory that is there.
-    pub(crate) fn select(&self, written: &str) -> io::Result<Vec<(PathBuf, Found)>> {
-        self.select_by(written, false)
+    /// followed, but never out of the tree. A pattern may match nothing, in a directory that is
+    /// there. `budget` is that of all sources of the instruction.
+    pub(crate) fn select(
+        &self,
+        written: &str,
+        budget: &mut PatternBudget,
+    ) -> io::Result<Vec<(PathBuf, Found)>> {
+        self.select_by(written, false, budget)
     }
 
     /// The same for `--parents`, where `**` stands for any number of directories; also tells
     /// how many parts of each name stand before `/./`, behind which the kept directories begin.
-    pub(crate) fn select_deep(&self, written: &str) -> io::Result<(Vec<(PathBuf, Found)>, usize)> {
+    pub(crate) fn select_deep(
+        &self,
+        written: &str,
+        budget: &mut PatternBudget,
+    ) -> io::Result<(Vec<(PathBuf, Found)>, usize)> {
         let pivot = written
             .split_once("/./")
             .map_or(0, |(before, _)| clean(Path::new(before)).iter().count());
-        Ok((self.select_by(written, true)?, pivot))
+        Ok((self.select_by(written, true, budget)?, pivot))
     }
 
-    fn select_by(&self, written: &str, is_deep: bool) -> io::Result<Vec<(PathBuf, Found)>> {
+    fn select_by(
+        &self,
+        written: &str,
+        is_deep: bool,
+        budget: &mut PatternBudget,
+    ) -> io::Result<Vec<(PathBuf, Found)>> {
         let path = clean(Path::new(written));
+        let too_much = |error: io::Error| match error.raw_os_error() {
+            None => io::Error::other(format!("`{written}`: {error}")),
+            Some(_) => error,
+        };
         if !path.iter().any(glob::is_pattern) {
             let found = self.root.find(&path)?;
             let is_seen = found.stat.is_some() && !self.is_hidden(&path, &found);
             return if is_seen { Ok(vec![(path, found)]) } else { Err(self.absent(written)) };
         }
-        let mut matches = vec![PathBuf::new()];
-        for part in path.iter() {
-            let mut next = Vec::new();
-            for dir in matches {
-                if !glob::is_pattern(part) {
-                    next.push(dir.join(part));
-                    continue;
-                }
-                if is_deep && part == "**" {
-                    self.directories(dir, &mut next)?;
-                    continue;
-                }
-                let found = self.root.find(&dir)?;
-                if !found.is_dir() {
-                    continue;
-                }
-                for name in self.root.names(&found.path)? {
-                    use std::os::unix::ffi::OsStrExt;
-                    let is_match = glob::matches(part.as_bytes(), name.as_bytes());
-                    if is_match.ok_or_else(|| bad_pattern(written))? {
-                        next.push(dir.join(name));
-                    }
-                }
-            }
-            matches = next;
-        }
         let mut selected = Vec::new();
-        for path in matches {
+        for path in self.matches(&path, is_deep, budget).map_err(too_much)? {
             let found = self.root.find(&path)?;
+            budget.keep(&found.path).map_err(too_much)?;
             if found.stat.is_some() && !self.is_hidden(&path, &found) {
                 selected.push((path, found));
             }
@@ -121,13 +115,65 @@ impl Source {
         Ok(selected)
     }
 
+    /// The paths that a pattern may mean, whether anything is there or not.
+    fn matches(
+        &self,
+        pattern: &Path,
+        is_deep: bool,
+        budget: &mut PatternBudget,
+    ) -> io::Result<Vec<PathBuf>> {
+        let mut matches = vec![PathBuf::new()];
+        for part in pattern {
+            let mut next = Vec::new();
+            for dir in matches {
+                if !glob::is_pattern(part) {
+                    let path = dir.join(part);
+                    budget.keep(&path)?;
+                    next.push(path);
+                } else if is_deep && part == "**" {
+                    self.directories(dir, &mut next, budget)?;
+                } else {
+                    self.children(&dir, part, &mut next, budget)?;
+                }
+            }
+            matches = next;
+        }
+        Ok(matches)
+    }
+
+    /// What in a directory matches; a link to one is followed.
+    fn children(
+        &self,
+        dir: &Path,
+        pattern: &OsStr,
+        next: &mut Vec<PathBuf>,
+        budget: &mut PatternBudget,
+    ) -> io::Result<()> {
+        let found = self.root.find(dir)?;
+        if !found.is_dir() {
+            return Ok(());
+        }
+        for name in self.root.names(&found.path)? {
+            budget.try_name(pattern.len(), name.len())?;
+            let is_match = glob::matches(pattern.as_bytes(), name.as_bytes());
+            if is_match.ok_or_else(bad_pattern)? {
+                let path = dir.join(name);
+                budget.keep(&path)?;
+                next.push(path);
+            }
+        }
+        Ok(())
+    }
+
     /// A directory and all that are below it, links not followed.
-    fn directories(&self, dir: PathBuf, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    fn directories(
+        &self,
+        dir: PathBuf,
+        found: &mut Vec<PathBuf>,
+        budget: &mut PatternBudget,
+    ) -> io::Result<()> {
         let mut open = vec![dir];
         while let Some(dir) = open.pop() {
-            if found.len() as u64 >= MAX_LAYER_ENTRIES {
-                return Err(io::Error::other(format!("more than {MAX_LAYER_ENTRIES} directories")));
-            }
             let is_dir = |path: &Path| -> io::Result<bool> {
                 Ok(self.root.stat(path)?.is_some_and(|stat| kind(&stat) == FileType::Directory))
             };
@@ -135,8 +181,10 @@ impl Source {
                 continue;
             }
             for name in self.root.names(&dir)? {
+                budget.try_name(0, name.len())?;
                 let below = dir.join(name);
                 if is_dir(&below)? {
+                    budget.keep(&below)?;
                     open.push(below);
                 }
             }
@@ -163,8 +211,8 @@ impl Source {
     }
 }
 
-fn bad_pattern(written: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("`{written}` is no pattern"))
+fn bad_pattern() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no pattern")
 }
 
 /// Without a slash at the start, `.` and `..`: what lies above the root is the root.
@@ -180,4 +228,27 @@ fn clean(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_the_same_directory_do_not_make_paths_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..200 {
+            let name = format!("{number:0>200}");
+            std::os::unix::fs::symlink(".", dir.path().join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("file"), "x").unwrap();
+        let root = Arc::new(Root::open(dir.path()).unwrap());
+        let source = Source { root, kind: SourceKind::Context(Ignore::default()) };
+        let mut budget = PatternBudget::default();
+        assert_eq!(source.select("*/fil?", &mut budget).unwrap().len(), 200);
+        let error = source.select("*/*/*/*", &mut budget).unwrap_err().to_string();
+        assert_eq!(error, "`*/*/*/*`: its patterns lead to more than 64 MiB of paths");
+        // What one source has taken is not there for the next.
+        assert!(source.select("*", &mut budget).is_err());
+    }
 }

@@ -28,6 +28,8 @@ const FIRST_ADDRESS: u32 = u32::from_be_bytes([127, 77, 0, 1]);
 const MAX_CONNECTIONS: usize = 256;
 /// How long a connection to a place may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a socket that failed is left alone: the process may have too many files open.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Longest question to the name server, in bytes.
 const MAX_QUESTION_BYTES: usize = 1500;
 
@@ -149,7 +151,13 @@ impl Way {
 async fn answer_names(socket: &tokio::net::UdpSocket, addresses: &BTreeMap<String, Ipv4Addr>) {
     let mut question = vec![0; MAX_QUESTION_BYTES];
     loop {
-        let Ok((length, from)) = socket.recv_from(&mut question).await else { continue };
+        let (length, from) = match socket.recv_from(&mut question).await {
+            Ok(received) => received,
+            Err(error) => {
+                pause(&error).await;
+                continue;
+            }
+        };
         let look_up = |name: &str| addresses.get(name).copied();
         if let Some(answer) = dns::answer(&question[..length], look_up)
             && let Err(error) = socket.send_to(&answer, from).await
@@ -163,9 +171,16 @@ async fn serve(listener: &tokio::net::TcpListener, way: &Way, connections: &Arc<
     // They end with this task.
     let mut open = JoinSet::new();
     loop {
-        let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
+        let mut inner = match listener.accept().await {
+            Ok((inner, _)) => inner,
+            Err(error) => {
+                pause(&error).await;
+                continue;
+            }
+        };
         while open.try_join_next().is_some() {}
-        let Ok((mut inner, _)) = listener.accept().await else { continue };
+        // Not before: there are many places, and most of them only wait.
+        let Ok(permit) = Arc::clone(connections).acquire_owned().await else { return };
         let way = way.clone();
         open.spawn(async move {
             match connect(&way.place, &way.listed).await {
@@ -178,6 +193,11 @@ async fn serve(listener: &tokio::net::TcpListener, way: &Way, connections: &Arc<
             drop(permit);
         });
     }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::debug!(%error, "a socket in the network of a command failed");
+    tokio::time::sleep(PAUSE).await;
 }
 
 /// Connects to a place, under addresses alone that it may have.
@@ -207,4 +227,40 @@ async fn connect(place: &Place, listed: &[Place]) -> io::Result<TcpStream> {
 /// Whether an address is this machine's: only such a one can be bound.
 pub(crate) fn is_own(address: IpAddr) -> bool {
     std::net::UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_that_waits_holds_no_connection() {
+        let outside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = outside.local_addr().unwrap();
+        let place = Place { host: Host::Address(address.ip()), port: address.port() };
+        let listed: Arc<[Place]> = [place.clone()].into();
+        let way = Way { place, listed, unreached: Unreached::default() };
+        let idle = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let busy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = busy.local_addr().unwrap();
+        let one = Arc::new(Semaphore::new(1));
+        let talk = async {
+            let mut command = TcpStream::connect(to).await.unwrap();
+            let (mut answers, _) = outside.accept().await.unwrap();
+            answers.write_all(b"word").await.unwrap();
+            let mut word = [0; 4];
+            command.read_exact(&mut word).await.unwrap();
+            word
+        };
+        let word = tokio::select! {
+            biased;
+            () = serve(&idle, &way, &one) => None,
+            () = serve(&busy, &way, &one) => None,
+            word = tokio::time::timeout(CONNECT_TIMEOUT, talk) => word.ok(),
+        };
+        assert_eq!(word.as_ref(), Some(b"word"));
+    }
 }

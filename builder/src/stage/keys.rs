@@ -12,7 +12,7 @@ use super::remote;
 use super::steps::{Around, Built, Fault, Site};
 use super::transfer::check_bytes;
 use crate::cache::{Key, KeyWriter};
-use crate::copy::{Destination, Ownership, Source};
+use crate::copy::{Destination, Ownership, PatternBudget, Source};
 use crate::digest::HashingWriter;
 use crate::given::Remotes;
 use crate::layer::{Content, Entry, MAX_LAYER_BYTES};
@@ -108,7 +108,8 @@ fn of_mount(
         }
         (MountKind::Bind, None) => {
             let source = mount.source.as_deref().unwrap_or("/");
-            let found = site.context.select(source).map_err(Fault::of)?;
+            let found =
+                site.context.select(source, &mut PatternBudget::default()).map_err(Fault::of)?;
             let picked = found.into_iter().map(|(name, found)| (name, found, None));
             files(key, site.context, picked, Ignore::default(), site)?;
         }
@@ -223,13 +224,13 @@ fn selected(
 ) -> Result<(), Fault> {
     let exclude = Ignore::parse(&transfer.exclude.join("\n"))
         .map_err(|error| Fault::User(format!("--exclude: {}", error.message)))?;
-    let mut picked = Vec::new();
+    let (mut picked, mut budget) = (Vec::new(), PatternBudget::default());
     for written in written {
         if is_deep {
-            let (found, pivot) = source.select_deep(written).map_err(Fault::of)?;
+            let (found, pivot) = source.select_deep(written, &mut budget).map_err(Fault::of)?;
             picked.extend(found.into_iter().map(|(name, found)| (name, found, Some(pivot))));
         } else {
-            let found = source.select(written).map_err(Fault::of)?;
+            let found = source.select(written, &mut budget).map_err(Fault::of)?;
             picked.extend(found.into_iter().map(|(name, found)| (name, found, None)));
         }
     }

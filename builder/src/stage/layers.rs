@@ -97,7 +97,14 @@ pub(crate) fn unpacked(
     let fetches = missing.iter().map(|layer| layer.fetch(registries, store));
     runtime.block_on(futures_util::future::try_join_all(fetches))?;
     for layer in missing {
-        layer.unpack(store)?;
+        if let Err(error) = layer.unpack(store) {
+            let what = || format!("cannot read blob {}", layer.blob.digest);
+            if !store.forget_damaged(&layer.blob.digest).doing(what)? {
+                return Err(error);
+            }
+            runtime.block_on(layer.fetch(registries, store))?;
+            layer.unpack(store)?;
+        }
     }
     let mut paths: Vec<PathBuf> = Vec::new();
     for layer in layers {

@@ -11,7 +11,9 @@ use super::remote::{REMOTE_FILE, Remote};
 use super::steps::Fault;
 use crate::cancel::Cancel;
 use crate::confine::resolve_user;
-use crate::copy::{Chmod, Destination, Ownership, Planned, Source, SourceKind, is_archive};
+use crate::copy::{
+    Chmod, Destination, Ownership, PatternBudget, Planned, Source, SourceKind, is_archive,
+};
 use crate::layer::{Entry, LatestTime, unpack_archive};
 use crate::root::{Found, Root, kind};
 
@@ -90,14 +92,15 @@ impl Copying<'_> {
 
     /// The files of this machine that the instruction names.
     fn select(&self) -> Result<Vec<Picked>, Fault> {
-        let mut selected = Vec::new();
+        let (mut selected, mut budget) = (Vec::new(), PatternBudget::default());
         let is_remote = |source: &String| self.remotes.iter().any(|(written, _)| written == source);
         for source in self.transfer.sources.iter().filter(|source| !is_remote(source)) {
             let (found, pivot) = if self.parents {
-                let (found, pivot) = self.source.select_deep(source).map_err(Fault::of)?;
+                let selected = self.source.select_deep(source, &mut budget);
+                let (found, pivot) = selected.map_err(Fault::of)?;
                 (found, Some(pivot))
             } else {
-                (self.source.select(source).map_err(Fault::of)?, None)
+                (self.source.select(source, &mut budget).map_err(Fault::of)?, None)
             };
             selected.extend(found.into_iter().map(|(name, found)| Picked { name, found, pivot }));
         }

@@ -101,6 +101,7 @@ impl Store {
             return Ok(Pruned::default());
         }
         alone.set_modified(SystemTime::now())?;
+        self.settle()?;
         let in_use_since = {
             let _guard = self.guard(FlockOperation::LockExclusive)?;
             self.in_use_since()?
@@ -228,7 +229,7 @@ impl Store {
 const LAYER_NAME_LENGTH: usize = 64;
 
 /// What is in a directory; nothing when there is none.
-fn paths_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn paths_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries?.map(|entry| Ok(entry?.path())).collect(),
@@ -241,7 +242,7 @@ fn last_use(mark: &Path) -> SystemTime {
 }
 
 /// Whether a time lies that far back; not when the clock went back.
-fn older_than(time: SystemTime, age: Duration) -> bool {
+pub(super) fn older_than(time: SystemTime, age: Duration) -> bool {
     time.elapsed().is_ok_and(|elapsed| elapsed > age)
 }
 

@@ -123,6 +123,26 @@ fn what_a_registry_lost_is_brought_once_more() {
 }
 
 #[test]
+fn what_the_store_has_and_is_damaged_is_fetched_again() {
+    let Some((place, registry)) = prepare() else { return };
+    let push = Some(reference(registry.host(), "parent/image:1"));
+    let text = "FROM scratch\nCOPY base /\n";
+    place.machine("first").build(Asked { push, ..Asked::of(text, CachePolicy::default()) });
+    let other = place.machine("other");
+    let child = format!("FROM {}/parent/image:1\nRUN true\n", registry.host());
+    other.build(Asked::of(&child, CachePolicy::default()));
+    // As a machine that lost its power may have kept it.
+    std::fs::remove_dir_all(place.path().join("other/layers")).expect("layers");
+    std::fs::create_dir(place.path().join("other/layers")).expect("no layers");
+    for blob in place.path().join("other/blobs/sha256").read_dir().expect("blobs") {
+        let blob = std::fs::File::options().write(true).open(blob.expect("a blob").path());
+        let blob = blob.expect("a blob");
+        blob.set_len(blob.metadata().expect("a length").len() / 2).expect("half a blob");
+    }
+    other.build(Asked::of(&child, CachePolicy::default()));
+}
+
+#[test]
 fn the_configuration_of_a_parent_is_asked_for_once() {
     const LONG: usize = 100_000;
     let Some((place, registry)) = prepare() else { return };

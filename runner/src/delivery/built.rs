@@ -47,7 +47,7 @@ pub(crate) async fn deliver(
     }
     let layers: Vec<LayerFacts> = content.layers.iter().map(facts).collect();
     let with_help = has_help(execution).await?;
-    let directory = execution.workspace.databases()?;
+    let directory = execution.workspace.databases().await?;
     let packages = packages_of(content, directory, built.image.digest.clone());
     let (packages, ()) = tokio::try_join!(packages, push(execution, site, &built, &reference))?;
     execution.log.line(&format!("Strata: {} layers, {} packages", layers.len(), packages.len()));

@@ -1,28 +1,30 @@
 //! Which files ADD unpacks.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::ops::Range;
 use std::path::Path;
 
 use super::context::Found;
+use crate::below::open_plain;
 
 /// Where a tar header has its name, and how much must be read to see it.
 const TAR_MAGIC: Range<usize> = 257..262;
 
-/// Whether ADD unpacks the file: told by its first bytes, as the engine does it.
+/// Whether ADD unpacks the file: told by its first bytes, as the engine does it. It reads.
 pub(super) fn is_archive(found: &Found) -> bool {
     !found.is_directory && archive_head(&found.path).unwrap_or(false)
 }
 
 fn archive_head(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    File::open(path)?.take(TAR_MAGIC.end as u64).read_to_end(&mut head)?;
+    let mut file = open_plain(path)?;
+    (&mut file).take(TAR_MAGIC.end as u64).read_to_end(&mut head)?;
     let is_tar = |head: &[u8]| head.get(TAR_MAGIC) == Some(b"ustar");
     if head.starts_with(&[0x1f, 0x8b]) {
         // A file that is compressed and no archive is copied as it is.
         let mut inner = Vec::new();
-        let unpacked = flate2::read::GzDecoder::new(File::open(path)?);
+        file.rewind()?;
+        let unpacked = flate2::read::GzDecoder::new(file);
         unpacked.take(TAR_MAGIC.end as u64).read_to_end(&mut inner)?;
         return Ok(is_tar(&inner));
     }
@@ -37,6 +39,7 @@ fn archive_head(path: &Path) -> io::Result<bool> {
 mod tests {
     use super::super::tarball::{Stamp, Tarball};
     use super::*;
+    use crate::below::tests::pipe;
 
     #[test]
     fn archives_are_told_by_content() {
@@ -62,5 +65,8 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             assert_eq!(archive_head(&path).unwrap(), expected);
         }
+        let path = dir.path().join("pipe");
+        pipe(&path);
+        assert!(!is_archive(&Found { relative: String::new(), path, is_directory: false }));
     }
 }

@@ -7,12 +7,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
+use builder::PatternBudget;
 use workflows::dockerfile::ignore::{Ignore, MAX_IGNORE_BYTES};
 use workflows::job::BuildSpec;
 
 use super::glob;
 use super::tarball::Tarball;
 use super::walk::Walk;
+use crate::small_file;
 use crate::stop::Stop;
 
 /// The context of one build.
@@ -54,61 +56,74 @@ impl Context {
             return Err(Stop::failure(format!("context `{}` is no directory", spec.context)));
         }
         let own = format!("{}.dockerignore", spec.dockerfile);
-        let text = match read_if_there(sources, &own)? {
+        let text = match small_file::read_below(sources, &own, MAX_IGNORE_BYTES)? {
             Some(text) => Some(text),
-            None => read_if_there(&root, ".dockerignore")?,
+            None => small_file::read_below(&root, ".dockerignore", MAX_IGNORE_BYTES)?,
         };
         Ok((root, text))
     }
 
-    /// What a source of a COPY names, in order; an error in words when that is nothing.
-    pub(crate) fn find(&self, source: &str) -> Result<Vec<Found>, String> {
+    /// What a source of a COPY names, in order; an error in words when that is nothing. `budget` is
+    /// that of all sources of the instruction.
+    pub(crate) fn find(
+        &self,
+        source: &str,
+        budget: &mut PatternBudget,
+    ) -> Result<Vec<Found>, String> {
+        let too_much = |error: io::Error| format!("`{source}`: {error}");
         let parts = parts_of(source)?;
         let mut paths = vec![String::new()];
         for part in parts {
             let mut next = Vec::new();
             for path in &paths {
                 if glob::is_pattern(&part) {
-                    next.extend(self.children(path, &part));
+                    self.children(path, &part, &mut next, budget).map_err(too_much)?;
                 } else {
-                    next.push(joined(path, &part));
+                    let path = joined(path, &part);
+                    budget.keep(Path::new(&path)).map_err(too_much)?;
+                    next.push(path);
                 }
             }
             paths = next;
         }
         paths.retain(|path| path.is_empty() || self.is_seen(path));
-        let found: Vec<Found> = paths.iter().filter_map(|path| self.found(path)).collect();
+        let mut found = Vec::new();
+        for one in paths.iter().filter_map(|path| self.found(path)) {
+            budget.keep(&one.path).map_err(too_much)?;
+            found.push(one);
+        }
         if found.is_empty() {
             return Err(format!("`{source}` is not in the context, or .dockerignore hides it"));
         }
         Ok(found)
     }
 
-    /// Adds what was found under `at`: a directory's contents, or the file itself.
-    pub(crate) fn add<W: Write>(
-        &self,
-        found: &Found,
-        at: &str,
-        tarball: &mut Tarball<W>,
-    ) -> io::Result<()> {
-        let mut walk = Walk::new(&self.ignore, tarball);
-        if found.is_directory {
-            walk.contents(&found.path, &found.relative, at, 0)
-        } else {
-            let metadata = fs::symlink_metadata(&found.path)?;
-            walk.entry(&found.path, &metadata, at)
-        }
+    /// Begins to take what was found, for one COPY.
+    pub(super) fn walk<'a, W: Write>(&'a self, tarball: &'a mut Tarball<W>) -> Walk<'a, W> {
+        Walk::new(&self.ignore, tarball)
     }
 
-    fn children(&self, directory: &str, pattern: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.root.join(directory)) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| glob::matches(pattern, name))
-            .collect();
-        names.sort();
-        names.iter().map(|name| joined(directory, name)).collect()
+    fn children(
+        &self,
+        directory: &str,
+        pattern: &str,
+        next: &mut Vec<String>,
+        budget: &mut PatternBudget,
+    ) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(self.root.join(directory)) else { return Ok(()) };
+        let first = next.len();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            budget.try_name(pattern.len(), name.len())?;
+            let Ok(name) = name.into_string() else { continue };
+            if glob::matches(pattern, &name) {
+                let path = joined(directory, &name);
+                budget.keep(Path::new(&path))?;
+                next.push(path);
+            }
+        }
+        next[first..].sort();
+        Ok(())
     }
 
     /// The file behind a path, links followed, when it is inside the context.
@@ -127,7 +142,7 @@ impl Context {
 }
 
 /// A path below `root` that stays below it, whatever links are on the way.
-pub(crate) fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
+fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
     let outside = || Stop::failure(format!("`{written}` leaves the checkout"));
     let relative = Path::new(written);
     let stays = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -139,19 +154,6 @@ pub(crate) fn inside(root: &Path, written: &str) -> Result<PathBuf, Stop> {
         .map_err(|error| Stop::sandbox(format!("cannot open the checkout: {error}")))?;
     let path = fs::canonicalize(root.join(relative)).map_err(unreadable)?;
     if path.starts_with(&root) { Ok(path) } else { Err(outside()) }
-}
-
-fn read_if_there(root: &Path, name: &str) -> Result<Option<String>, Stop> {
-    if fs::symlink_metadata(root.join(name)).is_err() {
-        return Ok(None);
-    }
-    let path = inside(root, name)?;
-    let unreadable = |error: io::Error| Stop::failure(format!("cannot read {name}: {error}"));
-    let length = fs::metadata(&path).map_err(unreadable)?.len();
-    if length > MAX_IGNORE_BYTES as u64 {
-        return Err(Stop::failure(format!("{name} has more than {MAX_IGNORE_BYTES} bytes")));
-    }
-    fs::read_to_string(&path).map(Some).map_err(unreadable)
 }
 
 /// The parts of a source; `..` at the root is the root, as for Docker.
@@ -182,6 +184,7 @@ mod tests {
     use super::super::recipe::tests::spec;
     use super::super::tarball::Stamp;
     use super::*;
+    use crate::below::tests::pipe;
 
     const STAMP: Stamp = Stamp { uid: 0, gid: 0, mode: None, mtime: 0 };
 
@@ -201,10 +204,15 @@ mod tests {
         (dir, context)
     }
 
+    fn find(context: &Context, source: &str) -> Result<Vec<Found>, String> {
+        context.find(source, &mut PatternBudget::default())
+    }
+
     fn packed(context: &Context, source: &str) -> Vec<String> {
         let mut tarball = Tarball::new(Vec::new(), STAMP);
-        for found in context.find(source).unwrap() {
-            context.add(&found, "/to", &mut tarball).unwrap();
+        let mut walk = context.walk(&mut tarball);
+        for found in find(context, source).unwrap() {
+            walk.add(&found, "/to").unwrap();
         }
         let bytes = tarball.finish().unwrap();
         let mut archive = tar::Archive::new(&bytes[..]);
@@ -217,24 +225,45 @@ mod tests {
         let (_dir, context) = context("");
         assert_eq!(packed(&context, "d"), ["to/sub/", "to/sub/y", "to/x"]);
         let names: Vec<_> =
-            context.find("*.txt").unwrap().into_iter().map(|found| found.relative).collect();
+            find(&context, "*.txt").unwrap().into_iter().map(|found| found.relative).collect();
         assert_eq!(names, ["a.txt", "b.txt"]);
     }
 
     #[test]
     fn what_is_ignored_is_not_there() {
         let (_dir, context) = context("secret\nd\n!d/sub/y\n");
-        assert!(context.find("secret").is_err());
+        assert!(find(&context, "secret").is_err());
         assert_eq!(packed(&context, "d"), ["to/sub/y"]);
+    }
+
+    #[test]
+    fn nothing_that_could_block_is_read_as_an_ignore_file() {
+        for name in [".dockerignore", "Dockerfile.dockerignore"] {
+            let dir = tempfile::tempdir().unwrap();
+            pipe(&dir.path().join(name));
+            let stop = Context::open(dir.path(), &spec()).err().unwrap();
+            assert_eq!(stop.to_string(), format!("cannot read `{name}`: it is no file"));
+        }
+    }
+
+    #[test]
+    fn links_to_the_same_directory_do_not_make_paths_without_end() {
+        let (dir, context) = context("");
+        for number in 0..200 {
+            symlink(".", dir.path().join(format!("{number:0>200}"))).unwrap();
+        }
+        assert_eq!(find(&context, "*/a.tx?").unwrap().len(), 200);
+        let error = find(&context, "*/*/*/*").unwrap_err();
+        assert_eq!(error, "`*/*/*/*`: its patterns lead to more than 64 MiB of paths");
     }
 
     #[test]
     fn nothing_leaves_the_context() {
         let (dir, context) = context("");
         for source in ["out", "out/passwd", "../x", "d/../../x"] {
-            assert!(context.find(source).is_err(), "{source}");
+            assert!(find(&context, source).is_err(), "{source}");
         }
-        assert!(context.find("link").is_ok());
+        assert!(find(&context, "link").is_ok());
         for written in ["/etc/passwd", "../x", "out/passwd", "out"] {
             assert!(inside(dir.path(), written).is_err(), "{written}");
         }

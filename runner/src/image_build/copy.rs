@@ -6,6 +6,7 @@
 use std::io;
 
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
+use builder::PatternBudget;
 use futures_util::Stream;
 use tokio_util::io::ReaderStream;
 
@@ -18,6 +19,7 @@ use super::plan::{CopyStep, Put};
 use super::stage::Stages;
 use super::tarball::{DIRECTORY_MODE, Stamp, Tarball};
 use super::{Build, blocking};
+use crate::below::open_plain;
 use crate::engine::{sandbox_fault, status_of, words_of};
 use crate::stop::Stop;
 
@@ -67,13 +69,16 @@ impl Build<'_> {
         let stamp = self.stamp_of(container, step).await?;
         let context = self.context.clone();
         let sources = transfer.sources.clone();
-        let found = blocking(move || find_all(&context, &sources)).await?;
+        let unpack = step.unpack;
+        let (archives, files): (Vec<Found>, Vec<Found>) = blocking(move || {
+            let found = find_all(&context, &sources)?;
+            Ok(found.into_iter().partition(|found| unpack && is_archive(found)))
+        })
+        .await?;
         let mut destination = self.destination(container, &transfer.dest).await?;
-        if found.len() + transfer.heredocs.len() > 1 {
+        if archives.len() + files.len() + transfer.heredocs.len() > 1 {
             need_directory(&mut destination, step)?;
         }
-        let (archives, files): (Vec<Found>, Vec<Found>) =
-            found.into_iter().partition(|found| step.unpack && is_archive(found));
         let as_directory = destination.is_directory
             || !archives.is_empty()
             || files.iter().any(|found| found.is_directory);
@@ -87,6 +92,7 @@ impl Build<'_> {
         let below = destination.path.clone();
         self.upload(container, stamp, move |tarball| {
             make_all(tarball, &making)?;
+            let mut walk = context.walk(tarball);
             for found in &files {
                 let name = found.relative.rsplit('/').next().unwrap_or_default();
                 let at = if found.is_directory {
@@ -94,7 +100,7 @@ impl Build<'_> {
                 } else {
                     destination.of_file(name)
                 };
-                context.add(found, &at, tarball)?;
+                walk.add(found, &at)?;
             }
             for (path, content) in &heredocs {
                 tarball.file(path, TEXT_MODE, content.len() as u64, content.as_bytes())?;
@@ -110,9 +116,13 @@ impl Build<'_> {
 
     /// Unpacks a local archive, whatever of the known ways it is compressed in.
     async fn unpack(&self, container: &str, archive: &Found, below: &str) -> Result<(), Stop> {
-        let file = tokio::fs::File::open(&archive.path).await.map_err(|error| {
-            Stop::failure(format!("cannot read `{}`: {error}", archive.relative))
-        })?;
+        let (path, shown) = (archive.path.clone(), archive.relative.clone());
+        let file = blocking(move || {
+            open_plain(&path)
+                .map_err(|error| Stop::failure(format!("cannot read `{shown}`: {error}")))
+        })
+        .await?;
+        let file = tokio::fs::File::from_std(file);
         let below = if below.is_empty() { "/" } else { below };
         self.send(container, below, ReaderStream::new(file)).await
     }
@@ -203,7 +213,9 @@ pub(super) fn make_all<W: io::Write>(
 }
 
 fn find_all(context: &Context, sources: &[String]) -> Result<Vec<Found>, Stop> {
-    let found: Result<Vec<_>, String> = sources.iter().map(|source| context.find(source)).collect();
+    let mut budget = PatternBudget::default();
+    let found: Result<Vec<_>, String> =
+        sources.iter().map(|source| context.find(source, &mut budget)).collect();
     Ok(found.map_err(Stop::Failure)?.concat())
 }
 

@@ -41,7 +41,7 @@ impl Build<'_> {
         if own.is_empty() {
             return Ok(Vec::new());
         }
-        let directory = self.execution.workspace.layers()?;
+        let directory = self.execution.workspace.layers().await?;
         let spooled = self.spooled(&stage.image, &own, directory.clone()).await?;
         let everywhere = self.injected.lock().await.files.clone();
         let epoch = self.epoch();

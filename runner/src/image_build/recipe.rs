@@ -1,7 +1,6 @@
 //! The Dockerfile as it will be carried out: pinned, with the stages that the image needs.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::Path;
 
 use workflows::dockerfile::{
@@ -10,8 +9,8 @@ use workflows::dockerfile::{
 };
 use workflows::job::BuildSpec;
 
-use super::context::inside;
 use crate::engine::pinned_name;
+use crate::small_file;
 use crate::stop::Stop;
 
 /// A Dockerfile that is ready to be carried out.
@@ -44,14 +43,7 @@ pub(crate) enum CopySource {
 impl Recipe {
     /// Reads the Dockerfile of a build from the checkout.
     pub(crate) fn read(sources: &Path, spec: &BuildSpec) -> Result<Self, Stop> {
-        let path = inside(sources, &spec.dockerfile)?;
-        let file = std::fs::File::open(&path)
-            .map_err(|error| Stop::failure(format!("cannot read {}: {error}", spec.dockerfile)))?;
-        let mut text = String::new();
-        // One byte more than is allowed, so that the parser sees that it is too much.
-        file.take(MAX_DOCKERFILE_BYTES as u64 + 1)
-            .read_to_string(&mut text)
-            .map_err(|error| Stop::failure(format!("{} is no text: {error}", spec.dockerfile)))?;
+        let text = small_file::text_below(sources, &spec.dockerfile, MAX_DOCKERFILE_BYTES)?;
         Self::of_text(&text, spec)
     }
 
@@ -169,6 +161,7 @@ fn described(path: &str, error: &DockerfileError) -> Stop {
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
+    use crate::below::tests::pipe;
     use workflows::image::{BuildMode, Digest, ParentPin, Reference, Tag, TagPlan};
 
     use super::*;
@@ -218,6 +211,15 @@ pub(crate) mod tests {
         assert_eq!(recipe.needed(), [0, 2, 3]);
         assert_eq!(recipe.source(3, "B", 1), Ok(CopySource::Stage(2)));
         assert_eq!(recipe.source(3, "1", 1), Ok(CopySource::Stage(1)));
+    }
+
+    #[test]
+    fn nothing_that_could_block_is_read_as_a_dockerfile() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Recipe::read(dir.path(), &spec()).err().unwrap().to_string();
+        assert_eq!(read(), "there is no `Dockerfile`");
+        pipe(&dir.path().join("Dockerfile"));
+        assert_eq!(read(), "cannot read `Dockerfile`: it is no file");
     }
 
     #[test]

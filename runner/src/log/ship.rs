@@ -58,6 +58,10 @@ pub(crate) async fn ship(
             }
             Err(error) if error.is_lease_lost() => return Shipped::LeaseLost,
             Err(CallError::Refused { refusal: Refusal::LogFull, .. }) => return Shipped::All,
+            Err(error @ CallError::Rejected(_)) => {
+                tracing::error!(%error, job.id = %job, "the rest of the log cannot be sent");
+                return Shipped::All;
+            }
             Err(error) => {
                 failures += 1;
                 tracing::warn!(%error, job.id = %job, failures, "log waits on disk");
@@ -84,10 +88,11 @@ mod tests {
     use axum::body::Bytes;
     use axum::extract::{Query, State};
     use axum::http::StatusCode;
+    use axum::response::{IntoResponse as _, Response};
     use axum::routing::post;
     use axum::{Json, Router};
     use secrecy::SecretString;
-    use workflows::protocol::{LogAnswer, LogPosition};
+    use workflows::protocol::{LogAnswer, LogPosition, Refused};
 
     use super::super::{AttemptLog, Masker};
     use super::*;
@@ -103,20 +108,22 @@ mod tests {
         State(bridge): State<FlakyBridge>,
         Query(position): Query<LogPosition>,
         body: Bytes,
-    ) -> Result<Json<LogAnswer>, StatusCode> {
+    ) -> Result<Json<LogAnswer>, Response> {
         let mut calls = bridge.calls.lock().unwrap();
         *calls += 1;
         if *calls == 1 {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
+            return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
         }
         if position.fence != 7 {
-            return Err(StatusCode::CONFLICT);
+            let (refusal, message) = (Refusal::StaleFence, String::new());
+            let words = Json(Refused { refusal, message });
+            return Err((StatusCode::CONFLICT, words).into_response());
         }
         let mut stored = bridge.stored.lock().unwrap();
         let known = stored.len() - usize::try_from(position.offset).unwrap();
         stored.extend_from_slice(&body[known..]);
         if *calls == 2 {
-            return Err(StatusCode::BAD_GATEWAY);
+            return Err(StatusCode::BAD_GATEWAY.into_response());
         }
         Ok(Json(LogAnswer { stored_bytes: stored.len() as u64 }))
     }

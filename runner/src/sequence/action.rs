@@ -65,7 +65,7 @@ impl Sequence<'_> {
             let why = format!("actions use each other more than {MAX_DEPTH} deep");
             return Err(Stop::failure(why));
         }
-        let used = self.used(scope, step, source, with)?;
+        let used = self.used(scope, step, source, with).await?;
         if let ActionKind::Composite(steps) = &used.loaded.action.kind {
             return self.composite(&used, step, steps, depth, watch, left).await;
         }
@@ -80,7 +80,7 @@ impl Sequence<'_> {
     }
 
     /// Reads an action and finds out its inputs.
-    pub(super) fn used<'a>(
+    pub(super) async fn used<'a>(
         &self,
         scope: &Scope,
         step: &Prepared,
@@ -89,12 +89,16 @@ impl Sequence<'_> {
     ) -> Result<Use<'a>, Stop> {
         let loaded = actions::load(self.execution, source)?;
         let context = self.contexts(scope, &step.env);
-        let mut budget = Budget::default();
-        let given = loaded.action.given(with, |template, what| {
-            let value = self.value(template, what, &context, &mut budget)?;
-            Ok(value.to_text().to_string())
+        let with = with.clone();
+        let given = self.evaluate(move |evaluator| {
+            let mut budget = Budget::default();
+            let given = loaded.action.given(&with, |template, what| {
+                let value = evaluator.value(template, what, &context, &mut budget)?;
+                Ok(value.to_text().to_string())
+            });
+            given.map(|given| (loaded, given))
         });
-        let given = given.map_err(Stop::Failure)?;
+        let (loaded, given) = given.await.map_err(Stop::Failure)?;
         for remark in &given.remarks {
             self.execution.log.line(&format!("##[warning]action `{source}`: {remark}"));
         }
@@ -106,7 +110,7 @@ impl Sequence<'_> {
         env.extend(own.clone());
         let mut used = Use { source, loaded, inputs: given.values, env, own };
         if let ActionKind::Docker(docker) = &used.loaded.action.kind {
-            let of_file = self.docker_env(&used, docker)?;
+            let of_file = self.docker_env(&used, docker).await?;
             used.env.extend(of_file.clone());
             used.own.extend(of_file);
         }
@@ -137,17 +141,21 @@ impl Sequence<'_> {
         let mut scope = Scope { results, failure: None, frame: Some(frame) };
         for step in steps {
             self.notice_cancellation(&mut scope);
-            let beginning = self.beginning(&scope, step, None);
+            let beginning = self.beginning(&scope, step, None).await;
             self.step(&mut scope, step, beginning).await?;
         }
         let context = self.contexts(&scope, &step.env);
-        let mut budget = Budget::default();
-        for (name, template) in &used.loaded.action.outputs {
-            let what = format!("output `{name}` of the action");
-            let value = self.value(template, &what, &context, &mut budget);
-            let value = value.map_err(Stop::Failure)?;
-            left.outputs.insert(name.clone(), value.to_text().to_string());
-        }
+        let templates = used.loaded.action.outputs.clone();
+        let outputs = self.evaluate(move |evaluator| {
+            let mut budget = Budget::default();
+            let value = |(name, template)| {
+                let what = format!("output `{name}` of the action");
+                let value = evaluator.value(&template, &what, &context, &mut budget)?;
+                Ok((name, value.to_text().to_string()))
+            };
+            templates.into_iter().map(value).collect::<Result<Vec<_>, String>>()
+        });
+        left.outputs.extend(outputs.await.map_err(Stop::Failure)?);
         match scope.failure {
             Some(Stop::Failure(why)) if scope.results.has_failed() => {
                 Err(Stop::Failure(format!("in its {why}")))

@@ -1,8 +1,9 @@
 //! What actions do before their step and after all steps of the job.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use workflows::expression::{Budget, Context};
+use workflows::expression::Context;
 use workflows::job::{StepAction, StepSpec};
 use workflows::state::Outcome;
 use workflows::step_results::{StepOutcome, StepResults};
@@ -13,7 +14,6 @@ use super::container::ActionContainer;
 use super::prepare::Prepared;
 use super::watch::Watch;
 use super::{Left, Scope, Sequence};
-use crate::hash_files::hash_files;
 use crate::stop::Stop;
 
 /// What an action does after all steps.
@@ -60,17 +60,17 @@ impl Sequence<'_> {
             return Ok(());
         }
         self.notice_cancellation(scope);
-        let beginning = self.beginning(scope, step, Some(place));
-        let prepared = beginning.env.and_then(|env| self.prepared(scope, step, env));
+        let beginning = self.beginning(scope, step, Some(place)).await;
         // What is wrong with the step is told when it begins.
-        let Ok(prepared) = prepared else { return Ok(()) };
+        let Ok(env) = beginning.env else { return Ok(()) };
+        let Ok(prepared) = self.prepared(scope, step, env).await else { return Ok(()) };
         let prepared = Prepared { place: Some(place), name: beginning.name.clone(), ..prepared };
         let StepAction::Action { with, .. } = &prepared.action else { return Ok(()) };
-        let Ok(used) = self.used(scope, &prepared, source, with) else { return Ok(()) };
+        let Ok(used) = self.used(scope, &prepared, source, with).await else { return Ok(()) };
         let Some(around) = used.loaded.action.around().filter(|around| around.pre.is_some()) else {
             return Ok(());
         };
-        let runs = self.holds(&scope.results, around.pre_if.as_ref(), &beginning.context);
+        let runs = self.holds(&scope.results, around.pre_if.as_ref(), &beginning.context).await;
         if runs == Ok(false) {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl Sequence<'_> {
     ) -> Result<BTreeMap<String, String>, Stop> {
         let Some(around) = used.loaded.action.around() else { return Ok(BTreeMap::new()) };
         let context = self.contexts(scope, &step.env);
-        let runs = self.holds(&scope.results, around.pre_if.as_ref(), &context);
+        let runs = self.holds(&scope.results, around.pre_if.as_ref(), &context).await;
         let mut left = Left::default();
         if runs.map_err(Stop::Failure)? {
             let (id, state) = (step.id.as_deref(), BTreeMap::new());
@@ -119,9 +119,10 @@ impl Sequence<'_> {
             let mut env = self.env.clone();
             env.extend(post.own_env.clone());
             let context = self.contexts(scope, &env);
+            self.may_hash = Arc::default();
             self.began(&post.name);
             let condition = post.condition.as_ref();
-            let runs = self.holds(&scope.results, condition, &context);
+            let runs = self.holds(&scope.results, condition, &context).await;
             if runs == Ok(false) {
                 self.execution.log.line(&format!("Strata: step `{}`: skipped", post.name));
                 self.execution.progress.ended(Outcome::Skipped);
@@ -132,7 +133,7 @@ impl Sequence<'_> {
                 Ok(_) => {
                     let mut cancelled = scope.results.clone();
                     cancelled.cancel();
-                    let survives = self.holds(&cancelled, condition, &context) == Ok(true);
+                    let survives = self.holds(&cancelled, condition, &context).await == Ok(true);
                     let watch = Watch::over(None, survives, None);
                     let mut left = Left::default();
                     let Post { program, state, .. } = &post;
@@ -146,19 +147,18 @@ impl Sequence<'_> {
     }
 
     /// Whether what has a condition of its own runs; without one it always does.
-    fn holds(
+    async fn holds(
         &self,
         results: &StepResults,
         condition: Option<&Template>,
         context: &Context,
     ) -> Result<bool, String> {
-        if condition.is_none() {
-            return Ok(true);
-        }
-        let workspace = self.execution.workspace.sources();
-        let hash = |patterns: &[String]| hash_files(&workspace, patterns);
-        let begins = results.begins(condition, context, Some(&hash), &mut Budget::default());
-        begins.map_err(|error| format!("in `pre-if` or `post-if`: {error}"))
+        let Some(condition) = condition.cloned() else { return Ok(true) };
+        let (results, context) = (results.clone(), context.clone());
+        let begins = self.evaluate(move |evaluator| {
+            evaluator.begins(&results, Some(&condition), "`pre-if` or `post-if`", &context)
+        });
+        begins.await
     }
 
     /// Writes down how a program around the steps ended; its failure is the job's.

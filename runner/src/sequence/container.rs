@@ -69,7 +69,7 @@ impl Sequence<'_> {
             args = match said("args") {
                 Some(args) => action::words(args)
                     .map_err(|why| Stop::failure(format!("in input `args`: {why}")))?,
-                None => self.docker_args(used, docker)?,
+                None => self.docker_args(used, docker).await?,
             };
         }
         let image = self.image_of_action(used, docker, watch).await?;
@@ -95,32 +95,44 @@ impl Sequence<'_> {
         Some(Program::Docker(ActionContainer { image, entrypoint, args: Vec::new() }))
     }
 
-    fn docker_args(&self, used: &Use<'_>, docker: &DockerAction) -> Result<Vec<String>, Stop> {
+    async fn docker_args(
+        &self,
+        used: &Use<'_>,
+        docker: &DockerAction,
+    ) -> Result<Vec<String>, Stop> {
         let mut context = self.contexts(&Scope::default(), &used.env);
         context.set("inputs", Value::from(&json!(used.inputs)));
-        let mut budget = Budget::default();
-        let mut value = |template, what| {
-            let value = self.value(template, what, &context, &mut budget);
-            value.map(|value| value.to_text().to_string()).map_err(Stop::Failure)
-        };
-        docker.args.iter().map(|template| value(template, "`args`")).collect()
+        let args = docker.args.clone();
+        let args = self.evaluate(move |evaluator| {
+            let mut budget = Budget::default();
+            let value = |template| {
+                let value = evaluator.value(template, "`args`", &context, &mut budget)?;
+                Ok(value.to_text().to_string())
+            };
+            args.iter().map(value).collect()
+        });
+        args.await.map_err(Stop::Failure)
     }
 
     /// Variables that the action's file gives its container.
-    pub(super) fn docker_env(
+    pub(super) async fn docker_env(
         &self,
         used: &Use<'_>,
         docker: &DockerAction,
     ) -> Result<BTreeMap<String, String>, Stop> {
         let mut context = self.contexts(&Scope::default(), &used.env);
         context.set("inputs", Value::from(&json!(used.inputs)));
-        let mut budget = Budget::default();
-        let mut env = BTreeMap::new();
-        for (name, template) in &docker.env {
-            let value = self.value(template, &format!("`env`.{name}"), &context, &mut budget);
-            env.insert(name.clone(), value.map_err(Stop::Failure)?.to_text().to_string());
-        }
-        Ok(env)
+        let env = docker.env.clone();
+        let env = self.evaluate(move |evaluator| {
+            let mut budget = Budget::default();
+            let value = |(name, template)| {
+                let what = format!("`env`.{name}");
+                let value = evaluator.value(&template, &what, &context, &mut budget)?;
+                Ok((name, value.to_text().to_string()))
+            };
+            env.into_iter().map(value).collect()
+        });
+        env.await.map_err(Stop::Failure)
     }
 
     /// Makes sure that the engine has the image of an action.

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use workflows::expression::{Budget, Context, Functions, Value};
-use workflows::job::{StepAction, StepPart, StepSpec};
-use workflows::template::{self, Template};
+use workflows::expression::{Budget, Context, Value};
+use workflows::job::{StepAction, StepPart, StepSpec, StepTemplate};
 use workflows::workflow::MAX_TIMEOUT_MINUTES;
 
+use super::evaluate::Evaluator;
 use super::{Scope, Sequence};
-use crate::hash_files::hash_files;
 
 /// The variables that the workflow gives a step.
 pub(super) struct StepEnv {
@@ -40,7 +39,7 @@ pub(super) struct Prepared {
 
 impl Sequence<'_> {
     /// The variables of a step: the job's and its own.
-    pub(super) fn step_env(&self, scope: &Scope, step: &StepSpec) -> Result<StepEnv, String> {
+    pub(super) async fn step_env(&self, scope: &Scope, step: &StepSpec) -> Result<StepEnv, String> {
         let mut all = self.env.clone();
         let mut own = BTreeMap::new();
         if let Some(frame) = &scope.frame {
@@ -50,49 +49,46 @@ impl Sequence<'_> {
         }
         let context = self.contexts(scope, &all);
         own.extend(step.env.clone());
-        let mut budget = Budget::default();
-        for later in &step.later {
-            let what = match &later.part {
-                StepPart::Env(name) => format!("`env`.{name}"),
-                StepPart::WholeEnv => "`env`".to_owned(),
-                _ => continue,
-            };
-            let value = self.value(&later.template, &what, &context, &mut budget)?;
-            match &later.part {
-                StepPart::Env(name) => {
-                    own.insert(name.clone(), value.to_text().to_string());
-                }
-                _ => own.extend(texts(&value, &what)?),
-            }
-        }
-        all.extend(own.clone());
-        Ok(StepEnv { all, own })
+        let later = step.later.clone();
+        self.evaluate(move |evaluator| {
+            own.extend(later_env(evaluator, &later, &context)?);
+            all.extend(own.clone());
+            Ok(StepEnv { all, own })
+        })
+        .await
     }
 
     /// The name of a step, as written where it cannot be evaluated.
-    pub(super) fn name_of(&self, step: &StepSpec, context: &Context) -> String {
+    pub(super) async fn name_of(&self, step: &StepSpec, context: &Context) -> String {
         let later = step.later.iter().find(|later| later.part == StepPart::Name);
-        let name = later.and_then(|later| {
-            self.value(&later.template, "`name`", context, &mut Budget::default()).ok()
-        });
+        let name = match later {
+            None => None,
+            Some(later) => {
+                let (template, context) = (later.template.clone(), context.clone());
+                let name = self.evaluate(move |evaluator| {
+                    evaluator.value(&template, "`name`", &context, &mut Budget::default())
+                });
+                name.await.ok()
+            }
+        };
         let name = name.map_or_else(|| step.name.clone(), |name| name.to_text().to_string());
         let line = |c: char| if c.is_control() { ' ' } else { c };
         self.execution.log.masked(&name.chars().map(line).collect::<String>())
     }
 
     /// Whether a step begins.
-    pub(super) fn begins(
+    pub(super) async fn begins(
         &self,
         scope: &Scope,
         step: &StepSpec,
         context: &Context,
     ) -> Result<bool, String> {
-        let workspace = self.execution.workspace.sources();
-        let hash = |patterns: &[String]| hash_files(&workspace, patterns);
-        let condition = step.condition.as_ref();
-        let mut budget = Budget::default();
-        let begins = scope.results.begins(condition, context, Some(&hash), &mut budget);
-        begins.map_err(|error| format!("in `if`: {error}"))
+        let (results, condition) = (scope.results.clone(), step.condition.clone());
+        let context = context.clone();
+        let begins = self.evaluate(move |evaluator| {
+            evaluator.begins(&results, condition.as_ref(), "`if`", &context)
+        });
+        begins.await
     }
 
     /// Whether a step goes on when the job is cancelled while it runs.
@@ -104,65 +100,82 @@ impl Sequence<'_> {
     }
 
     /// Evaluates all that is left of a step.
-    pub(super) fn prepared(
+    pub(super) async fn prepared(
         &self,
         scope: &Scope,
         step: &StepSpec,
         env: StepEnv,
     ) -> Result<Prepared, String> {
         let context = self.contexts(scope, &env.all);
-        let mut budget = Budget::default();
-        let mut action = step.action.clone();
-        for later in &step.later {
-            let mut value = |what: &str| self.value(&later.template, what, &context, &mut budget);
-            match (&later.part, &mut action) {
-                (StepPart::Script, StepAction::Run { script, .. }) => {
-                    *script = value("`run`")?.to_text().to_string();
-                }
-                (StepPart::WorkingDirectory, StepAction::Run { working_directory, .. }) => {
-                    *working_directory = value("`working-directory`")?.to_text().to_string();
-                }
-                (StepPart::With(key), StepAction::Action { with, .. }) => {
-                    let text = value(&format!("`with`.{key}"))?.to_text().to_string();
-                    with.insert(key.clone(), text);
-                }
-                (StepPart::WholeWith, StepAction::Action { with, .. }) => {
-                    with.extend(texts(&value("`with`")?, "`with`")?);
-                }
-                _ => {}
-            }
-        }
-        let continues_on_error = match &step.continue_on_error {
-            None => false,
-            Some(template) => {
-                truth(&self.value(template, "`continue-on-error`", &context, &mut budget)?)?
-            }
-        };
-        let minutes = match &step.timeout_minutes {
-            None => None,
-            Some(template) => {
-                Some(minutes(&self.value(template, "`timeout-minutes`", &context, &mut budget)?)?)
-            }
-        };
-        let StepEnv { all: env, own: own_env } = env;
-        let (id, name) = (step.id.clone(), step.name.clone());
-        Ok(Prepared { place: None, name, id, env, own_env, action, continues_on_error, minutes })
+        let step = step.clone();
+        self.evaluate(move |evaluator| prepared(evaluator, step, env, &context)).await
     }
+}
 
-    /// The value of a template; the error says in which key it is.
-    pub(super) fn value(
-        &self,
-        template: &Template,
-        what: &str,
-        context: &Context,
-        budget: &mut Budget,
-    ) -> Result<Value, String> {
-        let workspace = self.execution.workspace.sources();
-        let hash = |patterns: &[String]| hash_files(&workspace, patterns);
-        let functions = Functions { status: None, hash_files: Some(&hash) };
-        template::evaluate(template, context, &functions, budget)
-            .map_err(|error| format!("in {what}: {error}"))
+/// The variables of a step that are evaluated.
+fn later_env(
+    evaluator: &Evaluator,
+    later: &[StepTemplate],
+    context: &Context,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut env = BTreeMap::new();
+    let mut budget = Budget::default();
+    for later in later {
+        let what = match &later.part {
+            StepPart::Env(name) => format!("`env`.{name}"),
+            StepPart::WholeEnv => "`env`".to_owned(),
+            _ => continue,
+        };
+        let value = evaluator.value(&later.template, &what, context, &mut budget)?;
+        match &later.part {
+            StepPart::Env(name) => {
+                env.insert(name.clone(), value.to_text().to_string());
+            }
+            _ => env.extend(texts(&value, &what)?),
+        }
     }
+    Ok(env)
+}
+
+fn prepared(
+    evaluator: &Evaluator,
+    step: StepSpec,
+    env: StepEnv,
+    context: &Context,
+) -> Result<Prepared, String> {
+    let mut budget = Budget::default();
+    let mut action = step.action;
+    for later in &step.later {
+        let mut value = |what: &str| evaluator.value(&later.template, what, context, &mut budget);
+        match (&later.part, &mut action) {
+            (StepPart::Script, StepAction::Run { script, .. }) => {
+                *script = value("`run`")?.to_text().to_string();
+            }
+            (StepPart::WorkingDirectory, StepAction::Run { working_directory, .. }) => {
+                *working_directory = value("`working-directory`")?.to_text().to_string();
+            }
+            (StepPart::With(key), StepAction::Action { with, .. }) => {
+                let text = value(&format!("`with`.{key}"))?.to_text().to_string();
+                with.insert(key.clone(), text);
+            }
+            (StepPart::WholeWith, StepAction::Action { with, .. }) => {
+                with.extend(texts(&value("`with`")?, "`with`")?);
+            }
+            _ => {}
+        }
+    }
+    let mut value = |template, what: &str| evaluator.value(template, what, context, &mut budget);
+    let continues_on_error = match &step.continue_on_error {
+        None => false,
+        Some(template) => truth(&value(template, "`continue-on-error`")?)?,
+    };
+    let minutes = match &step.timeout_minutes {
+        None => None,
+        Some(template) => Some(minutes(&value(template, "`timeout-minutes`")?)?),
+    };
+    let StepEnv { all: env, own: own_env } = env;
+    let (id, name) = (step.id, step.name);
+    Ok(Prepared { place: None, name, id, env, own_env, action, continues_on_error, minutes })
 }
 
 /// The entries of an object, as texts.

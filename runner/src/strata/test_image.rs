@@ -47,7 +47,7 @@ async fn load(
     built: &builder::BuiltImage,
     reference: &str,
 ) -> Result<(), Stop> {
-    let path = execution.workspace.layers()?.join(ARCHIVE);
+    let path = execution.workspace.layers().await?.join(ARCHIVE);
     let tag = Reference::parse(reference, "").map_err(Stop::bug)?;
     let output = Output::DockerArchive(path.clone());
     built

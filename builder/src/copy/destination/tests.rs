@@ -15,7 +15,7 @@ fn context(directory: &Path, ignore: &str) -> Source {
 fn copied(source: &Source, cancel: &Cancel) -> io::Result<Vec<PathBuf>> {
     let destination = Destination::new(None, Ownership::default(), None, 0);
     let mut destination = destination.until(cancel);
-    for (name, found) in source.select("/")? {
+    for (name, found) in source.select("/", &mut PatternBudget::default())? {
         destination.add(source, &found, &name, Path::new("to"), true)?;
     }
     Ok(destination.finish().into_keys().collect())
@@ -40,4 +40,22 @@ fn the_context_itself_is_there_when_all_in_it_is_ignored() {
         let copied = copied(&source, &Cancel::default()).unwrap();
         assert_eq!(copied.len(), left, "{ignore:?}: {copied:?}");
     }
+}
+
+#[test]
+fn a_directory_that_many_links_lead_to_counts_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "c"] {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    let root = Arc::new(Root::open(dir.path()).unwrap());
+    let source = Source { root, kind: SourceKind::Context(Ignore::default()) };
+    let mut destination = Destination::new(None, Ownership::default(), None, 0);
+    destination.names_left = 7;
+    let mut add = || {
+        let from = source.root.find(Path::new("")).unwrap();
+        destination.add(&source, &from, Path::new(""), Path::new("/to"), true)
+    };
+    assert!(add().is_ok() && add().is_ok());
+    assert!(add().unwrap_err().to_string().starts_with("more than "));
 }

@@ -9,7 +9,7 @@ use workflows::dockerfile::Mount;
 use super::Mounts;
 use super::options::Options;
 use crate::confine::Overlay;
-use crate::copy::{Destination, Ownership, Source};
+use crate::copy::{Destination, Ownership, PatternBudget, Source};
 use crate::layer::lay_out;
 use crate::root::{Root, kind};
 use crate::stage::layers::unpacked;
@@ -77,7 +77,7 @@ pub(super) fn take(
     let latest = site.request.latest_time;
     let mut destination =
         Destination::new(None, Ownership::default(), latest, site.now).until(site.cancel);
-    for (_, found) in source.select(written).map_err(Fault::of)? {
+    for (_, found) in source.select(written, &mut PatternBudget::default()).map_err(Fault::of)? {
         destination.add(source, &found, Path::new(""), name, false).map_err(Fault::of)?;
     }
     lay_out(destination.finish().values(), to).map_err(Fault::of)
