@@ -6,6 +6,7 @@ mod assemble;
 mod at;
 mod one_stage;
 mod pushing;
+mod schedule;
 mod squash;
 mod stages;
 mod tail;

@@ -15,6 +15,13 @@ pub(crate) const CASES: &[Case] = &[
         Classic,
         "FROM BASE AS a\nONBUILD COPY f /f\nONBUILD WORKDIR /w\nONBUILD USER app\nFROM a\nRUN id -u > /tmp/u\n",
     ),
+    case(
+        "trigger takes from a stage that nothing else needs",
+        SameAs("FROM BASE\nRUN echo q > /taken && echo q > /seen\n"),
+        "FROM BASE AS parent\nONBUILD COPY --from=st /q /taken\n\
+         ONBUILD RUN --mount=type=bind,from=other,target=/m cat /m/q > /seen\n\
+         FROM BASE AS other\nRUN echo q > /q\nFROM BASE AS st\nRUN echo q > /q\nFROM parent\n",
+    ),
     case("trigger of a trigger", Classic, "FROM BASE\nONBUILD ONBUILD RUN true\n"),
     case("trigger of from", Classic, "FROM BASE\nONBUILD FROM BASE\n"),
     case(
