@@ -8,7 +8,7 @@ use rustix::fs::FileType;
 use workflows::dockerfile::ignore::Ignore;
 
 use super::glob;
-use crate::layer::MAX_LAYER_ENTRIES;
+use crate::layer::{MAX_LAYER_ENTRIES, Unpacked};
 use crate::root::{Found, Root, kind};
 
 /// What kind of tree a source is.
@@ -19,7 +19,7 @@ pub(crate) enum SourceKind {
     /// A stage or an image: owners and attributes are kept.
     Image,
     /// An unpacked archive: it alone says whose its files are and what may be done with them.
-    Archive,
+    Archive(Unpacked),
 }
 
 /// A tree that files are taken from.
@@ -34,8 +34,14 @@ impl Source {
     pub(crate) fn hides(&self, path: &Path) -> bool {
         match &self.kind {
             SourceKind::Context(ignore) => ignore.excludes(&path.to_string_lossy()),
-            SourceKind::Image | SourceKind::Archive => false,
+            SourceKind::Image | SourceKind::Archive(_) => false,
         }
+    }
+
+    /// Whether a directory is there only for what stands below it: the archive says nothing of it.
+    pub(crate) fn is_implied(&self, dir: &Path) -> bool {
+        let SourceKind::Archive(unpacked) = &self.kind else { return false };
+        !unpacked.directories.contains(dir)
     }
 
     /// Whether something below a hidden directory may be seen all the same.
@@ -139,7 +145,7 @@ impl Source {
             SourceKind::Context(_) => {
                 format!("`{written}` is not in the context, or .dockerignore hides it")
             }
-            SourceKind::Image | SourceKind::Archive => {
+            SourceKind::Image | SourceKind::Archive(_) => {
                 format!("`{written}` is not in the files it is taken from")
             }
         };

@@ -1,5 +1,6 @@
 //! From a tar archive to files in the store. Every name is hostile.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,17 +37,24 @@ pub(crate) fn unpack_layer(blob: File, dir: &Path) -> io::Result<(Digest, u64)> 
     let plain = decompressed(blob)?;
     let hashing = HashingReader::new(plain, MAX_LAYER_BYTES);
     let unpack = Unpack::into(dir, true, MAX_LAYER_BYTES)?;
-    read_ahead(hashing, |plain| unpack.archive(plain))?.finish()
+    read_ahead(hashing, |plain| unpack.archive(plain).map(drop))?.finish()
+}
+
+/// What an archive says that the directory does not show into which it was unpacked.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacked {
+    /// The directories that have entries of their own; others are above what has one.
+    pub(crate) directories: BTreeSet<PathBuf>,
 }
 
 /// Unpacks an archive that ADD names, whiteouts being names as any other. Neither the archive nor
 /// its files may have more than `max_bytes`.
-pub(crate) fn unpack_archive(archive: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
+pub(crate) fn unpack_archive(archive: File, dir: &Path, max_bytes: u64) -> io::Result<Unpacked> {
     unpack_plain(decompressed(archive)?, dir, max_bytes)
 }
 
 /// Unpacks a tar archive that is not compressed, as [`unpack_archive`] does.
-pub(crate) fn unpack_plain(plain: impl Read, dir: &Path, max_bytes: u64) -> io::Result<()> {
+pub(crate) fn unpack_plain(plain: impl Read, dir: &Path, max_bytes: u64) -> io::Result<Unpacked> {
     Unpack::into(dir, false, max_bytes)?.archive(&mut HashingReader::new(plain, max_bytes))
 }
 
@@ -80,7 +88,7 @@ impl Unpack {
         Ok(Self { root, whiteouts, directories, parent: None, left, unseen: 0 })
     }
 
-    fn archive(mut self, plain: &mut impl Read) -> io::Result<()> {
+    fn archive(mut self, plain: &mut impl Read) -> io::Result<Unpacked> {
         let mut archive = tar::Archive::new(Guard::new(plain));
         for (count, entry) in archive.entries()?.enumerate() {
             if count as u64 >= MAX_LAYER_ENTRIES {
@@ -98,7 +106,8 @@ impl Unpack {
                 rustix::fs::futimens(dir, &times(*mtime))?;
             }
         }
-        Ok(())
+        let directories = self.directories.into_iter().map(|(path, _)| path).collect();
+        Ok(Unpacked { directories })
     }
 
     fn entry(&mut self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {

@@ -171,9 +171,9 @@ impl Copying<'_> {
             };
         }
         std::fs::create_dir(dir).map_err(Fault::Machine)?;
-        unpack_archive(file, dir, self.max_bytes).map_err(Fault::of)?;
+        let unpacked = unpack_archive(file, dir, self.max_bytes).map_err(Fault::of)?;
         let root = Arc::new(Root::open(dir).map_err(Fault::Machine)?);
-        Ok(Some(Source { root, kind: SourceKind::Archive }))
+        Ok(Some(Source { root, kind: SourceKind::Archive(unpacked) }))
     }
 
     fn ownership(&self) -> Result<Ownership, Fault> {
