@@ -225,7 +225,8 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
     let image = built.image;
     for to in &args.output {
         let Where::Files(files) = to else { continue };
-        image.write(files, &args.tag, &store, &registries).await.map_err(told)?;
+        let written = image.write(files, &args.tag, &store, &registries);
+        interrupt.unless_asked(written).await.map_err(told)?;
     }
     report(&args, &image, files)?;
     drop(image);

@@ -153,7 +153,7 @@ fn parent(
     let reference = Reference::parse(image, &site.request.default_registry)
         .map_err(|error| Fault::User(error.to_string()))?;
     show(Progress::Image(&reference));
-    let pulled = site.handle.block_on(site.registries.image(&reference, Some(site.store)));
+    let pulled = site.wait(site.registries.image(&reference, Some(site.store)))?;
     let pulled = pulled.map_err(|error| Fault::Told(error.into()))?;
     let wrong = |why: String| Fault::User(format!("{reference}: {why}"));
     let inherited: Inherited = image::read(&pulled.config).map_err(wrong)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use workflows::image::{Digest, Reference};
 
+use crate::cancel::{Cancel, Urgency};
 use crate::error::{BuildError, Doing};
 use crate::layer::{Compression, PackedLayer, unpack_layer};
 use crate::registry::{Descriptor, Registries};
@@ -85,18 +86,24 @@ impl Layer {
     }
 }
 
-/// Unpacks layers that are not yet; tells where each is, the lowest first.
+/// Unpacks layers that are not yet, unless the build is to end; tells where each is, the lowest
+/// first.
 pub(crate) fn unpacked(
     layers: &[Layer],
     store: &Store,
     registries: &Registries,
     runtime: &tokio::runtime::Handle,
+    cancel: &Cancel,
 ) -> Result<Vec<PathBuf>, BuildError> {
     let missing: Vec<&Layer> =
         layers.iter().filter(|layer| !store.has_layer(&layer.diff_id)).collect();
     let fetches = missing.iter().map(|layer| layer.fetch(registries, store));
-    runtime.block_on(futures_util::future::try_join_all(fetches))?;
+    let fetched = cancel.unless_asked(futures_util::future::try_join_all(fetches));
+    runtime.block_on(fetched).ok_or(BuildError::Cancelled)??;
     for layer in missing {
+        if cancel.urgency() != Urgency::None {
+            return Err(BuildError::Cancelled);
+        }
         layer.unpack(store)?;
     }
     let mut paths: Vec<PathBuf> = Vec::new();

@@ -97,8 +97,18 @@ pub(crate) struct Around<'a> {
 }
 
 impl Site<'_> {
+    /// Waits for what is far away, unless the build is to end.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, BuildError> {
+        self.handle.block_on(self.cancel.unless_asked(work)).ok_or(BuildError::Cancelled)
+    }
+
+    /// Where the layers are unpacked, the lowest first.
+    pub(crate) fn unpacked(&self, layers: &[Layer]) -> Result<Vec<PathBuf>, BuildError> {
+        unpacked(layers, self.store, self.registries, self.handle, self.cancel)
+    }
+
     pub(crate) fn tree(&self, layers: &[Layer]) -> Result<Root, Fault> {
-        let paths = unpacked(layers, self.store, self.registries, self.handle)?;
+        let paths = self.unpacked(layers)?;
         let overlay = Overlay::read_only(&paths, &self.empty).map_err(Fault::Machine)?;
         Ok(Root::of_fd(overlay.fd().map_err(Fault::Machine)?))
     }

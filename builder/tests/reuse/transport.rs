@@ -1,6 +1,6 @@
 //! From and to a real registry: over a wire that breaks, for other machines, in other forms.
 
-use builder::{Algorithm, CachePolicy, Compression};
+use builder::{Algorithm, BuildError, CachePolicy, Compression};
 use workflows::image::Reference;
 
 use super::machine::{Asked, NONE, Place, own};
@@ -53,6 +53,34 @@ fn a_push_and_a_pull_get_over_broken_connections() {
     place.machine("puller").build(Asked::of(&text, CachePolicy::default()));
     assert!(wire.is_spent(), "the connections broke");
     assert!(wire.passed() < 16 * MIB, "{} bytes: what had arrived was asked again", wire.passed());
+}
+
+#[test]
+fn a_build_that_is_cancelled_waits_for_no_registry() {
+    let Some((place, registry)) = prepare() else { return };
+    noise(&place, "noise", MIB);
+    let text = "FROM scratch\nCOPY base /\nCOPY noise /noise\n";
+    let to = reference(registry.host(), "quiet/image:1");
+    let asked = Asked { push: Some(to), ..Asked::of(text, CachePolicy::default()) };
+    let image = place.machine("pusher").build(asked);
+    // At the manifest, and in a layer.
+    for (name, silent) in [("manifest", Cut::Silent(0)), ("layer", Cut::Silent(MIB / 2))] {
+        let wire = Wire::to(registry.host(), &[silent]);
+        let text = format!("FROM {}/quiet/image@{}\nRUN true\n", wire.host(), image.digest);
+        let asked = Asked::of(&text, CachePolicy::default());
+        let cancel = asked.cancel.clone();
+        let machine = place.machine(name);
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !wire.is_spent() {
+                    std::thread::yield_now();
+                }
+                cancel.ask();
+            });
+            machine.try_build(asked)
+        });
+        assert!(matches!(ended, Err(BuildError::Cancelled)), "{name}: {ended:?}");
+    }
 }
 
 #[test]
