@@ -34,7 +34,7 @@ use self::result_files::ResultFile;
 pub(crate) use self::rootless::{default_store, enter};
 use self::told::{Teller, ended, explained, failure, report};
 use self::values::{Timestamp, argument, pair, platform};
-pub(crate) use self::values::{bytes, duration};
+pub(crate) use self::values::{bytes, directory, duration};
 use crate::args::Shown;
 use crate::failure::Failure;
 
@@ -124,7 +124,7 @@ pub(crate) struct BuildImageArgs {
     runtime: Option<PathBuf>,
     /// Where blobs and unpacked layers are kept for all builds of this machine:
     /// /var/lib/strata/builder, or below your own data when you are not root.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory())]
     store: Option<PathBuf>,
     /// Tell nothing but the digest, and what a command that fails has printed at last.
     #[arg(short, long)]
@@ -338,6 +338,8 @@ mod tests {
         let names: Vec<String> = args.tag.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["r.example/a:1", "docker.io/library/b:latest"]);
         assert_eq!(args.build_arg, [("A".to_owned(), Some("1".to_owned()))]);
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(read(&["--store", "kept", "."]).store, Some(here.join("kept")));
         let early = read(&["--timestamp", "-1", "."]);
         assert_eq!(early.timestamp, Some(Timestamp(Some(-1))));
     }
