@@ -168,9 +168,11 @@ pub(crate) fn succeed(command: &mut Command) -> String {
 }
 
 fn make_context(dir: &Path) {
-    for name in ["d/sub/deep", "d/empty", "e", "root/etc/new", "many", "private"] {
+    for name in ["d/sub/deep", "d/empty", "e", "root/etc/new", "many", "private", "t/sticky"] {
         fs::create_dir_all(dir.join(name)).expect("a directory");
     }
+    let sticky = fs::Permissions::from_mode(0o3777);
+    fs::set_permissions(dir.join("t/sticky"), sticky).expect("a mode");
     for (name, mode) in [
         ("f", 0o644),
         ("x.sh", 0o755),
