@@ -45,7 +45,8 @@ pub(super) fn build(
         tail.borrow_mut().hear(&progress);
         show(progress);
     };
-    let at = |line: usize| At { file: &name, line, tail: &tail, hint: None };
+    let store = site.store.path();
+    let at = |line: usize| At { file: &name, line, store, tail: &tail, hint: None };
     let wrong = |error: DockerfileError| at(error.line).told(Fault::User(error.message));
     let here = |fault: Fault| at(stage.line).told(fault);
     let start = ArgScope::new(&recipe.file, &recipe.build_args).map_err(wrong)?;

@@ -14,7 +14,7 @@ use crate::cache::{Entry, Found, KeptLayer, KeptStep, Key, Kind, StepCache};
 use crate::cancel::{Cancel, Urgency};
 use crate::confine::{Overlay, Runtime, Surroundings};
 use crate::copy::{Destination, Ownership, Planned, Source};
-use crate::error::BuildError;
+use crate::error::{BuildError, is_full};
 use crate::image::{Inherited, Step};
 use crate::layer::{LayerTar, PackedLayer, pack};
 use crate::registry::{Registries, StreamEnd};
@@ -35,12 +35,16 @@ pub(crate) enum Fault {
     Machine(io::Error),
     /// Already told in full.
     Told(BuildError),
+    /// Of an instruction before, on that line.
+    Before { line: usize, error: BuildError },
 }
 
 impl Fault {
     /// A failure to read what the author gave is the author's; the rest is the machine's.
     pub(crate) fn of(error: io::Error) -> Self {
         match error.raw_os_error() {
+            // Whoever put the path before it has taken the number away.
+            None if is_full(&error) => Self::Machine(error),
             Some(_) => Self::Machine(error),
             None => Self::User(error.to_string()),
         }

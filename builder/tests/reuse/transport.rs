@@ -1,5 +1,8 @@
 //! From and to a real registry: over a wire that breaks, for other machines, in other forms.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use builder::{Algorithm, BuildError, CachePolicy, Compression};
 use workflows::image::Reference;
 
@@ -81,6 +84,48 @@ fn a_build_that_is_cancelled_waits_for_no_registry() {
         });
         assert!(matches!(ended, Err(BuildError::Cancelled)), "{name}: {ended:?}");
     }
+}
+
+/// A file system of its own for a store, with little room.
+struct Small(PathBuf);
+
+impl Small {
+    fn make(place: &Place, name: &str) -> Self {
+        let dir = place.path().join(name);
+        std::fs::create_dir(&dir).expect("a directory");
+        let size = ["-t", "tmpfs", "-o", "size=3m,mode=755", "none"];
+        let mounted = Command::new("mount").args(size).arg(&dir).status();
+        assert!(mounted.expect("mount starts").success(), "a tmpfs is mounted");
+        Self(dir)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // The test's directory cannot go as long as it is mounted, which shows.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_as_that_with_its_place() {
+    let Some((place, registry)) = prepare() else { return };
+    noise(&place, "noise", 6 * MIB);
+    let text = "FROM scratch\nCOPY noise /noise\n";
+    let to = reference(registry.host(), "large/image:1");
+    let asked = Asked { push: Some(to), ..Asked::of(text, CachePolicy::default()) };
+    let image = place.machine("pusher").build(asked);
+    let wire = Wire::to(registry.host(), &[]);
+    let parent = format!("FROM {}/large/image@{}\nRUN true\n", wire.host(), image.digest);
+    for (name, text) in [("pull", parent.as_str()), ("copy", text)] {
+        let small = Small::make(&place, name);
+        let ended = place.machine(name).try_build(Asked::of(text, CachePolicy::default()));
+        let Err(BuildError::Io { doing, error }) = ended else { panic!("{name}: {ended:?}") };
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{name}: {doing}");
+        let store = small.0.display().to_string();
+        assert!(doing.starts_with("Dockerfile:2: ") && doing.contains(&store), "{name}: {doing}");
+    }
+    assert!(wire.passed() < 7 * MIB, "{} bytes: the pull was tried again", wire.passed());
 }
 
 #[test]
