@@ -63,6 +63,7 @@ pub(super) fn build(
     }
     // What an earlier stage declared goes on counting in a stage that stands on it.
     let mut scope = built.args.take().unwrap_or(start);
+    scope.begin_stage(&built.config.env);
     let from = |site: &mut Site<'_>, name: &str| match stage_named(&recipe.file, name) {
         Some(source) if source < index => {
             stages.get(&source).map(|built| built.layers.clone()).ok_or_else(|| not_built(name))

@@ -98,6 +98,27 @@ pub(crate) const CASES: &[Case] = &[
         SameAs("FROM BASE AS a\nARG A=1\nFROM BASE\nARG A=1\nRUN echo \"[$A]\" > /a\n"),
         "FROM BASE AS a\nARG A=1\nFROM a\nRUN echo \"[$A]\" > /a\n",
     ),
+    case(
+        "variable of the stage below and its argument",
+        Classic,
+        "FROM BASE AS a\nENV G=env\nARG G=again\nFROM a\nRUN echo \"$G\" > /g\nLABEL g=$G\n",
+    ),
+    case(
+        "variable of the stage below and its argument, BuildKit",
+        BuildKit,
+        "FROM BASE AS a\nENV G=env\nARG G=again\nFROM a\nRUN echo \"$G\" > /g\nLABEL g=$G\n",
+    ),
+    // In one stage the later of the two counts; with the classic builder the variable.
+    case(
+        "variable and argument of one stage",
+        BuildKit,
+        "FROM BASE\nENV G=env\nARG G=again\nRUN echo \"$G\" > /g\nLABEL g=$G\n",
+    ),
+    case(
+        "variable of the parent and an argument, BuildKit",
+        BuildKit,
+        "FROM BASE\nARG FROM_BASE=again\nRUN echo \"$FROM_BASE\" > /g\nLABEL g=$FROM_BASE\n",
+    ),
     case("argument from the top", Classic, "ARG A=top\nFROM BASE\nARG A\nRUN echo \"[$A]\" > /a\n"),
     case(
         "argument from the top, default below",
