@@ -191,6 +191,9 @@ pub(crate) const CASES: &[Case] = &[
     ),
     case("workdir back", Classic, "FROM BASE\nWORKDIR /a/b\nWORKDIR ../c\nRUN pwd > /p\n"),
     case("workdir of nobody yet", BuildKit, "FROM BASE\nUSER 77:88\nWORKDIR /q\n"),
+    case("workdir of a lone number", BuildKit, "FROM BASE\nUSER 77\nWORKDIR /q/r\n"),
+    case("workdir of a number with a name", BuildKit, "FROM BASE\nUSER 1001\nWORKDIR /q/r\n"),
+    case("workdir of a number and a name", BuildKit, "FROM BASE\nUSER 1001:extra\nWORKDIR /q\n"),
     case("target in capitals", Classic, "FROM BASE AS First\nLABEL s=1\nFROM BASE\nLABEL s=2\n")
         .with_target("first"),
     case("target that is not there", Classic, "FROM BASE AS a\nLABEL s=1\n").with_target("b"),
