@@ -51,6 +51,19 @@ fn lint_names_file_line_and_column() {
 }
 
 #[test]
+fn a_build_that_cannot_begin_tells_programs_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("nothing").display().to_string();
+    let empty = dir.path().display().to_string();
+    for (context, words) in [(&missing, "nothing"), (&empty, "Dockerfile")] {
+        let told = alone(&["build-image", "--json", context]);
+        assert!(!told.status.success());
+        let error = json(&told)["error"].as_str().expect("an error").to_owned();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn decode_says_what_a_body_means() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("body.json");
