@@ -211,6 +211,20 @@ impl<'a> Destination<'a> {
                 self.contents(source, &path, base, &target)?;
             }
         }
+        self.devices(source, from, base, to)
+    }
+
+    /// Plans the device nodes that an archive has in a directory.
+    fn devices(&mut self, source: &Source, from: &Path, base: &Path, to: &Path) -> io::Result<()> {
+        for device in source.devices_in(from) {
+            let Some(name) = device.path.file_name() else { continue };
+            let path = from.join(name);
+            let below = path.strip_prefix(base).unwrap_or(&path);
+            if !self.exclude.excludes(&below.to_string_lossy()) {
+                let mtime = self.time(device.mtime);
+                self.put_in_place(Entry { path: to.join(name), mtime, ..device.clone() })?;
+            }
+        }
         Ok(())
     }
 

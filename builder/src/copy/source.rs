@@ -8,7 +8,7 @@ use rustix::fs::FileType;
 use workflows::dockerfile::ignore::Ignore;
 
 use super::glob;
-use crate::layer::{MAX_LAYER_ENTRIES, Unpacked};
+use crate::layer::{Entry, MAX_LAYER_ENTRIES, Unpacked};
 use crate::root::{Found, Root, kind};
 
 /// What kind of tree a source is.
@@ -42,6 +42,12 @@ impl Source {
     pub(crate) fn is_implied(&self, dir: &Path) -> bool {
         let SourceKind::Archive(unpacked) = &self.kind else { return false };
         !unpacked.directories.contains(dir)
+    }
+
+    /// The device nodes of an archive that belong in a directory.
+    pub(crate) fn devices_in(&self, dir: &Path) -> &[Entry] {
+        let SourceKind::Archive(unpacked) = &self.kind else { return &[] };
+        unpacked.devices.get(dir).map_or(&[], Vec::as_slice)
     }
 
     /// Whether something below a hidden directory may be seen all the same.

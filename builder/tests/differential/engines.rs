@@ -241,7 +241,7 @@ fn make_archives(dir: &Path) {
     bzip2.write_all(&tar).expect("bzip2");
     let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
     xz.write_all(&tar).expect("xz");
-    use tar::EntryType::{Directory, Link, Regular, Symlink};
+    use tar::EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
     let odd = archive(&[
         ("/absolute", Regular, "", b"a"),
         ("./dotted", Regular, "", b"b"),
@@ -266,7 +266,21 @@ fn make_archives(dir: &Path) {
         ("etc/passwd/", Directory, "", b""),
         ("tmp", Symlink, "var", b""),
     ]);
+    let devices = archive(&[
+        ("opt/null", Char, "", b""),
+        ("opt/disk", Block, "", b""),
+        ("opt/pipe", Fifo, "", b""),
+        ("bin/zero", Char, "", b""),
+        ("var/lib/x", Char, "", b""),
+        ("twice", Char, "", b""),
+        ("twice", Regular, "", b"a file"),
+        ("again", Regular, "", b"a file"),
+        ("again", Block, "", b""),
+        ("link", Symlink, "opt", b""),
+        ("link/through", Char, "", b""),
+    ]);
     for (name, bytes) in [
+        ("devices.tar", devices),
         ("archive.tbz", bzip2.finish().expect("bzip2")),
         ("archive.txz", xz.finish().expect("xz")),
         ("archive.tzs", zstd::encode_all(&tar[..], 3).expect("zstd")),
@@ -293,6 +307,10 @@ fn archive(members: &[(&str, tar::EntryType, &str, &[u8])]) -> Vec<u8> {
         header.set_size(body.len() as u64);
         header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
         header.set_link_name_literal(link).expect("a link");
+        if matches!(kind, tar::EntryType::Char | tar::EntryType::Block) {
+            header.set_device_major(1).expect("a number");
+            header.set_device_minor(3).expect("a number");
+        }
         header.set_cksum();
         tar.append(&header, *body).expect("an entry");
     }

@@ -174,6 +174,12 @@ pub(crate) const CASES: &[Case] = &[
         Classic,
         "FROM BASE\nRUN rm /bin && ln -s none /bin\nADD through.tar /\n",
     ),
+    case("add archive with devices", Classic, "FROM BASE\nADD devices.tar /\n"),
+    case(
+        "add archive with devices before a command, BuildKit",
+        BuildKit,
+        "FROM BASE\nADD devices.tar /\nRUN echo > /after\n",
+    ),
     case("add cut archive", Classic, "FROM BASE\nADD cut.tgz /a/\n"),
     case("add empty file", Classic, "FROM BASE\nADD empty /a/\n"),
     case(
