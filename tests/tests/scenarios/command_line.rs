@@ -57,8 +57,9 @@ fn a_build_that_cannot_begin_tells_programs_why() {
     let empty = dir.path().display().to_string();
     for (context, words) in [(&missing, "nothing"), (&empty, "Dockerfile")] {
         let told = alone(&["build-image", "--json", context]);
-        assert!(!told.status.success());
-        let error = json(&told)["error"].as_str().expect("an error").to_owned();
+        assert!(!told.status.success(), "{}", text(&told));
+        let value: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        let error = value["error"].as_str().expect("an error");
         assert!(error.contains(words), "{error}");
     }
 }
