@@ -6,6 +6,7 @@ mod assemble;
 mod at;
 mod one_stage;
 mod pushing;
+mod schedule;
 mod squash;
 mod stages;
 mod tail;
@@ -264,7 +265,7 @@ fn run(
         .doing(|| format!("cannot open {}", request.context.display()))?;
     let now = request.latest_time.unwrap_or_else(|| chrono::Utc::now().timestamp());
     let pushing = request.push.as_ref().map(|to| Arc::new(Pushing::new(registries, to)));
-    let cache = StepCache::new(&request.cache, store, registries, handle);
+    let cache = StepCache::new(&request.cache, store, registries, handle, cancel);
     let shared = Shared {
         request,
         store,

@@ -18,6 +18,7 @@ pub(crate) use entry::{Entry, KeptLayer};
 pub(crate) use key::{Key, KeyWriter};
 pub(crate) use shared::Share;
 
+use crate::cancel::Cancel;
 use crate::registry::Registries;
 use crate::stage::{Layer, Origin};
 use crate::store::Store;
@@ -78,6 +79,7 @@ pub(crate) struct StepCache<'a> {
     store: &'a Store,
     registries: &'a Registries,
     handle: &'a tokio::runtime::Handle,
+    cancel: &'a Cancel,
     told: Mutex<Told>,
 }
 
@@ -95,8 +97,9 @@ impl<'a> StepCache<'a> {
         store: &'a Store,
         registries: &'a Registries,
         handle: &'a tokio::runtime::Handle,
+        cancel: &'a Cancel,
     ) -> Self {
-        Self { policy, store, registries, handle, told: Mutex::default() }
+        Self { policy, store, registries, handle, cancel, told: Mutex::default() }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -162,7 +165,8 @@ impl<'a> StepCache<'a> {
         for repository in &self.policy.from {
             for domain in &self.policy.read {
                 let asked = self.registries.shared_step(repository, domain, key);
-                match self.handle.block_on(asked) {
+                // Who wishes the build's end wants no step.
+                match self.handle.block_on(self.cancel.unless_asked(asked))? {
                     Ok(Some(entry)) if is_good(&entry) => {
                         let origin = match self.has_layer(&entry) {
                             true => Origin::Made,

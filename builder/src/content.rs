@@ -11,6 +11,7 @@ use rustix::fs::FileType;
 use workflows::image::Digest;
 
 use crate::build::BuiltImage;
+use crate::cancel::Cancel;
 use crate::confine::Overlay;
 use crate::error::{BuildError, Doing};
 use crate::registry::Registries;
@@ -54,7 +55,9 @@ impl BuiltImage {
         let (store, registries) = (Arc::clone(store), Arc::clone(registries));
         let (layers, handle) = (self.layers.clone(), tokio::runtime::Handle::current());
         let opened = tokio::task::spawn_blocking(move || {
-            let paths = unpacked(&layers, &store, &registries, &handle)?;
+            // Nobody calls it off: the image is built.
+            let cancel = Cancel::default();
+            let paths = unpacked(&layers, &store, &registries, &handle, &cancel)?;
             let work = store.new_work().doing(|| "cannot make a directory".to_owned())?;
             let empty = work.path().join("empty");
             let what = || "cannot look into the image".to_owned();

@@ -58,5 +58,5 @@ pub fn unpack_context(archive: impl Read, to: &Path) -> Result<(), BuildError> {
     }
     held.rewind().doing(what)?;
     std::fs::create_dir(to).doing(what)?;
-    unpack_archive(held, to, MAX_LAYER_BYTES).doing(what)
+    unpack_archive(held, to, MAX_LAYER_BYTES).map(drop).doing(what)
 }

@@ -34,7 +34,7 @@ pub enum BuildError {
     Cancelled,
     /// A registry did not give or take what it should.
     #[error(transparent)]
-    Registry(#[from] RegistryError),
+    Registry(RegistryError),
     /// The same of an image that a line of the Dockerfile needs.
     #[error("{}: {error}{hint}", place(file, *line))]
     Image {
@@ -61,8 +61,22 @@ pub enum BuildError {
     },
 }
 
+impl From<RegistryError> for BuildError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Local { doing, error } => Self::Io { doing, error },
+            other => Self::Registry(other),
+        }
+    }
+}
+
+/// Whether the system says that there is no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// What stands on no line is about the whole file.
-fn place(file: &str, line: usize) -> String {
+pub(crate) fn place(file: &str, line: usize) -> String {
     if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use pack::{LayerTar, PackedLayer, pack};
 pub(crate) use snapshot::{clamped, read_xattrs, settle, snapshot, unshifted};
 pub(crate) use squash::squashed;
 pub(crate) use tarball::TarWriter;
-pub(crate) use unpack::{unpack_archive, unpack_layer};
+pub(crate) use unpack::{Unpacked, unpack_archive, unpack_layer};
 
 /// Most that a layer may unpack to, in bytes: what no image needs, and what a compressed bomb
 /// must not reach.

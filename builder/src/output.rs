@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::layer::{Content, Entry, FileSource, TarWriter};
 use crate::registry::{MANIFEST_TYPE, Registries};
 use crate::root::Root;
 use crate::store::Store;
+
+/// What may be done with a new file, as far as the umask allows.
+const NEW_FILE_MODE: u32 = 0o666;
 
 /// Where an image goes as files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,19 +94,51 @@ impl BuiltImage {
         }
     }
 
+    /// A layout that was there stays whole when this one cannot be written; one that is new goes.
     fn write_oci(&self, dir: &Path, names: &BTreeSet<String>, store: &Store) -> io::Result<()> {
+        let is_new = !dir.exists();
+        let mut made = Vec::new();
+        let written = self.write_layout(dir, names, store, &mut made);
+        if written.is_err() {
+            // What cannot be taken away disturbs nobody; the error is told.
+            let _ = made.iter().try_for_each(fs::remove_file);
+            let _ = if is_new { fs::remove_dir_all(dir) } else { Ok(()) };
+        }
+        written
+    }
+
+    fn write_layout(
+        &self,
+        dir: &Path,
+        names: &BTreeSet<String>,
+        store: &Store,
+        made: &mut Vec<PathBuf>,
+    ) -> io::Result<()> {
         let blobs = dir.join("blobs/sha256");
         fs::create_dir_all(&blobs)?;
+        let mut put = |to: PathBuf, write: &mut dyn FnMut(&mut File) -> io::Result<()>| {
+            let is_new = !to.exists();
+            beside(&to, write)?;
+            made.extend(is_new.then_some(to));
+            Ok::<(), io::Error>(())
+        };
         for layer in &self.layers {
             let to = blobs.join(hex(&layer.blob.digest));
             // The store's own file must not be what somebody edits, hence a copy.
-            fs::copy(store.blob_path(&layer.blob.digest), to)?;
+            let mut from = File::open(store.blob_path(&layer.blob.digest))?;
+            put(to, &mut |file| io::copy(&mut from, file).map(drop))?;
         }
-        fs::write(blobs.join(hex(&self.id)), &self.config)?;
-        fs::write(blobs.join(hex(&self.digest)), &self.manifest)?;
         let index = json!({"schemaVersion": 2, "manifests": self.entries(names)});
-        fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        fs::write(dir.join("index.json"), serde_json::to_vec(&index)?)
+        let layout = br#"{"imageLayoutVersion":"1.0.0"}"#;
+        for (to, bytes) in [
+            (blobs.join(hex(&self.id)), &self.config[..]),
+            (blobs.join(hex(&self.digest)), &self.manifest[..]),
+            (dir.join("oci-layout"), &layout[..]),
+            (dir.join("index.json"), &serde_json::to_vec(&index)?[..]),
+        ] {
+            put(to, &mut |file| file.write_all(bytes))?;
+        }
+        Ok(())
     }
 
     /// The index of a layout: the manifest once for each name that it has there.
@@ -124,7 +160,11 @@ impl BuiltImage {
     }
 
     fn write_docker(&self, file: &Path, tags: &[Reference], store: &Store) -> io::Result<()> {
-        let mut tar = TarWriter::new(BufWriter::new(File::create(file)?));
+        beside(file, |out| self.write_archive(out, tags, store))
+    }
+
+    fn write_archive(&self, out: &mut File, tags: &[Reference], store: &Store) -> io::Result<()> {
+        let mut tar = TarWriter::new(BufWriter::new(out));
         let config_name = format!("{}.json", hex(&self.id));
         tar.append(&inline(&config_name, &self.config))?;
         let mut names: Vec<String> = Vec::new();
@@ -143,8 +183,24 @@ impl BuiltImage {
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
         let manifest = json!([{"Config": config_name, "RepoTags": tags, "Layers": names}]);
         tar.append(&inline("manifest.json", &serde_json::to_vec(&manifest)?))?;
-        io::Write::flush(&mut tar.finish()?)
+        tar.finish()?.flush()
     }
+}
+
+/// Writes a file beside another one and puts it in its place when it is whole.
+fn beside(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    // A pipe is written to, and of a link what it leads to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        return write(&mut File::options().write(true).open(&path)?);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let mode = fs::metadata(&path).map_or(NEW_FILE_MODE, |there| there.permissions().mode());
+    let mut file =
+        builder.permissions(fs::Permissions::from_mode(mode & 0o777)).tempfile_in(dir)?;
+    write(file.as_file_mut())?;
+    file.persist(&path).map(drop).map_err(|error| error.error)
 }
 
 fn inline(name: &str, bytes: &[u8]) -> Entry {
@@ -172,5 +228,31 @@ mod tests {
         for bad in ["", "oci:", "oci", "oci::1", "oci:d:", "oci:d:a b", "registry:x"] {
             assert!(Output::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("image.tar");
+        let names = || {
+            let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.collect::<Vec<_>>()
+        };
+        fs::write(&file, "earlier").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("image.tar", dir.path().join("link")).unwrap();
+        let full = |out: &mut File| {
+            out.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        for name in ["image.tar", "link", "new"] {
+            assert!(beside(&dir.path().join(name), full).is_err());
+        }
+        assert_eq!((fs::read_to_string(&file).unwrap(), names().len()), ("earlier".to_owned(), 2));
+        let whole = |out: &mut File| out.write_all(b"whole");
+        beside(&dir.path().join("link"), whole).unwrap();
+        assert_eq!((fs::read_to_string(&file).unwrap(), names().len()), ("whole".to_owned(), 2));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        beside(Path::new("/dev/null"), whole).unwrap();
     }
 }

@@ -32,9 +32,9 @@ use self::lent::SecretFrom;
 use self::limits::LimitArgs;
 use self::result_files::ResultFile;
 pub(crate) use self::rootless::{default_store, enter};
-use self::told::{Teller, ended, explained, failure, report};
+use self::told::{Ended, Teller, failure, report};
 use self::values::{Timestamp, argument, pair, platform};
-pub(crate) use self::values::{bytes, duration};
+pub(crate) use self::values::{bytes, directory, duration};
 use crate::args::Shown;
 use crate::failure::Failure;
 
@@ -124,7 +124,7 @@ pub(crate) struct BuildImageArgs {
     runtime: Option<PathBuf>,
     /// Where blobs and unpacked layers are kept for all builds of this machine:
     /// /var/lib/strata/builder, or below your own data when you are not root.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory())]
     store: Option<PathBuf>,
     /// Tell nothing but the digest, and what a command that fails has printed at last.
     #[arg(short, long)]
@@ -187,6 +187,10 @@ impl BuildImageArgs {
 }
 
 pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
+    carried_out(&args).await.map_err(|ended| ended.tell(&args))
+}
+
+async fn carried_out(args: &BuildImageArgs) -> Result<(), Ended> {
     args.check().map_err(Failure::Usage)?;
     rootless::enter(args.store.as_deref())?;
     let (written, named) = (args.context.clone(), args.file.clone());
@@ -203,10 +207,11 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
     let registries = Arc::new(registries.map_err(|error| failure(error.into()))?);
     let is_pushed = args.push || args.output.iter().any(|to| matches!(to, Where::Registry));
     if is_pushed && args.tag.is_empty() {
-        return Err(Failure::Usage("an image that is pushed needs a name: --tag".to_owned()));
+        let why = "an image that is pushed needs a name: --tag";
+        return Err(Failure::Usage(why.to_owned()).into());
     }
     let pushed: &[Reference] = if is_pushed { &args.tag } else { &[] };
-    let request = request(&args, recipe, context.directory(), pushed.first())?;
+    let request = request(args, recipe, context.directory(), pushed.first())?;
     let open = |path: &Option<PathBuf>| path.as_deref().map(ResultFile::open).transpose();
     let files = (open(&args.iidfile)?, open(&args.metadata_file)?);
     let mut teller = Teller::default();
@@ -216,18 +221,19 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
             teller.tell(&progress);
         }
     };
-    let told = |error| explained(error, &known);
+    let told = |error| Ended::of(error, &known);
     let interrupt = Interrupt::listen()?;
     let (cancel, parts) = (interrupt.cancel.clone(), (Arc::clone(&store), Arc::clone(&registries)));
     let built = builder::build_unpushed(request, parts.0, parts.1, cancel, show);
-    let built = built.await.map_err(|error| ended(&args, error, &known))?;
+    let built = built.await.map_err(told)?;
     interrupt.push(&built, pushed, &store, &registries).await.map_err(told)?;
     let image = built.image;
     for to in &args.output {
         let Where::Files(files) = to else { continue };
-        image.write(files, &args.tag, &store, &registries).await.map_err(told)?;
+        let written = image.write(files, &args.tag, &store, &registries);
+        interrupt.unless_asked(written).await.map_err(told)?;
     }
-    report(&args, &image, files)?;
+    report(args, &image, files)?;
     drop(image);
     if let Err(error) = store.prune_when_due(StoreBounds::default()) {
         tracing::warn!(%error, "the store was not cleaned up; `strata store prune` does it");
@@ -337,6 +343,8 @@ mod tests {
         let names: Vec<String> = args.tag.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["r.example/a:1", "docker.io/library/b:latest"]);
         assert_eq!(args.build_arg, [("A".to_owned(), Some("1".to_owned()))]);
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(read(&["--store", "kept", "."]).store, Some(here.join("kept")));
         let early = read(&["--timestamp", "-1", "."]);
         assert_eq!(early.timestamp, Some(Timestamp(Some(-1))));
     }

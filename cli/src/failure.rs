@@ -32,18 +32,27 @@ pub(crate) enum Failure {
 impl Failure {
     /// Tells the person on standard error, and the shell by the code.
     pub(crate) fn tell(self) -> ExitCode {
-        let (code, text) = match self {
-            Self::No => (NEGATIVE, None),
-            Self::Negative(text) => (NEGATIVE, Some(text)),
-            Self::Usage(text) => (USAGE, Some(text)),
-            Self::Unreachable(text) => (UNREACHABLE, Some(text)),
-            Self::Broken(error) => (NEGATIVE, Some(format!("{error:#}"))),
+        let code = match self {
+            Self::No | Self::Negative(_) | Self::Broken(_) => NEGATIVE,
+            Self::Usage(_) => USAGE,
+            Self::Unreachable(_) => UNREACHABLE,
             Self::Closed => return ExitCode::SUCCESS,
         };
-        if let Some(text) = text {
+        if let Some(text) = self.text() {
             output::complain(&text);
         }
         ExitCode::from(code)
+    }
+
+    /// What the person is told; `None` for what was told already, or to nobody.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::Negative(text) | Self::Usage(text) | Self::Unreachable(text) => {
+                Some(text.clone())
+            }
+            Self::Broken(error) => Some(format!("{error:#}")),
+            Self::No | Self::Closed => None,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use workflows::lookaside::LookasideSpec;
 use workflows::release::{ReleasePolicy, SOURCE_DATE_EPOCH};
 
 use crate::args::Asking;
+use crate::build_image::directory;
 use crate::client::Bridge;
 use crate::dist_git::{Clone, CloneArgs, Inspected, Rules, asked, git, text};
 use crate::failure::Failure;
@@ -46,7 +47,7 @@ pub(crate) struct LocalArgs {
     #[arg(long)]
     network: bool,
     /// Where the native engine keeps blobs and unpacked layers.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/strata/builder")]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/strata/builder", value_parser = directory())]
     store: PathBuf,
     /// Base URL of the lookaside cache where no bridge names one; `/lookaside` of the bridge by
     /// default.

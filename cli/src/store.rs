@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::args::Shown;
-use crate::build_image::{bytes, default_store, duration, enter};
+use crate::build_image::{bytes, default_store, directory, duration, enter};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -24,7 +24,7 @@ pub(crate) enum StoreCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// The store, as of `strata build-image`.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory())]
     store: Option<PathBuf>,
     /// Most that stays, such as 20g; 0 for nothing that is not used.
     #[arg(long, value_name = "BYTES", value_parser = size)]

@@ -1,14 +1,18 @@
 //! Where in the Dockerfile something went wrong.
 
 use std::cell::RefCell;
+use std::io;
+use std::path::Path;
 
 use super::tail::Tail;
-use crate::error::BuildError;
+use crate::error::{BuildError, is_full, place};
 use crate::stage::Fault;
 
 /// A place of the Dockerfile.
 pub(super) struct At<'a> {
     pub(super) file: &'a str,
+    /// Where all is kept that a build writes.
+    pub(super) store: &'a Path,
     /// From 1; 0 for what stands on no line.
     pub(super) line: usize,
     /// What the last step has printed.
@@ -26,12 +30,28 @@ impl At<'_> {
             Fault::Command(why) => {
                 BuildError::Failed { file, line, why, output: self.tail.borrow_mut().take() }
             }
-            Fault::Machine(error) => BuildError::Io { doing: format!("{file}:{line}"), error },
+            Fault::Machine(error) => {
+                let doing = format!("{}{}", place(&file, line), self.room(&error));
+                BuildError::Io { doing, error }
+            }
+            Fault::Told(BuildError::Io { doing, error }) => {
+                let doing = format!("{}: {doing}{}", place(&file, line), self.room(&error));
+                BuildError::Io { doing, error }
+            }
+            Fault::Before { line, error } => Self { line, ..self }.told(Fault::Told(error)),
             Fault::Told(BuildError::Registry(error)) => {
                 let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 BuildError::Image { file, line, error: Box::new(error), hint }
             }
             Fault::Told(error) => error,
+        }
+    }
+
+    /// Where there is no room, when that is what the error says.
+    fn room(&self, error: &io::Error) -> String {
+        match is_full(error) {
+            true => format!(", for want of room in the store {}", self.store.display()),
+            false => String::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Progress;
 use crate::error::BuildError;
 use crate::image::Step;
 use crate::layer::{LayerTar, PackedLayer, pack, squashed};
-use crate::stage::{Built, Layer, Site, unpacked};
+use crate::stage::{Built, Layer, Site};
 
 /// What the image's history says of the one layer.
 const STEP: &str = "the layers of this build as one";
@@ -18,7 +18,7 @@ pub(super) fn squash(
     let first = built.layers.iter().position(|layer| layer.origin.is_of_build());
     let Some(first) = first else { return Ok(()) };
     let made = built.layers.split_off(first);
-    let paths = unpacked(&made, site.store, site.registries, site.handle)?;
+    let paths = site.unpacked(&made)?;
     let target = site.pushing.map(|pushing| (&pushing.pusher, site.handle));
     let latest = site.request.latest_time;
     let compression = site.request.compression;

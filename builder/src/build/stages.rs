@@ -1,6 +1,6 @@
 //! All stages that the image needs, several at once where they do not need each other.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::channel;
@@ -8,14 +8,16 @@ use std::sync::{Mutex, PoisonError};
 
 use workflows::dockerfile::{Dockerfile, StageBase};
 
-use super::{BuildRequest, Progress, Pushing, Warning, arguments, one_stage};
+use super::one_stage::{self, Ended};
+use super::schedule::{Ready, Schedule};
+use super::{BuildRequest, Progress, Pushing, Warning, arguments};
 use crate::cache::StepCache;
 use crate::cancel::Cancel;
 use crate::confine::{Runtime, Surroundings};
 use crate::copy::Source;
 use crate::error::BuildError;
 use crate::registry::Registries;
-use crate::stage::{Built, Site, depends_on, needed};
+use crate::stage::{Built, Site};
 use crate::store::{Store, Work};
 
 /// Most stages that are built at once; each has its compressors and their memory.
@@ -85,7 +87,8 @@ pub(super) fn build(
     if !unused.is_empty() {
         show(Progress::Warning(&Warning::UnusedArguments(unused)));
     }
-    Ok(done?.remove(&recipe.last).unwrap_or_default())
+    let last = done?.remove(&recipe.last);
+    last.ok_or_else(|| BuildError::Sandbox("the last stage was not built".to_owned()))
 }
 
 fn all(
@@ -93,23 +96,18 @@ fn all(
     recipe: &Recipe,
     show: &mut Show<'_>,
 ) -> Result<BTreeMap<usize, Built>, BuildError> {
-    let waiting: BTreeMap<usize, BTreeSet<usize>> =
-        needed(&recipe.file, &recipe.bases, recipe.last)
-            .into_iter()
-            .map(|index| (index, depends_on(&recipe.file, &recipe.bases, index)))
-            .collect();
-    if waiting.len() == 1 {
+    let mut schedule = Schedule::new(&recipe.file, &recipe.bases, recipe.last);
+    if schedule.is_single()
+        && let Some(ready) = schedule.next(|_| false)
+    {
         let (mut site, none) = (shared.site(), BTreeMap::new());
         let mut show = |progress: Progress<'_>| show(progress);
-        let built = one_stage::build(&mut site, recipe, recipe.last, &none, &mut show)?;
-        return Ok(BTreeMap::from([(recipe.last, built)]));
+        match one_stage::build(&mut site, recipe, ready.index, ready.parent, &none, &mut show)? {
+            Ended::Built(built) => return Ok(BTreeMap::from([(ready.index, built)])),
+            Ended::Waits { parent, missing } => schedule.wait(ready.index, missing, parent),
+        }
     }
-    side_by_side(shared, recipe, waiting, show)
-}
-
-/// Whether each stage waits for the one before it.
-fn is_chain(waiting: &BTreeMap<usize, BTreeSet<usize>>) -> bool {
-    waiting.keys().zip(waiting.values().skip(1)).all(|(before, needs)| needs.contains(before))
+    side_by_side(shared, recipe, schedule, show)
 }
 
 /// What a stage is called.
@@ -121,23 +119,21 @@ fn name_of(recipe: &Recipe, index: usize) -> String {
 fn side_by_side(
     shared: &Shared<'_>,
     recipe: &Recipe,
-    mut waiting: BTreeMap<usize, BTreeSet<usize>>,
+    mut schedule: Schedule<'_>,
     show: &mut Show<'_>,
 ) -> Result<BTreeMap<usize, Built>, BuildError> {
     let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_AT_ONCE);
-    // Who speaks is plain where one speaks after the other.
-    let is_told = at_once > 1 && !is_chain(&waiting);
     let show = Mutex::new(Told { show, stage: None });
     let (sender, ended) = channel();
     let mut done: BTreeMap<usize, Built> = BTreeMap::new();
     let (mut running, mut failed) = (0, None);
     std::thread::scope(|scope| {
         loop {
+            // Who speaks is plain where one speaks after the other.
+            let is_told = at_once > 1 && !schedule.is_chain();
             while failed.is_none() && running < at_once {
-                let ready =
-                    waiting.iter().find(|(_, needs)| needs.iter().all(|n| done.contains_key(n)));
-                let Some(index) = ready.map(|(&index, _)| index) else { break };
-                let needs = waiting.remove(&index).unwrap_or_default();
+                let ready = schedule.next(|stage| done.contains_key(&stage));
+                let Some(Ready { index, needs, parent }) = ready else { break };
                 let stages = done.iter().filter(|(known, _)| needs.contains(known));
                 let stages: BTreeMap<usize, Built> =
                     stages.map(|(&known, built)| (known, built.clone())).collect();
@@ -150,8 +146,9 @@ fn side_by_side(
                         let mut told = show.lock().unwrap_or_else(PoisonError::into_inner);
                         told.tell(stage.as_deref(), progress);
                     };
+                    let mut site = shared.site();
                     let built =
-                        one_stage::build(&mut shared.site(), recipe, index, &stages, &mut tell);
+                        one_stage::build(&mut site, recipe, index, parent, &stages, &mut tell);
                     // The receiver waits for every stage that runs.
                     let _ = sender.send((index, built));
                 });
@@ -162,7 +159,8 @@ fn side_by_side(
             let Ok((index, built)) = ended.recv() else { break };
             running -= 1;
             match built {
-                Ok(built) => drop(done.insert(index, built)),
+                Ok(Ended::Built(built)) => drop(done.insert(index, built)),
+                Ok(Ended::Waits { parent, missing }) => schedule.wait(index, missing, parent),
                 // The first failure is the reason; it ends the others.
                 Err(error) => {
                     shared.cancel.kill();

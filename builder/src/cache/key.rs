@@ -6,7 +6,7 @@ use crate::digest::Hasher;
 
 /// The form of keys and of what is made under them; it rises when the same inputs would make
 /// something else than before.
-const FORM: &str = "strata step 1";
+const FORM: &str = "strata step 2";
 
 /// Everything that decides what a step makes, as one digest.
 #[derive(Debug, Clone, PartialEq, Eq)]

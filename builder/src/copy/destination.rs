@@ -1,6 +1,6 @@
 //! Where copied files stand in the image.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,8 @@ pub(crate) struct Destination<'a> {
     latest: LatestTime,
     now: i64,
     planned: Planned,
+    /// What the image has there is gone, with all below it.
+    replaced: BTreeSet<PathBuf>,
     /// Files that have several names, by where they are planned.
     inodes: HashMap<PathBuf, Inode>,
     /// Counts what is copied: as docker does it, names of one source alone stay names of one file.
@@ -82,9 +84,20 @@ impl<'a> Destination<'a> {
         now: i64,
     ) -> Self {
         let (planned, inodes, exclude) = (Planned::new(), HashMap::new(), Ignore::default());
-        let names_left = MAX_LAYER_ENTRIES;
-        let (sources, cancel) = (0, None);
-        Self { tree, ownership, latest, now, planned, inodes, sources, names_left, exclude, cancel }
+        let (replaced, names_left) = (BTreeSet::new(), MAX_LAYER_ENTRIES);
+        Self {
+            tree,
+            ownership,
+            latest,
+            now,
+            planned,
+            replaced,
+            inodes,
+            sources: 0,
+            names_left,
+            exclude,
+            cancel: None,
+        }
     }
 
     /// Ends with an error as soon as the build is to end.
@@ -123,6 +136,9 @@ impl<'a> Destination<'a> {
     }
 
     fn in_tree(&self, path: &Path) -> io::Result<Option<Stat>> {
+        if path.ancestors().any(|at| self.replaced.contains(at)) {
+            return Ok(None);
+        }
         self.tree.map_or(Ok(None), |tree| tree.stat(path))
     }
 
@@ -251,12 +267,65 @@ impl<'a> Destination<'a> {
                 }
                 continue;
             }
+            if is_dir && source.is_implied(&path) {
+                let target = self.implied(source, &path, &stat, target)?;
+                self.contents(walk, &path, &seen, &target)?;
+                continue;
+            }
             self.one(source, &path, &stat, target.clone())?;
             if is_dir {
                 self.contents(walk, &path, &seen, &target)?;
             }
         }
+        self.devices(walk, from, above, to)
+    }
+
+    /// Plans the device nodes that an archive has in a directory.
+    fn devices(
+        &mut self,
+        walk: &Walk<'_>,
+        from: &Path,
+        above: &Above,
+        to: &Path,
+    ) -> io::Result<()> {
+        for device in walk.source.devices_in(from) {
+            let Some(name) = device.path.file_name() else { continue };
+            let path = from.join(name);
+            let below = path.strip_prefix(walk.base).unwrap_or(&path);
+            let seen = self.exclude.below(&above.exclude, &below.to_string_lossy());
+            if !seen.is_excluded() {
+                let mtime = self.time(device.mtime);
+                self.put_in_place(Entry { path: to.join(name), mtime, ..device.clone() })?;
+            }
+        }
         Ok(())
+    }
+
+    /// Plans a directory that an archive has no entry of; the answer is where it is. One that the
+    /// image has stays as it is, and a link to one is written through, as tar does it.
+    fn implied(
+        &mut self,
+        source: &Source,
+        from: &Path,
+        stat: &Stat,
+        to: PathBuf,
+    ) -> io::Result<PathBuf> {
+        if self.planned.get(&to).is_some_and(Entry::is_dir) {
+            return Ok(to);
+        }
+        let Some(there) = self.in_tree(&to)? else {
+            self.one(source, from, stat, to.clone())?;
+            return Ok(to);
+        };
+        let found = match kind(&there) {
+            FileType::Symlink => self.find(&to)?,
+            _ => Found { path: to.clone(), stat: Some(there) },
+        };
+        if !found.is_dir() {
+            return Err(no_directory(&to));
+        }
+        self.make_directory(&found.path)?;
+        Ok(found.path)
     }
 
     fn one(&mut self, source: &Source, from: &Path, stat: &Stat, to: PathBuf) -> io::Result<()> {
@@ -286,9 +355,11 @@ impl<'a> Destination<'a> {
         let has_names = kind(stat) == FileType::RegularFile && stat.st_nlink > 1;
         let inode = has_names.then(|| (to.clone(), (self.sources, stat.st_dev, stat.st_ino)));
         let entry = Entry { path: to, mode, uid, gid, mtime, xattrs, content };
-        let entry =
-            if matches!(source.kind, SourceKind::Archive) { entry } else { self.owned(entry) };
-        self.put(entry)?;
+        if matches!(source.kind, SourceKind::Archive(_)) {
+            self.put_in_place(entry)?;
+        } else {
+            self.put(self.owned(entry))?;
+        }
         self.inodes.extend(inode);
         Ok(())
     }
@@ -304,6 +375,18 @@ impl<'a> Destination<'a> {
             entry.mode = chmod.of(entry.mode, matches!(entry.content, Content::Directory));
         }
         entry
+    }
+
+    /// Puts an entry of an archive, which takes the place of what the image has there; of two
+    /// directories the image's files stay.
+    fn put_in_place(&mut self, entry: Entry) -> io::Result<()> {
+        let there = self.in_tree(&entry.path)?;
+        if there.is_some_and(|stat| entry.is_dir() != (kind(&stat) == FileType::Directory)) {
+            self.planned.retain(|path, _| !path.starts_with(&entry.path));
+            self.inodes.retain(|path, _| !path.starts_with(&entry.path));
+            self.replaced.insert(entry.path.clone());
+        }
+        self.put(entry)
     }
 
     fn put(&mut self, entry: Entry) -> io::Result<()> {
@@ -362,6 +445,15 @@ impl<'a> Destination<'a> {
 
 fn too_many() -> io::Error {
     io::Error::other(format!("more than {MAX_LAYER_ENTRIES} files"))
+}
+
+fn no_directory(path: &Path) -> io::Error {
+    let why = format!(
+        "the archive has files below /{0}, which is no directory in the image and leads to none; \
+         an entry {0}/ in the archive would take its place",
+        path.display()
+    );
+    io::Error::other(why)
 }
 
 fn in_the_way(path: &Path) -> io::Error {

@@ -43,8 +43,10 @@ impl Chmod {
     /// The permissions of a file that had these.
     pub(crate) fn of(&self, mode: u32, is_dir: bool) -> u32 {
         let clauses = match self {
-            // What only special bits say, such as who may delete in a directory, stays.
-            Self::Octal(new) => return (mode & 0o7000) | new,
+            // Who writes digits says all: a setuid bit that nobody wrote does not stay. Of a
+            // directory the special bits say who may do what in it; as with BuildKit and GNU
+            // chmod they stay.
+            Self::Octal(new) => return if is_dir { (mode & 0o7000) | new } else { *new },
             Self::Symbolic(clauses) => clauses,
         };
         clauses.iter().fold(mode, |mode, clause| {
@@ -100,6 +102,8 @@ mod tests {
         for (text, mode, is_dir, expected) in [
             ("755", 0o644, false, 0o755),
             ("700", 0o1777, true, 0o1700),
+            ("0755", 0o6711, false, 0o755),
+            ("2755", 0o4711, false, 0o2755),
             ("4755", 0o644, false, 0o4755),
             ("u+x", 0o644, false, 0o744),
             ("+x", 0o644, false, 0o755),

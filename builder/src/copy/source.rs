@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 use workflows::dockerfile::ignore::{Ignore, Seen};
 
 use super::{PatternBudget, glob};
+use crate::layer::{Entry, Unpacked};
 use crate::root::{Found, Root, kind};
 
 /// What kind of tree a source is.
@@ -20,7 +21,7 @@ pub(crate) enum SourceKind {
     /// A stage or an image: owners and attributes are kept.
     Image,
     /// An unpacked archive: it alone says whose its files are and what may be done with them.
-    Archive,
+    Archive(Unpacked),
 }
 
 /// A tree that files are taken from.
@@ -35,7 +36,7 @@ impl Source {
     pub(crate) fn hides(&self, path: &Path) -> bool {
         match &self.kind {
             SourceKind::Context(ignore) => ignore.excludes(&path.to_string_lossy()),
-            SourceKind::Image | SourceKind::Archive => false,
+            SourceKind::Image | SourceKind::Archive(_) => false,
         }
     }
 
@@ -43,7 +44,7 @@ impl Source {
     pub(crate) fn seen_at(&self, path: &Path) -> Option<Seen> {
         match &self.kind {
             SourceKind::Context(ignore) => Some(ignore.at(&path.to_string_lossy())),
-            SourceKind::Image | SourceKind::Archive => None,
+            SourceKind::Image | SourceKind::Archive(_) => None,
         }
     }
 
@@ -51,8 +52,20 @@ impl Source {
     pub(crate) fn seen_below(&self, above: Option<&Seen>, path: &Path) -> Option<Seen> {
         match &self.kind {
             SourceKind::Context(ignore) => Some(ignore.below(above?, &path.to_string_lossy())),
-            SourceKind::Image | SourceKind::Archive => None,
+            SourceKind::Image | SourceKind::Archive(_) => None,
         }
+    }
+
+    /// Whether a directory is there only for what stands below it: the archive says nothing of it.
+    pub(crate) fn is_implied(&self, dir: &Path) -> bool {
+        let SourceKind::Archive(unpacked) = &self.kind else { return false };
+        !unpacked.directories.contains(dir)
+    }
+
+    /// The device nodes of an archive that belong in a directory.
+    pub(crate) fn devices_in(&self, dir: &Path) -> &[Entry] {
+        let SourceKind::Archive(unpacked) = &self.kind else { return &[] };
+        unpacked.devices.get(dir).map_or(&[], Vec::as_slice)
     }
 
     /// Whether something below a hidden directory may be seen all the same.
@@ -203,7 +216,7 @@ impl Source {
             SourceKind::Context(_) => {
                 format!("`{written}` is not in the context, or .dockerignore hides it")
             }
-            SourceKind::Image | SourceKind::Archive => {
+            SourceKind::Image | SourceKind::Archive(_) => {
                 format!("`{written}` is not in the files it is taken from")
             }
         };

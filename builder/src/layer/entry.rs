@@ -39,6 +39,19 @@ pub(crate) enum Content {
     /// The same file as an earlier entry.
     Hardlink(PathBuf),
     Fifo,
+    /// A device node, which is a header and needs none on this machine.
+    Device(Device),
+}
+
+/// What a device node stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Device {
+    /// Whether it has blocks, as disks do.
+    pub(crate) is_block: bool,
+    /// Its driver.
+    pub(crate) major: u32,
+    /// Which of the driver's.
+    pub(crate) minor: u32,
 }
 
 /// Where a file's bytes are.

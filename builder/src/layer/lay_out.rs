@@ -25,7 +25,7 @@ pub(crate) fn lay_out<'a>(
         });
         let unpacked = unpack_plain(&mut reader, dir, MAX_LAYER_BYTES)
             // The archive's end, which nobody needs but the writer must be rid of.
-            .and_then(|()| io::copy(&mut reader, &mut io::sink()).map(drop));
+            .and_then(|_| io::copy(&mut reader, &mut io::sink()).map(drop));
         drop(reader);
         let written = written.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended")));
         // A reader that stopped is why the writer stopped, and the other way round.

@@ -62,6 +62,7 @@ impl<W: Write> TarWriter<W> {
             size: 0,
             mtime,
             xattrs: &[],
+            device: None,
         })
     }
 
@@ -115,6 +116,8 @@ struct Header<'a> {
     size: u64,
     mtime: i64,
     xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    /// Major and minor number.
+    device: Option<(u32, u32)>,
 }
 
 impl<'a> Header<'a> {
@@ -129,6 +132,7 @@ impl<'a> Header<'a> {
             size: 0,
             mtime: 0,
             xattrs: &[],
+            device: None,
         }
     }
 
@@ -140,6 +144,11 @@ impl<'a> Header<'a> {
             Content::Symlink(target) => (b'2', 0, target.as_os_str().as_bytes()),
             Content::Hardlink(target) => (b'1', 0, target.as_os_str().as_bytes()),
             Content::Fifo => (b'6', 0, &[][..]),
+            Content::Device(device) => (if device.is_block { b'4' } else { b'3' }, 0, &[][..]),
+        };
+        let device = match &entry.content {
+            Content::Device(device) => Some((device.major, device.minor)),
+            _ => None,
         };
         if kind == b'5' {
             name.push(b'/');
@@ -154,6 +163,7 @@ impl<'a> Header<'a> {
             size,
             mtime: entry.mtime,
             xattrs: &entry.xattrs,
+            device,
         }
     }
 
@@ -195,6 +205,10 @@ impl<'a> Header<'a> {
         block[156] = self.kind;
         put(&mut block[157..257], &self.link);
         put(&mut block[257..265], b"ustar\x0000");
+        if let Some((major, minor)) = self.device {
+            octal(&mut block[329..337], u64::from(major));
+            octal(&mut block[337..345], u64::from(minor));
+        }
         block[148..156].fill(b' ');
         let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
         octal(&mut block[148..155], sum);

@@ -1,9 +1,12 @@
 //! From a tar archive to files in the store. Every name is hostile.
 
+mod meta;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -11,13 +14,15 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use tar::EntryType;
 use workflows::image::Digest;
 
+use self::meta::Meta;
 use super::ahead::read_ahead;
 use super::decompress::decompressed;
+use super::entry::Entry;
 use super::guard::Guard;
-use super::snapshot::{CAPABILITY, capability_of_store, is_of_image, opaque_attribute};
+use super::snapshot::opaque_attribute;
 use super::{MAX_LAYER_BYTES, MAX_LAYER_ENTRIES};
 use crate::digest::HashingReader;
-use crate::owners::{first_owner, owners_count};
+use crate::owners::first_owner;
 use crate::root::{Root, chown_at};
 
 /// What a whiteout's name begins with.
@@ -28,25 +33,33 @@ const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 const MIN_FREE_BYTES: u64 = 1 << 30;
 /// After how many bytes somebody looks how full the disk is.
 const LOOK_EVERY_BYTES: u64 = 64 << 20;
-/// How archives spell an extended attribute.
-const XATTR_PREFIX: &str = "SCHILY.xattr.";
 
 /// Unpacks a layer's blob into an empty directory and tells the digest and length of its tar.
 pub(crate) fn unpack_layer(blob: File, dir: &Path) -> io::Result<(Digest, u64)> {
     let plain = decompressed(blob)?;
     let hashing = HashingReader::new(plain, MAX_LAYER_BYTES);
     let unpack = Unpack::into(dir, true, MAX_LAYER_BYTES)?;
-    read_ahead(hashing, |plain| unpack.archive(plain))?.finish()
+    read_ahead(hashing, |plain| unpack.archive(plain).map(drop))?.finish()
+}
+
+/// What an archive says that the directory does not show into which it was unpacked.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacked {
+    /// The directories that have entries of their own; others are above what has one.
+    pub(crate) directories: BTreeSet<PathBuf>,
+    /// Device nodes, which must not stand in a directory of this machine, by the directory that
+    /// they belong in.
+    pub(crate) devices: BTreeMap<PathBuf, Vec<Entry>>,
 }
 
 /// Unpacks an archive that ADD names, whiteouts being names as any other. Neither the archive nor
 /// its files may have more than `max_bytes`.
-pub(crate) fn unpack_archive(archive: File, dir: &Path, max_bytes: u64) -> io::Result<()> {
+pub(crate) fn unpack_archive(archive: File, dir: &Path, max_bytes: u64) -> io::Result<Unpacked> {
     unpack_plain(decompressed(archive)?, dir, max_bytes)
 }
 
 /// Unpacks a tar archive that is not compressed, as [`unpack_archive`] does.
-pub(crate) fn unpack_plain(plain: impl Read, dir: &Path, max_bytes: u64) -> io::Result<()> {
+pub(crate) fn unpack_plain(plain: impl Read, dir: &Path, max_bytes: u64) -> io::Result<Unpacked> {
     Unpack::into(dir, false, max_bytes)?.archive(&mut HashingReader::new(plain, max_bytes))
 }
 
@@ -55,6 +68,8 @@ struct Unpack {
     whiteouts: bool,
     /// Their times are set at the end, when nothing is put into them any more.
     directories: Vec<(PathBuf, i64)>,
+    /// The devices of an archive that ADD names.
+    devices: BTreeMap<PathBuf, Entry>,
     /// Entries of a directory stand together, hence its handle is kept.
     parent: Option<(PathBuf, OwnedFd)>,
     /// Bytes that files may still have: the holes of a sparse one stand in no archive.
@@ -63,24 +78,15 @@ struct Unpack {
     unseen: u64,
 }
 
-/// An entry's values, read once.
-struct Meta {
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    mtime: i64,
-    xattrs: Vec<(String, Vec<u8>)>,
-}
-
 impl Unpack {
     fn into(dir: &Path, whiteouts: bool, left: u64) -> io::Result<Self> {
         chown_at(rustix::fs::CWD, dir.as_os_str(), first_owner(), first_owner())?;
         rustix::fs::chmod(dir, Mode::from_raw_mode(0o755))?;
-        let (root, directories) = (Root::open(dir)?, Vec::new());
-        Ok(Self { root, whiteouts, directories, parent: None, left, unseen: 0 })
+        let (root, directories, devices) = (Root::open(dir)?, Vec::new(), BTreeMap::new());
+        Ok(Self { root, whiteouts, directories, devices, parent: None, left, unseen: 0 })
     }
 
-    fn archive(mut self, plain: &mut impl Read) -> io::Result<()> {
+    fn archive(mut self, plain: &mut impl Read) -> io::Result<Unpacked> {
         let mut archive = tar::Archive::new(Guard::new(plain));
         for (count, entry) in archive.entries()?.enumerate() {
             if count as u64 >= MAX_LAYER_ENTRIES {
@@ -98,7 +104,13 @@ impl Unpack {
                 rustix::fs::futimens(dir, &times(*mtime))?;
             }
         }
-        Ok(())
+        let directories = self.directories.into_iter().map(|(path, _)| path).collect();
+        let mut devices: BTreeMap<PathBuf, Vec<Entry>> = BTreeMap::new();
+        for (path, device) in self.devices {
+            let dir = self.root.find(path.parent().unwrap_or(Path::new("")))?.path;
+            devices.entry(dir).or_default().push(device);
+        }
+        Ok(Unpacked { directories, devices })
     }
 
     fn entry(&mut self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
@@ -113,6 +125,7 @@ impl Unpack {
             return self.whiteout(name);
         }
         let kind = entry.header().entry_type();
+        self.devices.remove(path);
         match kind {
             EntryType::Directory => {
                 match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
@@ -161,6 +174,11 @@ impl Unpack {
                     Mode::from_raw_mode(meta.mode),
                     AtFlags::empty(),
                 )?;
+            }
+            EntryType::Char | EntryType::Block if !self.whiteouts => {
+                remove(&parent, name)?;
+                let device = meta.device(path, entry.header())?;
+                self.devices.insert(path.to_owned(), device);
             }
             // A device of the host must not stand in a directory of the host; the sandbox has
             // its own /dev, and the image keeps the layer's blob as it is.
@@ -211,52 +229,6 @@ impl Unpack {
         remove(parent, hidden)?;
         let kind = rustix::fs::FileType::CharacterDevice;
         Ok(rustix::fs::mknodat(parent, hidden, kind, Mode::empty(), 0)?)
-    }
-}
-
-impl Meta {
-    fn of(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Self> {
-        let mut xattrs = Vec::new();
-        if let Some(records) = entry.pax_extensions()? {
-            for record in records {
-                let record = record?;
-                let name = record.key().ok().and_then(|key| key.strip_prefix(XATTR_PREFIX));
-                if let Some(name) = name.filter(|name| is_of_image(name.as_bytes())) {
-                    xattrs.push((name.to_owned(), record.value_bytes().to_vec()));
-                }
-            }
-        }
-        let header = entry.header();
-        let owner = |id: u64| {
-            let id = u32::try_from(id).ok().filter(|&id| id < owners_count());
-            id.map(|id| first_owner() + id)
-                .ok_or_else(|| io::Error::other(format!("an owner above {}", owners_count())))
-        };
-        Ok(Self {
-            mode: header.mode()? & 0o7777,
-            uid: owner(header.uid()?)?,
-            gid: owner(header.gid()?)?,
-            mtime: i64::try_from(header.mtime()?).unwrap_or(0),
-            xattrs,
-        })
-    }
-
-    /// Owner first: setting it takes away setuid bits and rights.
-    fn put_on_open(&self, file: impl AsFd) -> io::Result<()> {
-        let (uid, gid) = (rustix::fs::Uid::from_raw(self.uid), rustix::fs::Gid::from_raw(self.gid));
-        rustix::fs::fchown(&file, Some(uid), Some(gid))?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(self.mode))?;
-        for (name, value) in &self.xattrs {
-            let value = if name == CAPABILITY { capability_of_store(value) } else { value.clone() };
-            rustix::fs::fsetxattr(&file, name.as_str(), &value, XattrFlags::empty())?;
-        }
-        Ok(())
-    }
-
-    fn put_on_name(&self, parent: impl AsFd, name: &OsStr) -> io::Result<()> {
-        chown_at(&parent, name, self.uid, self.gid)?;
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        Ok(rustix::fs::utimensat(parent, name, &times(self.mtime), flags)?)
     }
 }
 

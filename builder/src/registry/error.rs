@@ -47,6 +47,14 @@ pub enum RegistryError {
         /// The registry's word.
         why: String,
     },
+    /// This machine could not keep what came, or read what was to be sent: no registry's fault.
+    #[error("{doing}: {error}")]
+    Local {
+        /// What was tried, with the place.
+        doing: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
 }
 
 /// Why a request failed, before it is known what it was about.
@@ -57,6 +65,8 @@ pub(super) enum Failure {
     Unavailable(String),
     Malformed(String),
     Incomplete(String),
+    /// Of this machine.
+    Local(std::io::Error),
 }
 
 impl Failure {
@@ -68,12 +78,15 @@ impl Failure {
             Self::Unavailable(why) => RegistryError::Unavailable { host, why },
             Self::Malformed(why) => RegistryError::Malformed { host, what, why },
             Self::Incomplete(why) => RegistryError::Incomplete { host, what, why },
+            Self::Local(error) => {
+                RegistryError::Local { doing: format!("cannot read what is sent to {what}"), error }
+            }
         }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Local(error)
     }
 }

@@ -174,7 +174,14 @@ impl Registries {
         // The semaphore is never closed.
         let _stream = self.streams.acquire().await;
         let fetched = self.fetch_patiently(reference, blob, store).await;
-        fetched.map_err(|failure| failure.about(reference))
+        fetched.map_err(|failure| match failure {
+            Failure::Local(error) => {
+                let place = store.path().display();
+                let doing = format!("cannot keep a layer of {reference} in {place}");
+                RegistryError::Local { doing, error }
+            }
+            other => other.about(reference),
+        })
     }
 
     async fn fetch_patiently(

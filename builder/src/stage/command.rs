@@ -6,7 +6,6 @@ use std::path::Path;
 use workflows::dockerfile::{ArgScope, Instruction, Run, run_command};
 
 use super::keys;
-use super::layers::unpacked;
 use super::mounts::Mounts;
 use super::packing::{MAX_PACKING, Packing, Place};
 use super::steps::{Around, Built, Fault, Site};
@@ -57,7 +56,7 @@ impl Built {
         if site.packing.iter().any(|packing| !packing.is_whole()) {
             self.settle(site, around)?;
         }
-        let mut paths = unpacked(&self.layers, site.store, site.registries, site.handle)?;
+        let mut paths = site.unpacked(&self.layers)?;
         paths.extend(site.packing.iter().map(|packing| packing.upper().to_owned()));
         let dir = site.step_dir()?;
         let workdir =

@@ -17,7 +17,6 @@ use reqwest::{Client, Response, Url};
 use workflows::egress::{Place, may_lead_to};
 use workflows::image::Digest;
 
-use crate::cancel::{Cancel, Urgency};
 use crate::digest::HashingWriter;
 use crate::given::Reach;
 use crate::network::is_own;
@@ -35,12 +34,11 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Most addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 16;
 
-/// Where requests may go, and who may end them.
+/// Where requests may go.
 pub(super) struct Fetching<'a> {
     pub(super) reach: Reach,
     /// What may be reached beside what is for everybody.
     pub(super) listed: &'a [Place],
-    pub(super) cancel: &'a Cancel,
 }
 
 impl Fetching<'_> {
@@ -59,9 +57,6 @@ impl Fetching<'_> {
         let mut left = MAX_REMOTE_BYTES;
         let mut out = HashingWriter::new(out);
         while let Some(piece) = response.chunk().await.map_err(|error| told(&error))? {
-            if self.cancel.urgency() != Urgency::None {
-                return Err("the build was cancelled".to_owned());
-            }
             left = left.checked_sub(piece.len() as u64).ok_or_else(|| {
                 format!("it is larger than {MAX_REMOTE_BYTES} bytes, the most that is fetched")
             })?;
@@ -168,8 +163,7 @@ mod tests {
     }
 
     async fn fetch(url: &str, reach: Reach, listed: &[Place]) -> Result<Digest, String> {
-        let cancel = Cancel::default();
-        let fetching = Fetching { reach, listed, cancel: &cancel };
+        let fetching = Fetching { reach, listed };
         let out = tempfile::tempfile().unwrap();
         Ok(fetching.file(Url::parse(url).unwrap(), out).await?.0)
     }

@@ -285,6 +285,7 @@ fn of_entry(key: &mut KeyWriter, entry: &Entry) -> io::Result<()> {
     match &entry.content {
         Content::Directory => key.text("is", "directory"),
         Content::Fifo => key.text("is", "fifo"),
+        Content::Device(device) => key.text("is", &format!("{device:?}")),
         Content::Symlink(target) => key.bytes("link", target.as_os_str().as_bytes()),
         Content::Hardlink(first) => key.bytes("also", first.as_os_str().as_bytes()),
         Content::File { source, .. } => {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use workflows::image::{Digest, Reference};
 
+use crate::cancel::{Cancel, Urgency};
 use crate::error::{BuildError, Doing};
 use crate::layer::{Compression, PackedLayer, unpack_layer};
 use crate::registry::{Descriptor, Registries};
@@ -85,24 +86,31 @@ impl Layer {
     }
 }
 
-/// Unpacks layers that are not yet; tells where each is, the lowest first.
+/// Unpacks layers that are not yet, unless the build is to end; tells where each is, the lowest
+/// first.
 pub(crate) fn unpacked(
     layers: &[Layer],
     store: &Store,
     registries: &Registries,
     runtime: &tokio::runtime::Handle,
+    cancel: &Cancel,
 ) -> Result<Vec<PathBuf>, BuildError> {
     let missing: Vec<&Layer> =
         layers.iter().filter(|layer| !store.has_layer(&layer.diff_id)).collect();
     let fetches = missing.iter().map(|layer| layer.fetch(registries, store));
-    runtime.block_on(futures_util::future::try_join_all(fetches))?;
+    let fetched = cancel.unless_asked(futures_util::future::try_join_all(fetches));
+    runtime.block_on(fetched).ok_or(BuildError::Cancelled)??;
     for layer in missing {
+        if cancel.urgency() != Urgency::None {
+            return Err(BuildError::Cancelled);
+        }
         if let Err(error) = layer.unpack(store) {
             let what = || format!("cannot read blob {}", layer.blob.digest);
             if !store.forget_damaged(&layer.blob.digest).doing(what)? {
                 return Err(error);
             }
-            runtime.block_on(layer.fetch(registries, store))?;
+            let fetched = cancel.unless_asked(layer.fetch(registries, store));
+            runtime.block_on(fetched).ok_or(BuildError::Cancelled)??;
             layer.unpack(store)?;
         }
     }

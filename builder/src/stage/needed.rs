@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use workflows::dockerfile::{Dockerfile, Instruction, InstructionKind, Stage, StageBase};
+use workflows::dockerfile::{
+    Dockerfile, Instruction, InstructionKind, Stage, StageBase, parse_trigger,
+};
 
 /// The stage that `--target` or `COPY --from` means: by its name, else by its number.
 pub(crate) fn stage_named(file: &Dockerfile, name: &str) -> Option<usize> {
@@ -41,6 +43,22 @@ pub(crate) fn depends_on(file: &Dockerfile, bases: &[StageBase], index: usize) -
 fn sources<'a>(file: &'a Dockerfile, stage: &'a Stage) -> impl Iterator<Item = usize> + 'a {
     let names = stage.instructions.iter().flat_map(from);
     names.filter_map(|name| stage_named(file, name))
+}
+
+/// The earlier stages that the instructions take from that a parent keeps for stage `index`
+/// (ONBUILD).
+pub(crate) fn triggers_take_from(
+    file: &Dockerfile,
+    index: usize,
+    triggers: &[String],
+) -> BTreeSet<usize> {
+    // One that cannot be read is told of when it is carried out.
+    let kept = triggers.iter().filter_map(|text| parse_trigger(text).ok());
+    let named = |kept: Instruction| {
+        let stages = from(&kept).into_iter().map(|name| stage_named(file, name));
+        stages.collect::<Vec<_>>()
+    };
+    kept.flat_map(named).flatten().filter(|&source| source < index).collect()
 }
 
 /// What `--from` and `from=` of an instruction name.
@@ -98,6 +116,22 @@ mod tests {
         assert_eq!(depends_on(&file, &bases, 3), BTreeSet::new());
         assert_eq!(stage_named(&file, "TOOLS"), Some(3));
         assert_eq!(stage_named(&file, "9"), None);
+    }
+
+    #[test]
+    fn what_a_parent_keeps_for_its_children_needs_stages_too() {
+        let file = parse("FROM a AS one\nFROM b AS two\nFROM c AS three\nFROM d\n").unwrap();
+        let kept = [
+            "COPY --from=one / /x",
+            "RUN --mount=type=bind,from=1,target=/m true",
+            "COPY --from=registry.example/x / /y",
+            "COPY --from=three / /z",
+            "RUN --mount=",
+        ];
+        let kept = kept.map(str::to_owned);
+        assert_eq!(triggers_take_from(&file, 2, &kept), BTreeSet::from([0, 1]));
+        assert_eq!(triggers_take_from(&file, 3, &kept), BTreeSet::from([0, 1, 2]));
+        assert_eq!(triggers_take_from(&file, 0, &kept), BTreeSet::new());
     }
 
     #[test]

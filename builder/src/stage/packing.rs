@@ -115,13 +115,8 @@ impl Built {
         around: &mut Around<'_>,
     ) -> Result<(), Fault> {
         let line = packing.place.line;
-        let (packed, stream) = packing.end().map_err(|error| match error {
-            BuildError::Io { doing, error } => {
-                let doing = format!("{}:{line}: {doing}", site.request.file);
-                Fault::Told(BuildError::Io { doing, error })
-            }
-            other => Fault::Told(other),
-        })?;
+        let packed = packing.end().map_err(|error| Fault::Before { line, error });
+        let (packed, stream) = packed?;
         let key = packing.key.take().map(|key| key.on(&self.layers));
         let made = self.add_packed(site, packed, stream, around);
         if let Some(step) = self.history.get_mut(packing.place.step) {

@@ -144,9 +144,8 @@ fn file(
     let path = to.join(REMOTE_FILE);
     let out = File::create(&path).map_err(Fault::Machine)?;
     let request = site.request;
-    let fetching =
-        Fetching { reach: request.given.reach, listed: &request.egress, cancel: site.cancel };
-    let found = site.handle.block_on(fetching.file(url.clone(), out));
+    let fetching = Fetching { reach: request.given.reach, listed: &request.egress };
+    let found = site.wait(fetching.file(url.clone(), out))?;
     let (found, modified) = found.map_err(|why| refused(written, &why))?;
     if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
         return Err(refused(written, &format!("it is {found}, not {wanted}")));

@@ -14,7 +14,7 @@ use crate::cache::{Entry, Found, KeptLayer, KeptStep, Key, Kind, StepCache};
 use crate::cancel::{Cancel, Urgency};
 use crate::confine::{Overlay, Runtime, Surroundings};
 use crate::copy::{Destination, Ownership, Planned, Source};
-use crate::error::BuildError;
+use crate::error::{BuildError, is_full};
 use crate::image::{Inherited, Step};
 use crate::layer::{LayerTar, PackedLayer, pack};
 use crate::registry::{Registries, StreamEnd};
@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Machine(io::Error),
     /// Already told in full.
     Told(BuildError),
+    /// Of an instruction before, on that line.
+    Before { line: usize, error: BuildError },
 }
 
 impl Fault {
@@ -42,6 +44,8 @@ impl Fault {
     /// that was interrupted ended because the build is to end.
     pub(crate) fn of(error: io::Error) -> Self {
         match error.raw_os_error() {
+            // Whoever put the path before it has taken the number away.
+            None if is_full(&error) => Self::Machine(error),
             Some(_) => Self::Machine(error),
             None if error.kind() == io::ErrorKind::Interrupted => BuildError::Cancelled.into(),
             None => Self::User(error.to_string()),
@@ -99,8 +103,18 @@ pub(crate) struct Around<'a> {
 }
 
 impl Site<'_> {
+    /// Waits for what is far away, unless the build is to end.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, BuildError> {
+        self.handle.block_on(self.cancel.unless_asked(work)).ok_or(BuildError::Cancelled)
+    }
+
+    /// Where the layers are unpacked, the lowest first.
+    pub(crate) fn unpacked(&self, layers: &[Layer]) -> Result<Vec<PathBuf>, BuildError> {
+        unpacked(layers, self.store, self.registries, self.handle, self.cancel)
+    }
+
     pub(crate) fn tree(&self, layers: &[Layer]) -> Result<Root, Fault> {
-        let paths = unpacked(layers, self.store, self.registries, self.handle)?;
+        let paths = self.unpacked(layers)?;
         let overlay = Overlay::read_only(&paths, &self.empty).map_err(Fault::Machine)?;
         Ok(Root::of_fd(overlay.fd().map_err(Fault::Machine)?))
     }

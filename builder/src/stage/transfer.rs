@@ -177,9 +177,9 @@ impl Copying<'_> {
             };
         }
         std::fs::create_dir(dir).map_err(Fault::Machine)?;
-        unpack_archive(file, dir, self.max_bytes).map_err(Fault::of)?;
+        let unpacked = unpack_archive(file, dir, self.max_bytes).map_err(Fault::of)?;
         let root = Arc::new(Root::open(dir).map_err(Fault::Machine)?);
-        Ok(Some(Source { root, kind: SourceKind::Archive }))
+        Ok(Some(Source { root, kind: SourceKind::Archive(unpacked) }))
     }
 
     fn ownership(&self) -> Result<Ownership, Fault> {
@@ -207,7 +207,8 @@ pub(super) fn check_bytes(planned: &Planned, max_bytes: u64) -> Result<(), Fault
     Ok(())
 }
 
-/// The directories that WORKDIR makes, which belong to the stage's user as in BuildKit.
+/// The directories that WORKDIR makes, which belong to the stage's user as in BuildKit: a lone
+/// number stands for the group as well, which it does not for commands.
 pub(crate) fn plan_workdir(
     tree: &Root,
     workdir: &str,
@@ -222,7 +223,7 @@ pub(crate) fn plan_workdir(
     if found.stat.is_some() {
         return Err(Fault::User(format!("WORKDIR {workdir} is a file in the image")));
     }
-    let who = resolve_user(tree, user, false).map_err(Fault::User)?;
+    let who = resolve_user(tree, user, true).map_err(Fault::User)?;
     let ownership = Ownership { owner: Some((who.uid, who.gid)), mode: None };
     let mut destination = Destination::new(Some(tree), ownership, latest, now);
     destination.make_directory(&found.path).map_err(Fault::of)?;

@@ -246,6 +246,13 @@ const FIRST: &[Case] = &[
         "FROM BASE AS b\nRUN mkdir /o && echo 1 > /o/a\nFROM BASE\nCOPY --from=b --chown=app:app /o /o\n",
     ),
     case("chmod", BuildKit, "FROM BASE\nCOPY --chmod=700 d /d\n"),
+    // Version 20.10 keeps the bit that nobody wrote; later ones do not.
+    case(
+        "chmod of a program of its owner",
+        OneDifference("/suid: ours Some(Shown(\"Regular 100644"),
+        "FROM BASE\nCOPY --chmod=644 suid /suid\n",
+    ),
+    case("chmod of a sticky directory", BuildKit, "FROM BASE\nCOPY --chmod=755 t /t\n"),
     // Version 20.10 drops the setuid bit without a word.
     case(
         "chmod file",

@@ -69,8 +69,11 @@ fn files(tar: &Path) -> BTreeMap<String, Shown> {
         std::io::Read::read_to_end(&mut entry, &mut content).expect("content");
         let mtime = header.mtime().unwrap_or(0);
         let time = if mtime == CONTEXT_TIME && !header.entry_type().is_dir() { mtime } else { 0 };
+        let is_device = matches!(header.entry_type(), tar::EntryType::Char | tar::EntryType::Block);
+        let numbers = (header.device_major().ok(), header.device_minor().ok());
+        let device = if is_device { format!(", device {numbers:?}") } else { String::new() };
         let text = format!(
-            "{:?} {:o} {}:{} {link:?} {} bytes, sum {}, time {time}, {attributes:?}",
+            "{:?} {:o} {}:{} {link:?} {} bytes, sum {}, time {time}, {attributes:?}{device}",
             header.entry_type(),
             header.mode().unwrap_or(0),
             header.uid().unwrap_or(0),

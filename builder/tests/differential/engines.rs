@@ -168,9 +168,11 @@ pub(crate) fn succeed(command: &mut Command) -> String {
 }
 
 fn make_context(dir: &Path) {
-    for name in ["d/sub/deep", "d/empty", "e", "root/etc/new", "many", "private"] {
+    for name in ["d/sub/deep", "d/empty", "e", "root/etc/new", "many", "private", "t/sticky"] {
         fs::create_dir_all(dir.join(name)).expect("a directory");
     }
+    let sticky = fs::Permissions::from_mode(0o3777);
+    fs::set_permissions(dir.join("t/sticky"), sticky).expect("a mode");
     for (name, mode) in [
         ("f", 0o644),
         ("x.sh", 0o755),
@@ -239,10 +241,65 @@ fn make_archives(dir: &Path) {
     bzip2.write_all(&tar).expect("bzip2");
     let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
     xz.write_all(&tar).expect("xz");
-    let mut odd = tar::Builder::new(Vec::new());
-    let mut add = |path: &str, kind: tar::EntryType, link: &str, body: &[u8]| {
+    use tar::EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
+    let odd = archive(&[
+        ("/absolute", Regular, "", b"a"),
+        ("./dotted", Regular, "", b"b"),
+        ("hard", Link, "dotted", b""),
+        ("twice", Regular, "", b"first"),
+        ("twice", Regular, "", b"second"),
+        ("soft", Symlink, "../../etc/passwd", b""),
+    ]);
+    // The base has `bin` and `var/x` as links to directories.
+    let through = archive(&[
+        ("bin/prog", Regular, "", b"p"),
+        ("bin/deep/prog", Regular, "", b"q"),
+        ("var/x/old", Regular, "", b"new"),
+        ("tmp/t", Regular, "", b"t"),
+        ("new/dir/t", Regular, "", b"t"),
+    ]);
+    let over = archive(&[
+        ("bin/", Directory, "", b""),
+        ("bin/prog", Regular, "", b"p"),
+        ("bin/busybox/", Directory, "", b""),
+        ("var/lib/x", Regular, "", b"a file"),
+        ("etc/passwd/", Directory, "", b""),
+        ("tmp", Symlink, "var", b""),
+    ]);
+    let devices = archive(&[
+        ("opt/null", Char, "", b""),
+        ("opt/disk", Block, "", b""),
+        ("opt/pipe", Fifo, "", b""),
+        ("bin/zero", Char, "", b""),
+        ("var/lib/x", Char, "", b""),
+        ("twice", Char, "", b""),
+        ("twice", Regular, "", b"a file"),
+        ("again", Regular, "", b"a file"),
+        ("again", Block, "", b""),
+        ("link", Symlink, "opt", b""),
+        ("link/through", Char, "", b""),
+    ]);
+    for (name, bytes) in [
+        ("devices.tar", devices),
+        ("archive.tbz", bzip2.finish().expect("bzip2")),
+        ("archive.txz", xz.finish().expect("xz")),
+        ("archive.tzs", zstd::encode_all(&tar[..], 3).expect("zstd")),
+        ("odd.tar", odd),
+        ("through.tar", through),
+        ("over.tar", over),
+        ("cut.tgz", fs::read(dir.join("archive.tgz")).expect("an archive")[..20].to_vec()),
+        ("empty", Vec::new()),
+    ] {
+        fs::write(dir.join(name), bytes).expect("a file");
+    }
+}
+
+/// An archive of members: name, kind, where a link leads, content.
+fn archive(members: &[(&str, tar::EntryType, &str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, kind, link, body) in members {
         let mut header = tar::Header::new_gnu();
-        header.set_entry_type(kind);
+        header.set_entry_type(*kind);
         header.set_mode(0o640);
         header.set_uid(5);
         header.set_gid(6);
@@ -250,25 +307,14 @@ fn make_archives(dir: &Path) {
         header.set_size(body.len() as u64);
         header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
         header.set_link_name_literal(link).expect("a link");
+        if matches!(kind, tar::EntryType::Char | tar::EntryType::Block) {
+            header.set_device_major(1).expect("a number");
+            header.set_device_minor(3).expect("a number");
+        }
         header.set_cksum();
-        odd.append(&header, body).expect("an entry");
-    };
-    add("/absolute", tar::EntryType::Regular, "", b"a");
-    add("./dotted", tar::EntryType::Regular, "", b"b");
-    add("hard", tar::EntryType::Link, "dotted", b"");
-    add("twice", tar::EntryType::Regular, "", b"first");
-    add("twice", tar::EntryType::Regular, "", b"second");
-    add("soft", tar::EntryType::Symlink, "../../etc/passwd", b"");
-    for (name, bytes) in [
-        ("archive.tbz", bzip2.finish().expect("bzip2")),
-        ("archive.txz", xz.finish().expect("xz")),
-        ("archive.tzs", zstd::encode_all(&tar[..], 3).expect("zstd")),
-        ("odd.tar", odd.into_inner().expect("an archive")),
-        ("cut.tgz", fs::read(dir.join("archive.tgz")).expect("an archive")[..20].to_vec()),
-        ("empty", Vec::new()),
-    ] {
-        fs::write(dir.join(name), bytes).expect("a file");
+        tar.append(&header, *body).expect("an entry");
     }
+    tar.into_inner().expect("an archive")
 }
 
 fn set_times(path: &Path) {

@@ -43,6 +43,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) default_registry: &'a str,
     /// What the network `egress` reaches; no network where there is nothing.
     pub(crate) egress: Vec<workflows::egress::Place>,
+    pub(crate) cancel: Cancel,
 }
 
 impl Asked<'_> {
@@ -59,6 +60,7 @@ impl Asked<'_> {
             target: None,
             default_registry: "docker.io",
             egress: Vec::new(),
+            cancel: Cancel::default(),
         }
     }
 }
@@ -149,8 +151,7 @@ impl Machine<'_> {
             runtime: None,
         };
         let (store, registries) = (Arc::clone(&self.store), Arc::clone(&self.registries));
-        let cancel = Cancel::default();
-        let build = builder::build_unpushed(request, store, registries, cancel, show);
+        let build = builder::build_unpushed(request, store, registries, asked.cancel, show);
         self.place.runtime.block_on(build)
     }
 

@@ -9,6 +9,33 @@ use super::machine::{Asked, Place};
 use crate::parts::Registry;
 
 #[test]
+fn an_output_that_fails_leaves_what_was_there() {
+    let Some(place) = Place::prepare() else { return };
+    let machine = place.machine("store");
+    let asked = Asked::of("FROM scratch\nCOPY one /\n", CachePolicy::default());
+    let image = machine.build(asked);
+    // Nobody but a broken disk takes a layer away while the image is held.
+    let blobs = place.path().join("store/blobs/sha256");
+    for blob in std::fs::read_dir(blobs).expect("the blobs").flatten() {
+        if blob.file_name().to_str() != image.id.as_str().strip_prefix("sha256:") {
+            std::fs::remove_file(blob.path()).expect("it goes");
+        }
+    }
+    std::fs::write(place.path().join("a.tar"), "earlier").expect("a file");
+    for output in ["docker-archive:a.tar", "oci:layout"] {
+        let (kind, name) = output.split_once(':').expect("two parts");
+        let output = Output::parse(&format!("{kind}:{}", place.path().join(name).display()));
+        let (store, registries) = (&machine.store, &machine.registries);
+        let output = output.expect("an output");
+        let written = image.write(&output, &[], store, registries);
+        place.runtime.block_on(written).expect_err("the layer is not there");
+    }
+    let left = std::fs::read_to_string(place.path().join("a.tar")).expect("a file");
+    assert_eq!(left, "earlier");
+    assert!(!place.path().join("layout").exists(), "half a layout is left");
+}
+
+#[test]
 fn an_image_is_pushed_and_written_under_each_of_its_names() {
     let Some(place) = Place::prepare() else { return };
     let Some(registry) = Registry::start(place.path()) else { return };

@@ -1,6 +1,9 @@
 //! From and to a real registry: over a wire that breaks, for other machines, in other forms.
 
-use builder::{Algorithm, CachePolicy, Compression};
+use std::path::PathBuf;
+use std::process::Command;
+
+use builder::{Algorithm, BuildError, CachePolicy, Compression};
 use workflows::image::Reference;
 
 use super::machine::{Asked, NONE, Place, own};
@@ -53,6 +56,76 @@ fn a_push_and_a_pull_get_over_broken_connections() {
     place.machine("puller").build(Asked::of(&text, CachePolicy::default()));
     assert!(wire.is_spent(), "the connections broke");
     assert!(wire.passed() < 16 * MIB, "{} bytes: what had arrived was asked again", wire.passed());
+}
+
+#[test]
+fn a_build_that_is_cancelled_waits_for_no_registry() {
+    let Some((place, registry)) = prepare() else { return };
+    noise(&place, "noise", MIB);
+    let text = "FROM scratch\nCOPY base /\nCOPY noise /noise\n";
+    let to = reference(registry.host(), "quiet/image:1");
+    let asked = Asked { push: Some(to), ..Asked::of(text, CachePolicy::default()) };
+    let image = place.machine("pusher").build(asked);
+    // At the manifest, and in a layer.
+    for (name, silent) in [("manifest", Cut::Silent(0)), ("layer", Cut::Silent(MIB / 2))] {
+        let wire = Wire::to(registry.host(), &[silent]);
+        let text = format!("FROM {}/quiet/image@{}\nRUN true\n", wire.host(), image.digest);
+        let asked = Asked::of(&text, CachePolicy::default());
+        let cancel = asked.cancel.clone();
+        let machine = place.machine(name);
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !wire.is_spent() {
+                    std::thread::yield_now();
+                }
+                cancel.ask();
+            });
+            machine.try_build(asked)
+        });
+        assert!(matches!(ended, Err(BuildError::Cancelled)), "{name}: {ended:?}");
+    }
+}
+
+/// A file system of its own for a store, with little room.
+struct Small(PathBuf);
+
+impl Small {
+    fn make(place: &Place, name: &str) -> Self {
+        let dir = place.path().join(name);
+        std::fs::create_dir(&dir).expect("a directory");
+        let size = ["-t", "tmpfs", "-o", "size=3m,mode=755", "none"];
+        let mounted = Command::new("mount").args(size).arg(&dir).status();
+        assert!(mounted.expect("mount starts").success(), "a tmpfs is mounted");
+        Self(dir)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // The test's directory cannot go as long as it is mounted, which shows.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_as_that_with_its_place() {
+    let Some((place, registry)) = prepare() else { return };
+    noise(&place, "noise", 6 * MIB);
+    let text = "FROM scratch\nCOPY noise /noise\n";
+    let to = reference(registry.host(), "large/image:1");
+    let asked = Asked { push: Some(to), ..Asked::of(text, CachePolicy::default()) };
+    let image = place.machine("pusher").build(asked);
+    let wire = Wire::to(registry.host(), &[]);
+    let parent = format!("FROM {}/large/image@{}\nRUN true\n", wire.host(), image.digest);
+    for (name, text) in [("pull", parent.as_str()), ("copy", text)] {
+        let small = Small::make(&place, name);
+        let ended = place.machine(name).try_build(Asked::of(text, CachePolicy::default()));
+        let Err(BuildError::Io { doing, error }) = ended else { panic!("{name}: {ended:?}") };
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{name}: {doing}");
+        let store = small.0.display().to_string();
+        assert!(doing.starts_with("Dockerfile:2: ") && doing.contains(&store), "{name}: {doing}");
+    }
+    assert!(wire.passed() < 7 * MIB, "{} bytes: the pull was tried again", wire.passed());
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Wire {
 pub(crate) enum Cut {
     Sent(usize),
     Received(usize),
+    /// It does not break then: nothing comes any more.
+    Silent(usize),
 }
 
 impl Wire {
@@ -61,7 +63,7 @@ fn pass(
     cuts: &Mutex<Vec<Cut>>,
     passed: &AtomicUsize,
 ) {
-    let (mut buffer, mut total) = (vec![0; 16 * 1024], 0);
+    let (mut buffer, mut total, mut is_silent) = (vec![0; 16 * 1024], 0, false);
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
             break;
@@ -71,12 +73,17 @@ fn pass(
         let mut cuts = cuts.lock().expect("a list");
         let is_due = match cuts.first() {
             Some(Cut::Sent(after)) => sends && total > *after,
-            Some(Cut::Received(after)) => !sends && total > *after,
+            Some(Cut::Received(after) | Cut::Silent(after)) => !sends && total > *after,
             None => false,
         };
         if is_due {
-            cuts.remove(0);
-            break;
+            match cuts.remove(0) {
+                Cut::Silent(_) => is_silent = true,
+                Cut::Sent(_) | Cut::Received(_) => break,
+            }
+        }
+        if is_silent {
+            continue;
         }
         drop(cuts);
         if to.write_all(&buffer[..read]).is_err() {

@@ -59,8 +59,16 @@ impl Interrupt {
             }
             Ok(())
         };
+        self.unless_asked(pushing).await
+    }
+
+    /// What comes of `work`, unless somebody wishes otherwise before.
+    pub(super) async fn unless_asked<T>(
+        &self,
+        work: impl Future<Output = Result<T, BuildError>>,
+    ) -> Result<T, BuildError> {
         tokio::select! {
-            pushed = pushing => pushed,
+            done = work => done,
             () = self.asked.cancelled() => Err(BuildError::Cancelled),
         }
     }

@@ -79,19 +79,43 @@ fn names(tags: &[Reference]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(","))
 }
 
-/// Tells why there is no image, to who saw nothing of the build with the last output of the
-/// command that failed.
-pub(super) fn ended(args: &BuildImageArgs, error: BuildError, known: &Known) -> Failure {
-    let output = Output::new(args.shown);
-    if output.is_json() {
-        // Whoever does not read it hears of the failure all the same.
-        let _ = output.json(&as_json(&error));
-    } else if args.quiet
-        && let BuildError::Failed { output, .. } = &error
-    {
-        output::tell(&whole_lines(clean(output)));
+/// Why there is no image: for people, and for programs.
+#[derive(Debug)]
+pub(super) struct Ended {
+    failure: Failure,
+    json: serde_json::Value,
+    /// What the command that failed has printed at last, for who saw nothing of the build.
+    printed: String,
+}
+
+impl Ended {
+    pub(super) fn of(error: BuildError, known: &Known) -> Self {
+        let printed = match &error {
+            BuildError::Failed { output, .. } => whole_lines(clean(output)),
+            _ => String::new(),
+        };
+        Self { json: as_json(&error), printed, failure: explained(error, known) }
     }
-    explained(error, known)
+
+    /// Tells on standard output what programs want to hear, and hands on what people are told.
+    pub(super) fn tell(self, args: &BuildImageArgs) -> Failure {
+        let output = Output::new(args.shown);
+        if output.is_json() {
+            // Whoever does not read it hears of the failure all the same.
+            let _ = output.json(&self.json);
+        } else if args.quiet {
+            output::tell(&self.printed);
+        }
+        self.failure
+    }
+}
+
+/// Of a build that cannot begin, or whose result cannot be told.
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        let json = json!({ "error": failure.text() });
+        Self { failure, json, printed: String::new() }
+    }
 }
 
 /// Why there is no image, for programs.
@@ -163,6 +187,15 @@ mod tests {
         );
         assert_eq!(whole_lines("WHY".to_owned()), "WHY\n");
         assert_eq!(whole_lines(String::new()), "");
+    }
+
+    #[test]
+    fn programs_hear_why_a_build_cannot_begin() {
+        let ended = Ended::from(Failure::Usage("cannot read /none".to_owned()));
+        assert_eq!(ended.json, json!({"error": "cannot read /none"}));
+        let broken = anyhow::anyhow!("no room").context("cannot open the store");
+        let ended = Ended::from(Failure::Broken(broken));
+        assert_eq!(ended.json, json!({"error": "cannot open the store: no room"}));
     }
 
     #[test]

@@ -51,6 +51,20 @@ fn lint_names_file_line_and_column() {
 }
 
 #[test]
+fn a_build_that_cannot_begin_tells_programs_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("nothing").display().to_string();
+    let empty = dir.path().display().to_string();
+    for (context, words) in [(&missing, "nothing"), (&empty, "Dockerfile")] {
+        let told = alone(&["build-image", "--json", context]);
+        assert!(!told.status.success(), "{}", text(&told));
+        let value: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        let error = value["error"].as_str().expect("an error");
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn decode_says_what_a_body_means() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("body.json");

@@ -85,6 +85,14 @@ impl ArgScope {
         self.declared.remove(name);
     }
 
+    /// Goes on in a stage that stands on the one that the scope is of: there a variable of the
+    /// image counts, also where an ARG of that name came after its ENV, as BuildKit has it.
+    pub fn begin_stage(&mut self, env: &[(String, String)]) {
+        for (name, _) in env {
+            self.hide(name);
+        }
+    }
+
     /// Declares an argument whose default is already expanded.
     pub(crate) fn declare(&mut self, name: &str, default: Option<&String>) {
         let value = self.given.get(name).or(default).or_else(|| self.global.get(name));

@@ -36,6 +36,7 @@ pub fn final_labels(
     let mut config = ImageConfig { env, ..ImageConfig::default() };
     let mut args = ArgScope::new(file, build_args)?;
     for stage in file.chain(build_args)? {
+        args.begin_stage(&config.env);
         for instruction in &stage.instructions {
             if matches!(
                 instruction.kind,

@@ -50,7 +50,11 @@ impl Check<'_> {
             let on = |env: Env, known: bool| End { env, args: start.clone(), known };
             let mut end = match base {
                 StageBase::Scratch => on(Env::new(), true),
-                StageBase::Stage(earlier) => ends[*earlier].clone(),
+                StageBase::Stage(earlier) => {
+                    let mut end = ends[*earlier].clone();
+                    end.args.begin_stage(&end.env);
+                    end
+                }
                 StageBase::Image(_) => match parents.get(&index) {
                     Some(facts) => on(facts.env.clone().into_iter().collect(), true),
                     None => on(Env::new(), false),

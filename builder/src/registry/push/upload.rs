@@ -76,7 +76,7 @@ impl Pusher {
                 Failure::Unavailable(_) => true,
                 // What the registry told of its part was not so, or it has forgotten it.
                 Failure::Unknown | Failure::Malformed(_) | Failure::Incomplete(_) => had > 0,
-                Failure::Unauthorised => false,
+                Failure::Unauthorised | Failure::Local(_) => false,
             };
             if !may_pass || attempt >= ATTEMPTS || cuts >= MAX_CUTS {
                 return Err(self.about(failure));

@@ -12,7 +12,6 @@ use crate::confine::Overlay;
 use crate::copy::{Destination, Ownership, PatternBudget, Source};
 use crate::layer::lay_out;
 use crate::root::{Root, kind};
-use crate::stage::layers::unpacked;
 use crate::stage::steps::{Around, Fault, Site};
 
 /// What a selection is called in the directory that it is laid out in.
@@ -33,7 +32,7 @@ impl Mounts {
         let (layers, below) = match &mount.from {
             Some(name) => {
                 let layers = (around.from)(site, name)?;
-                let paths = unpacked(&layers, site.store, site.registries, site.handle)?;
+                let paths = site.unpacked(&layers)?;
                 (paths, PathBuf::from(source))
             }
             None => (vec![selection(site.context, source, site, &dir)?], PathBuf::from(NAME)),

@@ -15,6 +15,13 @@ pub(crate) const CASES: &[Case] = &[
         Classic,
         "FROM BASE AS a\nONBUILD COPY f /f\nONBUILD WORKDIR /w\nONBUILD USER app\nFROM a\nRUN id -u > /tmp/u\n",
     ),
+    case(
+        "trigger takes from a stage that nothing else needs",
+        SameAs("FROM BASE\nRUN echo q > /taken && echo q > /seen\n"),
+        "FROM BASE AS parent\nONBUILD COPY --from=st /q /taken\n\
+         ONBUILD RUN --mount=type=bind,from=other,target=/m cat /m/q > /seen\n\
+         FROM BASE AS other\nRUN echo q > /q\nFROM BASE AS st\nRUN echo q > /q\nFROM parent\n",
+    ),
     case("trigger of a trigger", Classic, "FROM BASE\nONBUILD ONBUILD RUN true\n"),
     case("trigger of from", Classic, "FROM BASE\nONBUILD FROM BASE\n"),
     case(
@@ -91,6 +98,27 @@ pub(crate) const CASES: &[Case] = &[
         SameAs("FROM BASE AS a\nARG A=1\nFROM BASE\nARG A=1\nRUN echo \"[$A]\" > /a\n"),
         "FROM BASE AS a\nARG A=1\nFROM a\nRUN echo \"[$A]\" > /a\n",
     ),
+    case(
+        "variable of the stage below and its argument",
+        Classic,
+        "FROM BASE AS a\nENV G=env\nARG G=again\nFROM a\nRUN echo \"$G\" > /g\nLABEL g=$G\n",
+    ),
+    case(
+        "variable of the stage below and its argument, BuildKit",
+        BuildKit,
+        "FROM BASE AS a\nENV G=env\nARG G=again\nFROM a\nRUN echo \"$G\" > /g\nLABEL g=$G\n",
+    ),
+    // In one stage the later of the two counts; with the classic builder the variable.
+    case(
+        "variable and argument of one stage",
+        BuildKit,
+        "FROM BASE\nENV G=env\nARG G=again\nRUN echo \"$G\" > /g\nLABEL g=$G\n",
+    ),
+    case(
+        "variable of the parent and an argument, BuildKit",
+        BuildKit,
+        "FROM BASE\nARG FROM_BASE=again\nRUN echo \"$FROM_BASE\" > /g\nLABEL g=$FROM_BASE\n",
+    ),
     case("argument from the top", Classic, "ARG A=top\nFROM BASE\nARG A\nRUN echo \"[$A]\" > /a\n"),
     case(
         "argument from the top, default below",
@@ -163,6 +191,9 @@ pub(crate) const CASES: &[Case] = &[
     ),
     case("workdir back", Classic, "FROM BASE\nWORKDIR /a/b\nWORKDIR ../c\nRUN pwd > /p\n"),
     case("workdir of nobody yet", BuildKit, "FROM BASE\nUSER 77:88\nWORKDIR /q\n"),
+    case("workdir of a lone number", BuildKit, "FROM BASE\nUSER 77\nWORKDIR /q/r\n"),
+    case("workdir of a number with a name", BuildKit, "FROM BASE\nUSER 1001\nWORKDIR /q/r\n"),
+    case("workdir of a number and a name", BuildKit, "FROM BASE\nUSER 1001:extra\nWORKDIR /q\n"),
     case("target in capitals", Classic, "FROM BASE AS First\nLABEL s=1\nFROM BASE\nLABEL s=2\n")
         .with_target("first"),
     case("target that is not there", Classic, "FROM BASE AS a\nLABEL s=1\n").with_target("b"),

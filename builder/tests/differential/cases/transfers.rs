@@ -155,6 +155,31 @@ pub(crate) const CASES: &[Case] = &[
     case("add archive and file", Classic, "FROM BASE\nADD archive.tar f /a/\n"),
     case("add archive with owner", BuildKit, "FROM BASE\nADD --chown=8:9 archive.tar /a/\n"),
     case("add odd archive", Classic, "FROM BASE\nADD odd.tar /a/\n"),
+    case("add archive through links", Classic, "FROM BASE\nADD through.tar /\n"),
+    case("add archive through links, BuildKit", BuildKit, "FROM BASE\nADD through.tar /\n"),
+    case("add archive over files", Classic, "FROM BASE\nADD over.tar /\n"),
+    case("add archive over files, BuildKit", BuildKit, "FROM BASE\nADD over.tar /\n"),
+    case(
+        "add archive through a link that climbs",
+        Classic,
+        "FROM BASE\nRUN mkdir /etc/new && rm /bin && ln -s ../../../etc/new /bin\nADD through.tar /\n",
+    ),
+    case(
+        "add archive below a file",
+        Classic,
+        "FROM BASE\nRUN rm /bin && echo > /bin\nADD through.tar /\n",
+    ),
+    case(
+        "add archive below a link to nothing",
+        Classic,
+        "FROM BASE\nRUN rm /bin && ln -s none /bin\nADD through.tar /\n",
+    ),
+    case("add archive with devices", Classic, "FROM BASE\nADD devices.tar /\n"),
+    case(
+        "add archive with devices before a command, BuildKit",
+        BuildKit,
+        "FROM BASE\nADD devices.tar /\nRUN echo > /after\n",
+    ),
     case("add cut archive", Classic, "FROM BASE\nADD cut.tgz /a/\n"),
     case("add empty file", Classic, "FROM BASE\nADD empty /a/\n"),
     case(

@@ -77,6 +77,13 @@ fn labels_see_arguments_variables_and_the_parent() {
 }
 
 #[test]
+fn variables_of_the_stage_below_count_whatever_its_arguments_say() {
+    let text = "FROM x AS a\nENV G=env\nARG G=again H=h\nLABEL in=$G\nFROM a\nLABEL out=$G h=$H\n";
+    let labels = final_labels(&read(text), &map(&[]), &map(&[]), &map(&[]));
+    assert_eq!(labels, Ok(map(&[("in", "again"), ("out", "env"), ("h", "h")])));
+}
+
+#[test]
 fn an_own_old_spelling_beats_an_inherited_new_one() {
     let file = read("FROM x\nLABEL Version=2 BZComponent=own-container\n");
     let parent = map(&[("version", "1"), ("com.redhat.component", "parent-container")]);
