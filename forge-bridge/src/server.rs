@@ -46,7 +46,6 @@ use crate::webhook::inbox::{Inbox, Writer};
 use crate::webhook::receive::Source;
 use crate::webhook::wanted::Wanted;
 
-
 /// Runs the bridge until `shutdown`, then drains: no new request is taken, what runs is finished.
 /// The state directory is there, and no other bridge's meanwhile.
 ///

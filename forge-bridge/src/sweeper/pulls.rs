@@ -60,7 +60,7 @@ impl Sweeper {
         }
         let head_waits = |number| found.known.get(&number).is_some_and(|one| one.missed.is_some());
         let heard = self.hear(client, swept, &open, head_waits, now).await?;
-        let mut events = self.heads(client, swept, &mut found, &mut open, now).await;
+        let mut events = self.heads(client, &mut found, &mut open, now).await;
         events.extend(self.ends(client, swept, &mut found, now).await);
         // What is said of a head is told after it.
         events.extend(heard.events);
@@ -124,7 +124,6 @@ impl Sweeper {
     async fn heads(
         &self,
         client: &Forge,
-        swept: &WatchedRepository,
         found: &mut Found,
         open: &mut Open,
         now: DateTime<Utc>,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::BuildError;
+use crate::copy::PatternBudget;
 use crate::stage::Fault;
 
 /// A context with a file in a directory.
