@@ -103,7 +103,7 @@ impl Bench {
             Err(error) => return Outcome::Refused(error.to_string()),
         };
         let archive = self.dir.path().join("image.tar");
-        let tag = Reference::parse("localhost/strata-differential:ours", "x").expect("a name");
+        let tag = Reference::parse(&own_tag("ours"), "x").expect("a name");
         let output = Output::DockerArchive(archive.clone());
         self.runtime
             .block_on(image.write(
@@ -127,7 +127,7 @@ impl Bench {
             Oracle::Classic | Oracle::SameAs(_) => ("docker", "0"),
             _ => (DOCKER_WITH_BUILDKIT, "1"),
         };
-        let tag = "localhost/strata-differential:theirs";
+        let tag = &own_tag("theirs");
         let mut command = Command::new(program);
         command.env("DOCKER_BUILDKIT", buildkit).arg("build").arg("-q").arg("--no-cache");
         command.args(["--network", "none", "-t", tag, "-f"]).arg(&file);
@@ -152,6 +152,11 @@ impl Bench {
         succeed(Command::new("docker").args(["rmi", "-f", tag]));
         Outcome::Image(image)
     }
+}
+
+/// A name that no other run of this test has: they share the engine.
+fn own_tag(whose: &str) -> String {
+    format!("localhost/strata-differential:{whose}-{}", std::process::id())
 }
 
 fn pairs(arguments: &[&str]) -> std::collections::BTreeMap<String, String> {
