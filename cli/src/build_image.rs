@@ -225,8 +225,10 @@ pub(crate) async fn run(args: BuildImageArgs) -> Result<(), Failure> {
     let image = built.image;
     for to in &args.output {
         let Where::Files(files) = to else { continue };
+        interrupt.heard().map_err(told)?;
         image.write(files, &args.tag, &store, &registries).await.map_err(told)?;
     }
+    interrupt.heard().map_err(told)?;
     report(&args, &image, files)?;
     drop(image);
     if let Err(error) = store.prune_when_due(StoreBounds::default()) {

@@ -26,7 +26,7 @@ impl At<'_> {
             Fault::Command(why) => {
                 BuildError::Failed { file, line, why, output: self.tail.borrow_mut().take() }
             }
-            Fault::Machine(error) => BuildError::Io { doing: format!("{file}:{line}"), error },
+            Fault::Machine(error) => BuildError::io(format!("{file}:{line}"), error),
             Fault::Told(BuildError::Registry(error)) => {
                 let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 BuildError::Image { file, line, error: Box::new(error), hint }

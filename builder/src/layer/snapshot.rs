@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps};
 use super::entry::{Content, Entry, FileSource, Xattrs};
 use super::pack::LayerTar;
 use super::{LatestTime, MAX_LAYER_ENTRIES};
+use crate::cancel::Cancel;
 use crate::owners::{first_owner, is_rootless, owners_count};
 use crate::root::{Root, kind};
 
@@ -26,7 +27,7 @@ const MAX_DEPTH: usize = 2048;
 
 /// Makes an upper directory what a machine has that unpacks its layer: the next command finds the
 /// times that the layer tells. Tells whether a layer can hold all that is there.
-pub(crate) fn settle(upper: &Root, latest: LatestTime) -> io::Result<bool> {
+pub(crate) fn settle(upper: &Root, latest: LatestTime, cancel: &Cancel) -> io::Result<bool> {
     let mut is_whole = true;
     let mut open = vec![(PathBuf::new(), 0)];
     let mut bounds = Bounds::default();
@@ -36,6 +37,7 @@ pub(crate) fn settle(upper: &Root, latest: LatestTime) -> io::Result<bool> {
             let path = dir.join(&name);
             let Some(stat) = upper.stat(&path)? else { continue };
             bounds.count()?;
+            cancel.heard()?;
             if is_whiteout(&stat) {
                 continue;
             }
