@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::tail::Tail;
 use crate::error::BuildError;
+use crate::owners::is_too_high;
 use crate::stage::Fault;
 
 /// A place of the Dockerfile.
@@ -27,6 +28,9 @@ impl At<'_> {
                 BuildError::Failed { file, line, why, output: self.tail.borrow_mut().take() }
             }
             Fault::Machine(error) => BuildError::io(format!("{file}:{line}"), error),
+            Fault::Told(BuildError::Io { doing, error }) if is_too_high(&error) => {
+                BuildError::Refused { file, line, message: format!("{doing}: {error}") }
+            }
             Fault::Told(BuildError::Registry(error)) => {
                 let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 BuildError::Image { file, line, error: Box::new(error), hint }
