@@ -299,10 +299,14 @@ fn given(args: &BuildImageArgs) -> Result<Given, Failure> {
 
 /// Reads a text file of at most `max` bytes.
 fn read(path: &Path, max: u64) -> Result<String, Failure> {
-    let name = path.display().to_string();
+    read_as(path, &path.display().to_string(), max)
+}
+
+/// The same of a file that people know by another name.
+fn read_as(path: &Path, name: &str, max: u64) -> Result<String, Failure> {
     let file = File::open(path);
     let file = file.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
-    read_from(file, &name, max)
+    read_from(file, name, max)
 }
 
 fn read_from(file: impl Read, name: &str, max: u64) -> Result<String, Failure> {
