@@ -5,7 +5,7 @@
 # Engine and firewall live in sbin, which not every caller's PATH names.
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+say() { if [ -t 2 ]; then printf '\033[1m==>\033[0m %s\n' "$*" >&2; else printf '==> %s\n' "$*" >&2; fi; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # A word before a command, not a function: `setsid` can run only programs.

@@ -289,6 +289,8 @@ fn run(
         site.pushing = pushing.as_deref();
         squash::squash(&mut site, &mut built, &mut |progress| show(progress))?;
     }
+    // The wish may have come behind the last look: what nobody wants any more is no image.
+    cancel.heard().map_err(|_| BuildError::Cancelled)?;
     let (kept, share) = cache.end();
     let image = assemble::assemble(&built, now, kept, hold);
     // What is built on it next need not ask for that.

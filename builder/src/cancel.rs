@@ -1,5 +1,6 @@
 //! The wish that a build ends before its end.
 
+use std::io::{self, Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,7 +12,8 @@ const ASKED: u8 = 1;
 const KILLED: u8 = 2;
 
 /// Ends a build before its end; clones are the same wish. Nothing new begins once it was made,
-/// registries are not waited for, and the commands that run hear of it within a tenth of a second.
+/// registries are not waited for, the files that are read or packed are left where they are, and the
+/// commands that run hear of it within a tenth of a second.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<Wish>);
 
@@ -70,6 +72,60 @@ impl Cancel {
             ASKED => Urgency::Asked,
             _ => Urgency::Now,
         }
+    }
+
+    /// An error once the wish was made, for work of many steps; [`is_wish`] knows it again.
+    pub(crate) fn heard(&self) -> io::Result<()> {
+        match self.urgency() {
+            Urgency::None => Ok(()),
+            _ => Err(io::Error::other(Unwanted)),
+        }
+    }
+
+    /// Reads or writes as `inner` does until the wish is made, and then fails.
+    pub(crate) fn watching<T>(&self, inner: T) -> Watching<T> {
+        Watching { cancel: self.clone(), inner }
+    }
+}
+
+/// Why work broke off that somebody wanted no more.
+#[derive(Debug, thiserror::Error)]
+#[error("cancelled")]
+struct Unwanted;
+
+/// Whether work broke off because of the wish, and not because it failed.
+pub(crate) fn is_wish(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Unwanted>())
+}
+
+/// A reader or writer that hears the wish.
+#[derive(Debug)]
+pub(crate) struct Watching<T> {
+    cancel: Cancel,
+    inner: T,
+}
+
+impl<T> Watching<T> {
+    pub(crate) fn into_inner(self) -> T {
+        self.inner
+    }
+}
+
+impl<T: Read> Read for Watching<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.cancel.heard()?;
+        self.inner.read(buffer)
+    }
+}
+
+impl<T: Write> Write for Watching<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.cancel.heard()?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::cancel::is_wish;
 use crate::registry::RegistryError;
 
 /// Why there is no image.
@@ -61,6 +62,14 @@ pub enum BuildError {
     },
 }
 
+impl BuildError {
+    /// What the system said to what was tried. Work that broke off because somebody wanted it no
+    /// more has not failed.
+    pub(crate) fn io(doing: String, error: io::Error) -> Self {
+        if is_wish(&error) { Self::Cancelled } else { Self::Io { doing, error } }
+    }
+}
+
 impl From<RegistryError> for BuildError {
     fn from(error: RegistryError) -> Self {
         match error {
@@ -88,7 +97,7 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, BuildError> {
-        self.map_err(|error| BuildError::Io { doing: what(), error: error.into() })
+        self.map_err(|error| BuildError::io(what(), error.into()))
     }
 }
 

@@ -5,13 +5,17 @@
 //! those that distributions give to people. A user who is not root has the range that
 //! `/etc/subuid` gives, in a namespace of its own, see [`crate::in_user_namespace`].
 
+use std::fmt;
 use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// Where the users of images begin when root builds.
 const ROOTS_FIRST: u32 = 0x6000_0000;
-/// How many users an image then has; those above are refused, see [`crate::layer`].
-const ROOTS_COUNT: u32 = 0x1000_0000;
+/// How many users an image then has; those above are refused. Clusters give out users such as
+/// 1000650000 and directory services such up to 2·10⁹, hence nearly all that the system can count.
+const ROOTS_COUNT: u32 = 0x9000_0000;
 /// Where they begin in a namespace, whose user 0 is the person who builds.
 const FIRST_IN_NAMESPACE: u32 = 1;
 /// What the system says of a namespace that has all users: the first one.
@@ -33,6 +37,50 @@ pub(crate) fn first_owner() -> u32 {
 /// How many users an image has.
 pub(crate) fn owners_count() -> u32 {
     owners().count
+}
+
+/// The user of this machine that is that user or group of every image; `at` is the file whose it is.
+pub(crate) fn owner_here(id: u64, at: Option<PathBuf>) -> Result<u32, TooHigh> {
+    let Owners { first, count, is_rootless } = owners();
+    let known = u32::try_from(id).ok().filter(|&id| id < count);
+    known.map(|id| first + id).ok_or(TooHigh { id, at, count, is_rootless })
+}
+
+/// A user or group of an image for whom this machine has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TooHigh {
+    id: u64,
+    at: Option<PathBuf>,
+    count: u32,
+    is_rootless: bool,
+}
+
+impl std::error::Error for TooHigh {}
+
+impl fmt::Display for TooHigh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.at {
+            write!(f, "{}: ", path.display())?;
+        }
+        let last = self.count.saturating_sub(1);
+        write!(f, "user or group {} is above {last}, the last one of images here; ", self.id)?;
+        f.write_str(if self.is_rootless {
+            "a longer range in /etc/subuid and /etc/subgid allows more, and so does a build as root"
+        } else {
+            "take a lower one"
+        })
+    }
+}
+
+impl From<TooHigh> for io::Error {
+    fn from(error: TooHigh) -> Self {
+        Self::other(error)
+    }
+}
+
+/// Whether something was refused for its owner: the author's fault, not the machine's.
+pub(crate) fn is_too_high(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooHigh>())
 }
 
 /// Whether this process is root of a namespace only: it has no control groups and reads no
@@ -72,6 +120,21 @@ fn of_map(text: &str) -> Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owners_of_clusters_and_directories_are_taken_and_the_others_explained() {
+        let Owners { first, count, .. } = of_map("0 0 4294967295");
+        assert!(first.checked_add(count).is_some_and(|end| end < u32::MAX), "it ends too late");
+        assert!(count > 2_000_400_000, "some directory gives out users above");
+        let told = |is_rootless| {
+            let at = Some("srv/x".into());
+            TooHigh { id: 70_000, at, count: 65_536, is_rootless }.to_string()
+        };
+        let beginning = "srv/x: user or group 70000 is above 65535, the last one of images here; ";
+        assert_eq!(told(false), format!("{beginning}take a lower one"));
+        assert!(told(true).contains("/etc/subuid"));
+        assert!(owner_here(u64::MAX, None).is_err_and(|error| is_too_high(&error.into())));
+    }
 
     #[test]
     fn a_namespace_has_the_users_that_it_was_given() {

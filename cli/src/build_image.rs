@@ -233,6 +233,7 @@ async fn carried_out(args: &BuildImageArgs) -> Result<(), Ended> {
         let written = image.write(files, &args.tag, &store, &registries);
         interrupt.unless_asked(written).await.map_err(told)?;
     }
+    interrupt.heard().map_err(told)?;
     report(args, &image, files)?;
     drop(image);
     if let Err(error) = store.prune_when_due(StoreBounds::default()) {
@@ -303,10 +304,14 @@ fn given(args: &BuildImageArgs) -> Result<Given, Failure> {
 
 /// Reads a text file of at most `max` bytes.
 fn read(path: &Path, max: u64) -> Result<String, Failure> {
-    let name = path.display().to_string();
+    read_as(path, &path.display().to_string(), max)
+}
+
+/// The same of a file that people know by another name.
+fn read_as(path: &Path, name: &str, max: u64) -> Result<String, Failure> {
     let file = File::open(path);
     let file = file.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;
-    read_from(file, &name, max)
+    read_from(file, name, max)
 }
 
 fn read_from(file: impl Read, name: &str, max: u64) -> Result<String, Failure> {

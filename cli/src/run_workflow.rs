@@ -4,6 +4,7 @@
 //! bridge, and each job is executed as a runner executes it.
 
 mod actions;
+mod asked;
 mod calls;
 mod facts;
 mod jobs;

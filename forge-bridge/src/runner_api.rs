@@ -27,7 +27,7 @@ use crate::app::AppState;
 use crate::secrets::{self, GivingError, Recipient};
 use crate::store::jobs::Ending;
 use crate::store::leases::{LeaseError, Leased};
-use crate::views::times::RUNNER_SILENCE_SECONDS;
+use crate::store::runners::{NAME_HELD_SECONDS, Registration};
 
 mod auth;
 
@@ -73,7 +73,7 @@ impl IntoResponse for Refuse {
     fn into_response(self) -> Response {
         let status = match self.0 {
             Refusal::Unauthorised => StatusCode::UNAUTHORIZED,
-            Refusal::StaleFence => StatusCode::CONFLICT,
+            Refusal::StaleFence | Refusal::NameHeld => StatusCode::CONFLICT,
             Refusal::UnknownJob => StatusCode::NOT_FOUND,
             Refusal::Malformed => StatusCode::BAD_REQUEST,
             Refusal::LogFull => StatusCode::PAYLOAD_TOO_LARGE,
@@ -122,20 +122,25 @@ async fn register(
     let credential = fresh_credential();
     let now = Utc::now();
     let registered = app.store.register_runner(&register, &fingerprint(&credential), now).await?;
-    let (runner, seen_at) = registered;
-    if let Some(seen_at) =
-        seen_at.filter(|&seen_at| (now - seen_at).num_seconds() <= RUNNER_SILENCE_SECONDS)
-    {
-        tracing::warn!(
-            runner.name = register.name,
-            %seen_at,
-            "a runner named {} asked for work a moment ago, and is replaced: where two have one \
-             name, each throws the other out; give them names of their own",
-            register.name
-        );
-    }
+    let runner = match registered {
+        Registration::Made(runner) => runner,
+        Registration::NameHeld(silence) => {
+            let message = name_held(&register.name, silence);
+            tracing::warn!(runner.name = register.name, "a runner is not registered: {message}");
+            return Err(Refuse::new(Refusal::NameHeld, message));
+        }
+    };
     tracing::info!(runner.id = %runner, runner.name = register.name, "runner {runner} registered");
     Ok(Json(Registered { runner, credential }))
+}
+
+/// Why a runner is not registered, and what to do.
+fn name_held(name: &str, silence: i64) -> String {
+    format!(
+        "a runner named `{name}` lives, it was heard of {silence} s ago: write another `name` into \
+         the configuration of this one; or end that one, whose place this one may take \
+         {NAME_HELD_SECONDS} s after it was last heard of"
+    )
 }
 
 async fn lease(

@@ -30,7 +30,7 @@ pub(crate) mod record;
 pub(crate) mod removals;
 pub(crate) mod replies;
 mod row;
-mod runners;
+pub(crate) mod runners;
 mod said;
 pub(crate) mod schedules;
 pub(crate) mod statuses;

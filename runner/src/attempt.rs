@@ -11,6 +11,7 @@ use workflows::state::{Fault, Outcome};
 use crate::agent::Agent;
 use crate::backoff::pause;
 use crate::delivery::Pushed;
+use crate::disk;
 use crate::engine::AttemptNames;
 use crate::execute::{Execution, execute};
 use crate::gathered::Gathered;
@@ -146,6 +147,7 @@ impl Attempt<'_> {
             workspace: &workspace,
             progress,
             tree: None,
+            disk_bytes: self.agent.config.job_disk_bytes,
             cancel: CancellationToken::new(),
             halt: CancellationToken::new(),
         };
@@ -267,16 +269,19 @@ impl Overseer<'_> {
 }
 
 /// Lets the job run until it ends or must. A job that is cancelled or late still runs the steps
-/// that ask for it; one whose runner stops, or whose lease is another's, does not.
+/// that ask for it; one that fills the disk, whose runner stops, or whose lease is another's, does
+/// not.
 pub(crate) async fn supervise(
     execution: &Execution<'_>,
     mut overseer: Overseer<'_>,
 ) -> Result<Option<Pushed>, Stop> {
     let Execution { lease, log, engine, names, .. } = execution;
     let mut work = std::pin::pin!(execute(execution));
+    let mut full = std::pin::pin!(disk::full(execution));
     let mut stop = tokio::select! {
         ended = &mut work => return ended,
         stop = overseer.must_stop(lease.spec.limits.timeout_seconds) => stop,
+        stop = &mut full => stop,
     };
     tracing::info!(job.id = %lease.job, "job {} must stop: {stop}", lease.job);
     if matches!(stop, Stop::Cancelled | Stop::TimedOut(_)) {
@@ -285,10 +290,12 @@ pub(crate) async fn supervise(
         tokio::select! {
             ended = &mut work => return Err(told(stop, ended)),
             harder = overseer.must_stop_now() => if let Some(harder) = harder { stop = harder },
+            harder = &mut full => stop = harder,
         }
     }
     execution.halt.cancel();
-    if !matches!(stop, Stop::LeaseLost(_)) {
+    // Who fills the disk is not given time to go on.
+    if !matches!(stop, Stop::LeaseLost(_) | Stop::Failure(_)) {
         log.line("Strata: ending all that still runs");
         let all = engine.terminate(names, &[]);
         let gently = async { tokio::join!(all, &mut work).1 };

@@ -21,6 +21,10 @@ pub const DEFAULT_DRAIN_SECONDS: u64 = 600;
 /// Bytes of lookaside files that a runner keeps unless configured.
 pub const DEFAULT_LOOKASIDE_CACHE_BYTES: u64 = 20 << 30;
 
+/// Bytes that one job may have on the runner's disk unless configured: as much as one command of a
+/// build by hand.
+pub const DEFAULT_JOB_DISK_BYTES: u64 = 64 << 30;
+
 /// Seconds of a day.
 const DAY_SECONDS: u64 = 24 * 3600;
 
@@ -81,6 +85,10 @@ pub struct RunnerConfig {
     /// How long running jobs may go on once the runner was told to stop, in seconds.
     #[serde(default = "default_drain_seconds")]
     pub drain_seconds: u64,
+    /// Most bytes that one job may have on the disk, in its workspace, its containers and their
+    /// volumes together; more ends it. Also what one command of a build may leave.
+    #[serde(default = "default_job_disk_bytes")]
+    pub job_disk_bytes: u64,
     /// Most bytes of lookaside files that are kept for later jobs; the oldest go first.
     #[serde(default = "default_lookaside_cache_bytes")]
     pub lookaside_cache_bytes: u64,
@@ -125,6 +133,10 @@ pub struct RegistryAccess {
 
 fn one() -> u32 {
     1
+}
+
+fn default_job_disk_bytes() -> u64 {
+    DEFAULT_JOB_DISK_BYTES
 }
 
 fn default_lookaside_cache_bytes() -> u64 {
@@ -191,6 +203,9 @@ impl RunnerConfig {
             // Docker would build with its own where ours is missing.
             return refuse("runtime is for engine = \"strata\"; write that too".to_owned());
         }
+        if self.job_disk_bytes == 0 {
+            return refuse("job_disk_bytes must be above 0; no job does without a file".to_owned());
+        }
         let mut hosts = BTreeSet::new();
         for registry in &self.registries {
             if !hosts.insert(&registry.host) {
@@ -238,6 +253,7 @@ mod tests {
         let config = parse(SMALLEST).unwrap();
         assert_eq!(config.slots, 1);
         assert_eq!(config.drain_seconds, DEFAULT_DRAIN_SECONDS);
+        assert_eq!(config.job_disk_bytes, DEFAULT_JOB_DISK_BYTES);
         assert_eq!(config.engine, None);
         assert_eq!(config.store_bounds(), StoreBounds::default());
         let docker = parse(&format!("{SMALLEST}engine = 'docker'\n")).unwrap();
@@ -250,6 +266,7 @@ mod tests {
             ("slot = 2", "slot"),
             ("slots = 0", "slots"),
             ("engine = 'podman'", "engine"),
+            ("job_disk_bytes = 0", "job_disk_bytes"),
             ("runtime = 'runsc'", "engine"),
             ("[[registry]]\nhost = 'r'\nusername = 'u'", "password_file"),
             ("[[registry]]\nhost = 'r'\n[[registry]]\nhost = 'r'", "twice"),

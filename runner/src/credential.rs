@@ -4,11 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
-use workflows::protocol::Register;
+use workflows::protocol::{Refusal, Register};
 
 use crate::backoff::pause;
 use crate::client::{BridgeClient, CallError};
@@ -16,6 +17,9 @@ use crate::config::{RunnerConfig, read_secret};
 
 /// File of the credential below the state directory.
 const FILE: &str = "credential";
+/// How long the end of another runner of the same name is waited for: longer than the bridge takes
+/// to find that one dead.
+const NAME_TIMEOUT: Duration = Duration::from_secs(90);
 /// Only the runner's own user reads the credential.
 const MODE: u32 = 0o600;
 
@@ -60,7 +64,7 @@ async fn register_until_answered(
         slots: config.slots,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let mut failures = 0;
+    let (mut failures, began) = (0, Instant::now());
     loop {
         match client.register(&register).await {
             Ok(registered) => {
@@ -71,6 +75,17 @@ async fn register_until_answered(
             Err(error) if error.is_transient() => {
                 failures += 1;
                 tracing::warn!(%error, failures, "cannot register yet; trying again");
+                if pause(failures, shutdown).await.is_stopped() {
+                    return Ok(None);
+                }
+            }
+            // Who was there before may be gone, and this one be made anew in its place.
+            Err(CallError::Refused { refusal: Refusal::NameHeld, message }) => {
+                if began.elapsed() >= NAME_TIMEOUT {
+                    bail!("{message}");
+                }
+                failures += 1;
+                tracing::warn!(failures, "cannot register yet; trying again: {message}");
                 if pause(failures, shutdown).await.is_stopped() {
                     return Ok(None);
                 }

@@ -1,6 +1,7 @@
 //! The container engine: one connection, names and labels by which everything is found again.
 
 mod sweep;
+mod usage;
 mod volumes;
 
 use std::collections::HashMap;

@@ -51,6 +51,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) progress: &'a Progress,
     /// Files that are taken instead of the commit.
     pub(crate) tree: Option<&'a Tree>,
+    /// Most bytes that the job may have on the disk.
+    pub(crate) disk_bytes: u64,
     /// Cancelled when the job is to stop: what runs is ended, and only what asks for it begins.
     pub(crate) cancel: CancellationToken,
     /// Cancelled when nothing new may begin; a build has one of its own.

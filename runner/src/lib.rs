@@ -14,6 +14,7 @@ mod client;
 pub mod config;
 mod credential;
 mod delivery;
+mod disk;
 mod egress;
 mod engine;
 mod environment;

@@ -20,6 +20,7 @@ use workflows::job::{JobSpec, Login};
 use workflows::protocol::{JobReport, Lease};
 
 use crate::attempt::{Overseer, report, supervise, tidy_up};
+use crate::config::DEFAULT_JOB_DISK_BYTES;
 use crate::engine::{AttemptNames, Engine, words_of};
 use crate::execute::Execution;
 use crate::gathered::Gathered;
@@ -202,6 +203,7 @@ impl Machine {
             workspace: &workspace,
             progress: &progress,
             tree: Some(wish.tree),
+            disk_bytes: DEFAULT_JOB_DISK_BYTES,
             cancel: CancellationToken::new(),
             halt: CancellationToken::new(),
         };

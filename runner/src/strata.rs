@@ -245,7 +245,10 @@ async fn request(execution: &Execution<'_>, spec: &BuildSpec) -> Result<BuildReq
         default_registry: spec.source_registry.clone(),
         egress: job.egress.clone(),
         network: terms::network(job.network),
-        limits: terms::limits(&job.limits),
+        limits: builder::Limits {
+            disk_bytes: Some(execution.disk_bytes),
+            ..terms::limits(&job.limits)
+        },
         latest_time: Some(spec.source_date_epoch),
         runtime: None,
         given: builder::Given {

@@ -41,7 +41,8 @@ pub const MAX_LOG_CHUNK_BYTES: usize = 256 * 1024;
 /// `POST /runner/v1/register`, authorised by the operator's registration token.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Register {
-    /// A name that people recognise; registering it again replaces the credential.
+    /// A name that people recognise; it is one runner's as long as that lives, and then another's,
+    /// whose credential replaces the old one.
     pub name: String,
     /// What the runner offers.
     pub labels: Vec<String>,
@@ -207,6 +208,8 @@ pub enum Refusal {
     Malformed,
     /// 413: more log than the job may write.
     LogFull,
+    /// 409: a runner of that name lives; a registration may be tried again.
+    NameHeld,
     /// 503: the store does not answer; try again.
     Unavailable,
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::tail::Tail;
 use crate::error::{BuildError, is_full, place};
+use crate::owners::is_too_high;
 use crate::stage::Fault;
 
 /// A place of the Dockerfile.
@@ -31,8 +32,10 @@ impl At<'_> {
                 BuildError::Failed { file, line, why, output: self.tail.borrow_mut().take() }
             }
             Fault::Machine(error) => {
-                let doing = format!("{}{}", place(&file, line), self.room(&error));
-                BuildError::Io { doing, error }
+                BuildError::io(format!("{}{}", place(&file, line), self.room(&error)), error)
+            }
+            Fault::Told(BuildError::Io { doing, error }) if is_too_high(&error) => {
+                BuildError::Refused { file, line, message: format!("{doing}: {error}") }
             }
             Fault::Told(BuildError::Io { doing, error }) => {
                 let doing = format!("{}: {doing}{}", place(&file, line), self.room(&error));

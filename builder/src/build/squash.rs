@@ -22,8 +22,8 @@ pub(super) fn squash(
     let target = site.pushing.map(|pushing| (&pushing.pusher, site.handle));
     let latest = site.request.latest_time;
     let compression = site.request.compression;
-    let fill = |tar: &mut LayerTar| squashed(&paths, latest, tar);
-    let (packed, stream) = pack(site.store, target, compression, fill)?;
+    let fill = |tar: &mut LayerTar| squashed(&paths, latest, site.cancel, tar);
+    let (packed, stream) = pack(site.store, target, compression, site.cancel, fill)?;
     let PackedLayer { digest, size, plain_size, .. } = &packed;
     show(Progress::Layer { digest, size: *size, plain_size: *plain_size });
     if let Some(pushing) = site.pushing {

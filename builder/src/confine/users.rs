@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::owners::owner_here;
 use crate::root::Root;
 
 /// Most of `/etc/passwd` or `/etc/group` that is read, in bytes.
@@ -19,7 +20,8 @@ pub(crate) struct Identity {
 }
 
 /// Reads `user`, `user:group`, numbers or names; empty means root. `group_follows_user` is how
-/// `--chown` reads a lone number: it stands for the group as well.
+/// `--chown` reads a lone number: it stands for the group as well. Whom this machine cannot stand
+/// for is refused here, before a file is his or a command is to run as him.
 pub(crate) fn resolve_user(
     root: &Root,
     text: &str,
@@ -69,6 +71,9 @@ pub(crate) fn resolve_user(
     if group.is_none() {
         groups.extend(lines(&groups_text).filter(member).filter_map(|f| field(&f, 2)));
     }
+    for id in groups.iter().chain([&uid]) {
+        owner_here(u64::from(*id), None).map_err(|error| error.to_string())?;
+    }
     let home = known.as_ref().and_then(|fields| fields.get(5)).filter(|home| !home.is_empty());
     let home = home.map_or("/", |home| home).to_owned();
     Ok(Identity { uid, gid, groups, home })
@@ -106,6 +111,8 @@ mod tests {
             ("app:extra", false, 1001, 7, &[7]),
             ("app:9", false, 1001, 9, &[9]),
             (":9", false, 0, 9, &[9]),
+            ("1000650000", false, 1_000_650_000, 0, &[0]),
+            ("1000650000", true, 1_000_650_000, 1_000_650_000, &[1_000_650_000]),
         ] {
             let home = if uid == 0 { "/root" } else { "/" }.to_owned();
             let expected = Identity { uid, gid, groups: groups.to_vec(), home };
@@ -113,5 +120,9 @@ mod tests {
         }
         assert!(resolve_user(&root, "nobody", false).is_err());
         assert!(resolve_user(&root, "app:nobody", false).is_err());
+        for too_high in ["4000000000", "app:4000000000"] {
+            let why = resolve_user(&root, too_high, true).unwrap_err();
+            assert!(why.contains("user or group 4000000000 is above"), "{why}");
+        }
     }
 }

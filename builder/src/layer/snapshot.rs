@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps};
 use super::entry::{Content, Entry, FileSource, Xattrs};
 use super::pack::LayerTar;
 use super::{LatestTime, MAX_LAYER_ENTRIES};
+use crate::cancel::Cancel;
 use crate::owners::{first_owner, is_rootless, owners_count};
 use crate::root::{Root, kind};
 
@@ -21,21 +22,25 @@ const OVERLAY: &[u8] = b"user.overlay.";
 pub(crate) const CAPABILITY: &str = "security.capability";
 /// Longest attribute that Linux keeps, in bytes.
 const MAX_XATTR_BYTES: usize = 64 * 1024;
+/// How much is shown of a path that is too long, in characters.
+const MAX_SHOWN: usize = 100;
 /// Depth of directories that is followed; deeper ones cannot be named by a path.
 const MAX_DEPTH: usize = 2048;
 
 /// Makes an upper directory what a machine has that unpacks its layer: the next command finds the
 /// times that the layer tells. Tells whether a layer can hold all that is there.
-pub(crate) fn settle(upper: &Root, latest: LatestTime) -> io::Result<bool> {
+pub(crate) fn settle(upper: &Root, latest: LatestTime, cancel: &Cancel) -> io::Result<bool> {
     let mut is_whole = true;
     let mut open = vec![(PathBuf::new(), 0)];
     let mut bounds = Bounds::default();
     while let Some((dir, depth)) = open.pop() {
         bounds.enter(&dir, depth)?;
-        for name in upper.names(&dir)? {
+        for name in upper.names(&dir).map_err(|error| with_path(&dir, error))? {
             let path = dir.join(&name);
-            let Some(stat) = upper.stat(&path)? else { continue };
+            let found = upper.stat(&path).map_err(|error| with_path(&path, error))?;
+            let Some(stat) = found else { continue };
             bounds.count()?;
+            cancel.heard()?;
             if is_whiteout(&stat) {
                 continue;
             }
@@ -44,13 +49,24 @@ pub(crate) fn settle(upper: &Root, latest: LatestTime) -> io::Result<bool> {
                 is_whole = false;
                 continue;
             }
-            set_time(upper, &path, &stat, clamped(stat.st_mtime, latest))?;
+            let timed = set_time(upper, &path, &stat, clamped(stat.st_mtime, latest));
+            timed.map_err(|error| with_path(&path, error))?;
             if kind(&stat) == FileType::Directory {
                 open.push((path, depth + 1));
             }
         }
     }
     Ok(is_whole)
+}
+
+/// A path that the system does not take is the author's fault, and is shown as far as it helps.
+fn with_path(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::InvalidFilename {
+        return error;
+    }
+    let shown: String = path.display().to_string().chars().take(MAX_SHOWN).collect();
+    let length = path.as_os_str().len();
+    io::Error::other(format!("/{shown}… is a path of {length} bytes, which no layer can have"))
 }
 
 fn set_time(upper: &Root, path: &Path, stat: &Stat, mtime: i64) -> io::Result<()> {
@@ -269,4 +285,26 @@ pub(crate) fn capability_of_store(value: &[u8]) -> Vec<u8> {
         value.extend_from_slice(&first_owner().to_le_bytes());
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{Mode, OFlags};
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_too_long_is_shown_and_its_authors_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "d".repeat(255);
+        let mut at = rustix::fs::open(dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for _ in 0..20 {
+            rustix::fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
+            at = rustix::fs::openat(&at, &name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        let error = settle(&Root::open(dir.path()).unwrap(), None, &Cancel::default()).unwrap_err();
+        assert_eq!(error.raw_os_error(), None, "{error}");
+        let told = error.to_string();
+        assert!(told.starts_with("/ddd") && told.contains(" is a path of 40"), "{told}");
+    }
 }

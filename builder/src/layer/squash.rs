@@ -13,6 +13,7 @@ use super::entry::{Content, Entry, FileSource};
 use super::pack::LayerTar;
 use super::snapshot::{is_opaque, read_xattrs, unshifted};
 use super::{LatestTime, MAX_LAYER_ENTRIES, clamped};
+use crate::cancel::Cancel;
 use crate::root::{Root, kind};
 
 /// What stands at a path.
@@ -40,25 +41,28 @@ type Nodes = BTreeMap<PathBuf, Node>;
 pub(crate) fn squashed(
     layers: &[PathBuf],
     latest: LatestTime,
+    cancel: &Cancel,
     tar: &mut LayerTar,
 ) -> io::Result<()> {
     let mut merged = Nodes::new();
     for (number, layer) in layers.iter().enumerate() {
-        let layer = Layer { root: Arc::new(Root::open(layer)?), number, latest };
+        let layer = Layer { root: Arc::new(Root::open(layer)?), number, latest, cancel };
         layer.lay_over(Path::new(""), &mut merged)?;
     }
     write(&mut merged, tar)
 }
 
-struct Layer {
+struct Layer<'a> {
     root: Arc<Root>,
     number: usize,
     latest: LatestTime,
+    cancel: &'a Cancel,
 }
 
-impl Layer {
+impl Layer<'_> {
     fn lay_over(&self, dir: &Path, merged: &mut Nodes) -> io::Result<()> {
         for name in self.root.names(dir)? {
+            self.cancel.heard()?;
             let path = dir.join(&name);
             let Some(stat) = self.root.stat(&path)? else { continue };
             let node = self.node(&path, &stat)?;

@@ -22,7 +22,7 @@ use super::guard::Guard;
 use super::snapshot::opaque_attribute;
 use super::{MAX_LAYER_BYTES, MAX_LAYER_ENTRIES};
 use crate::digest::HashingReader;
-use crate::owners::first_owner;
+use crate::owners::{first_owner, is_too_high};
 use crate::root::{Root, chown_at};
 
 /// What a whiteout's name begins with.
@@ -94,8 +94,10 @@ impl Unpack {
             }
             let mut entry = entry?;
             let path = relative(&entry.path_bytes())?;
-            self.entry(&path, &mut entry)
-                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+            self.entry(&path, &mut entry).map_err(|error| match is_too_high(&error) {
+                true => error,
+                false => io::Error::new(error.kind(), format!("{}: {error}", path.display())),
+            })?;
         }
         for (path, mtime) in self.directories.iter().rev() {
             let at = self.root.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY);
@@ -114,7 +116,7 @@ impl Unpack {
     }
 
     fn entry(&mut self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
-        let meta = Meta::of(entry)?;
+        let meta = Meta::of(path, entry)?;
         let Some(name) = path.file_name() else {
             let root = self.root.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY)?;
             return meta.put_on_open(&root);
@@ -308,6 +310,38 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         unpack_plain(&archive[..], dir.path(), max_bytes)?;
         Ok(dir.path().join("hole").metadata()?.len())
+    }
+
+    /// What an archive of one file of that owner is unpacked as.
+    fn owned(uid: u64, gid: u64) -> io::Result<(u32, u32)> {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("x").unwrap();
+        header.set_mode(0o644);
+        header.set_uid(uid);
+        header.set_gid(gid);
+        header.set_mtime(0);
+        header.set_size(0);
+        header.set_cksum();
+        let archive = [header.as_bytes().to_vec(), vec![0; 1024]].concat();
+        let dir = tempfile::tempdir().unwrap();
+        unpack_plain(&archive[..], dir.path(), 1 << 20)?;
+        let made = std::os::unix::fs::MetadataExt::uid;
+        let group = std::os::unix::fs::MetadataExt::gid;
+        let metadata = dir.path().join("x").metadata()?;
+        Ok((made(&metadata), group(&metadata)))
+    }
+
+    #[test]
+    fn files_of_clusters_and_directories_are_unpacked() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let here = |id: u32| first_owner() + id;
+        let owners = owned(1_000_650_000, 2_000_400_000).unwrap();
+        assert_eq!(owners, (here(1_000_650_000), here(2_000_400_000)));
+        let error = owned(4_000_000_000, 0).unwrap_err();
+        assert!(is_too_high(&error), "{error}");
+        assert!(error.to_string().starts_with("x: user or group 4000000000 is above"), "{error}");
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Built {
         self.history.push(Step { text, has_layer: false });
         let step = self.history.len() - 1;
         let packing = Packing::begin(site, dir.join("upper"), Place { step, line: at.line }, key);
-        site.packing.push_back(packing.map_err(Fault::Machine)?);
+        site.packing.push_back(packing.map_err(Fault::of)?);
         Ok(())
     }
 }

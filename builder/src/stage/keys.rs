@@ -12,6 +12,7 @@ use super::remote;
 use super::steps::{Around, Built, Fault, Site};
 use super::transfer::check_bytes;
 use crate::cache::{Key, KeyWriter};
+use crate::cancel::Cancel;
 use crate::copy::{Destination, Ownership, PatternBudget, Source};
 use crate::digest::HashingWriter;
 use crate::given::Remotes;
@@ -266,12 +267,12 @@ fn files(
     let planned = destination.finish();
     check_bytes(&planned, site.request.limits.disk_bytes.unwrap_or(MAX_LAYER_BYTES))?;
     for entry in planned.values() {
-        of_entry(key, entry).map_err(Fault::of)?;
+        of_entry(key, entry, site.cancel).map_err(Fault::of)?;
     }
     Ok(())
 }
 
-fn of_entry(key: &mut KeyWriter, entry: &Entry) -> io::Result<()> {
+fn of_entry(key: &mut KeyWriter, entry: &Entry, cancel: &Cancel) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     key.bytes("path", entry.path.as_os_str().as_bytes());
     for (name, value) in [("mode", entry.mode), ("user", entry.uid), ("group", entry.gid)] {
@@ -290,7 +291,7 @@ fn of_entry(key: &mut KeyWriter, entry: &Entry) -> io::Result<()> {
         Content::Hardlink(first) => key.bytes("also", first.as_os_str().as_bytes()),
         Content::File { source, .. } => {
             let mut hashing = HashingWriter::new(io::sink());
-            io::copy(&mut source.open()?, &mut hashing)?;
+            io::copy(&mut cancel.watching(source.open()?), &mut hashing)?;
             let (_, digest, length) = hashing.finish();
             key.number("length", length);
             key.text("content", digest.as_str());

@@ -50,12 +50,12 @@ impl Packing {
     ) -> io::Result<Self> {
         let root = Arc::new(Root::open(&upper)?);
         let (latest, compression) = (site.request.latest_time, site.request.compression);
-        let is_whole = settle(&root, latest)?;
+        let is_whole = settle(&root, latest, site.cancel)?;
         let target = site.pushing.map(|pushing| (pushing.pusher.clone(), site.handle.clone()));
-        let store = site.store.clone();
+        let (store, cancel) = (site.store.clone(), site.cancel.clone());
         let work = move || {
             let target = target.as_ref().map(|(pusher, handle)| (pusher, handle));
-            pack(&store, target, compression, |tar| snapshot(&root, latest, tar))
+            pack(&store, target, compression, &cancel, |tar| snapshot(&root, latest, tar))
         };
         let thread = std::thread::Builder::new().name("packing".to_owned()).spawn(work)?;
         Ok(Self { upper, place, key, is_whole, thread: Some(thread) })

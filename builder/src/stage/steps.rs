@@ -11,7 +11,7 @@ use super::layers::{Layer, Origin, unpacked};
 use super::packing::Packing;
 use crate::build::{BuildRequest, Progress, Pushing, TextFile};
 use crate::cache::{Entry, Found, KeptLayer, KeptStep, Key, Kind, StepCache};
-use crate::cancel::{Cancel, Urgency};
+use crate::cancel::{Cancel, Urgency, is_wish};
 use crate::confine::{Overlay, Runtime, Surroundings};
 use crate::copy::{Destination, Ownership, Planned, Source};
 use crate::error::{BuildError, is_full};
@@ -40,14 +40,13 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// A failure to read what the author gave is the author's; the rest is the machine's. A walk
-    /// that was interrupted ended because the build is to end.
+    /// A failure to read what the author gave is the author's; the rest is the machine's.
     pub(crate) fn of(error: io::Error) -> Self {
         match error.raw_os_error() {
+            _ if is_wish(&error) => Self::Told(BuildError::Cancelled),
             // Whoever put the path before it has taken the number away.
             None if is_full(&error) => Self::Machine(error),
             Some(_) => Self::Machine(error),
-            None if error.kind() == io::ErrorKind::Interrupted => BuildError::Cancelled.into(),
             None => Self::User(error.to_string()),
         }
     }
@@ -237,7 +236,8 @@ impl Built {
         fill: impl FnOnce(&mut LayerTar) -> io::Result<()>,
     ) -> Result<Option<Layer>, Fault> {
         let target = site.pushing.map(|pushing| (&pushing.pusher, site.handle));
-        let (packed, stream) = pack(site.store, target, site.request.compression, fill)?;
+        let (packed, stream) =
+            pack(site.store, target, site.request.compression, site.cancel, fill)?;
         let layer = self.add_packed(site, packed, stream, around);
         self.history.push(Step { text: text.to_owned(), has_layer: layer.is_some() });
         Ok(layer)

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use builder::{Given, Limits};
+use builder::{BuildError, Given, Limits};
 
 use super::bench::{Bench, Verdict};
 
@@ -85,7 +85,28 @@ pub(crate) fn run(bench: &Bench) -> Vec<Verdict> {
         .collect();
     verdicts.push(port_of_the_machine(bench));
     verdicts.push(files_of_another_build(bench));
+    verdicts.push(users_of_clusters(bench));
     verdicts
+}
+
+/// Users as OpenShift and directories give them out: where the builder has as many, COPY, RUN, what
+/// it leaves and the next step agree on them; else the line and what to do are told.
+fn users_of_clusters(bench: &Bench) -> Verdict {
+    let lines = "COPY --chown=1000650000:2000400000 base /of\nUSER 1000650000\nRUN echo > /tmp/x\n\
+                 RUN test $(id -u) = 1000650000 && test $(stat -c %u /tmp/x) = 1000650000 && \
+                 test $(stat -c %u:%g /of) = 1000650000:2000400000 && echo held";
+    let (built, printed) = bench.build(lines, Limits::default(), Given::default());
+    let has_all =
+        std::fs::read_to_string("/proc/self/uid_map").expect("users").contains("4294967295");
+    let is_well = match &built {
+        Ok(_) => has_all && printed.contains("held"),
+        Err(BuildError::Refused { line: 3, message, .. }) => {
+            !has_all && message.contains("/etc/subuid")
+        }
+        Err(_) => false,
+    };
+    let wrong = (!is_well).then(|| format!("{built:?}, printed {printed}"));
+    Verdict { name: "users of clusters".to_owned(), wrong }
 }
 
 fn probe(bench: &Bench, name: &str, command: &str) -> Verdict {

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use builder::GitSource;
+use builder::{BuildError, GitSource};
 use tempfile::TempDir;
 use workflows::dockerfile::MAX_DOCKERFILE_BYTES;
 
-use super::{failure, read, read_from};
+use super::{failure, read_as, read_from};
 use crate::failure::Failure;
 
 /// The name of standard input.
@@ -44,7 +44,7 @@ impl Context {
             }
             let held = temporary()?;
             let directory = held.path().join("context");
-            builder::unpack_context(std::io::stdin().lock(), &directory).map_err(failure)?;
+            unpack(std::io::stdin().lock(), &directory)?;
             return Ok(Self { directory, fetched: Some(held) });
         }
         let Some(git) = GitSource::parse(written).map_err(Failure::Usage)? else {
@@ -73,7 +73,8 @@ impl Context {
             }
             None => {
                 let path = self.dockerfile(named)?;
-                let (name, text) = (path.display().to_string(), read(&path, max)?);
+                let name = self.shown(&path);
+                let text = read_as(&path, &name, max)?;
                 (Some(path), name, text)
             }
         };
@@ -101,14 +102,37 @@ impl Context {
     }
 
     fn stays_inside(&self, path: &Path) -> Result<(), Failure> {
-        let unreadable = |e| Failure::Negative(format!("cannot read {}: {e}", path.display()));
+        let unreadable = |e| Failure::Negative(format!("cannot read {}: {e}", self.shown(path)));
         let real = path.canonicalize().map_err(unreadable)?;
         let top = self.directory.canonicalize().map_err(unreadable)?;
         if real.starts_with(top) {
             return Ok(());
         }
-        Err(Failure::Negative(format!("{} leads out of the context", path.display())))
+        Err(Failure::Negative(format!("{} leads out of the context", self.shown(path))))
     }
+
+    /// A path as its author knows it: where something was unpacked to is nobody's business.
+    fn shown(&self, path: &Path) -> String {
+        let below = self.fetched.as_ref().and_then(|_| path.strip_prefix(&self.directory).ok());
+        match below {
+            Some(below) => format!("{} of the context", below.display()),
+            None => path.display().to_string(),
+        }
+    }
+}
+
+/// Unpacks what somebody gives as a context.
+fn unpack(archive: impl std::io::Read, directory: &Path) -> Result<(), Failure> {
+    builder::unpack_context(archive, directory).map_err(|error| match error {
+        // What the system did not say, the archive did.
+        BuildError::Io { doing, error } if error.raw_os_error().is_none() => {
+            Failure::Negative(format!(
+                "{doing}: {error}; the context `-` is a tar archive, and a Dockerfile alone is \
+                 `--file -` beside a directory"
+            ))
+        }
+        other => failure(other),
+    })
 }
 
 fn is_standard_input(path: &Path) -> bool {
@@ -131,6 +155,28 @@ mod tests {
     fn standard_input_is_one_thing() {
         let both = Context::open("-", Some(Path::new("-")));
         assert!(matches!(both.err(), Some(Failure::Usage(why)) if why.contains("not both")));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_its_author_knows_it() {
+        let held = temporary().unwrap();
+        let directory = held.path().join("context");
+        std::fs::create_dir(&directory).unwrap();
+        let context = Context { directory, fetched: Some(held) };
+        let why = context.recipe(Some(Path::new("df/none"))).unwrap_err();
+        let expected = "cannot read df/none of the context: No such file";
+        assert!(matches!(&why, Failure::Negative(why) if why.starts_with(expected)), "{why:?}");
+    }
+
+    #[test]
+    fn a_dockerfile_that_is_given_as_a_context_is_explained() {
+        let held = temporary().unwrap();
+        for (number, text) in
+            ["FROM scratch\n".to_owned(), "RUN true\n".repeat(1000)].iter().enumerate()
+        {
+            let why = unpack(text.as_bytes(), &held.path().join(number.to_string())).unwrap_err();
+            assert!(matches!(&why, Failure::Negative(why) if why.contains("--file -")), "{why:?}");
+        }
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl Interrupt {
         Ok(listening)
     }
 
+    /// An error once somebody wished that the build ends: then it has not succeeded, however far it
+    /// came.
+    pub(super) fn heard(&self) -> Result<(), BuildError> {
+        if self.asked.is_cancelled() { Err(BuildError::Cancelled) } else { Ok(()) }
+    }
+
     /// Pushes unless somebody wishes otherwise; what is sent already is not sent again by the next
     /// push. `names` are all that the image has there; the first one is the request's own.
     pub(super) async fn push(

@@ -16,6 +16,8 @@ use crate::output::{self, Output};
 pub(super) struct Teller {
     /// Before each line, where stages are built at once.
     prefix: String,
+    /// Whether a command has begun a line and not ended it.
+    is_open: bool,
 }
 
 impl Teller {
@@ -38,7 +40,17 @@ impl Teller {
                 format!("   {digest}: {plain_size} bytes, {size} compressed\n")
             }
         };
-        output::tell(&self.prefixed(text));
+        output::tell(&self.placed(text, matches!(progress, Progress::Output(_))));
+    }
+
+    /// What a command prints goes on where it was; all else has a line of its own.
+    fn placed(&mut self, text: String, is_output: bool) -> String {
+        let text = self.prefixed(text);
+        let end = if self.is_open && !is_output { "\n" } else { "" };
+        if !text.is_empty() {
+            self.is_open = !text.ends_with('\n');
+        }
+        format!("{end}{text}")
     }
 
     fn prefixed(&self, text: String) -> String {
@@ -196,6 +208,18 @@ mod tests {
         let broken = anyhow::anyhow!("no room").context("cannot open the store");
         let ended = Ended::from(Failure::Broken(broken));
         assert_eq!(ended.json, json!({"error": "cannot open the store: no room"}));
+    }
+
+    #[test]
+    fn a_line_that_a_command_left_open_is_ended_before_the_next_step() {
+        let mut teller = Teller::default();
+        let mut told = String::new();
+        for (text, is_output) in
+            [("1: RUN\n", false), ("no", true), ("", true), ("nl", true), ("2: RUN\n", false)]
+        {
+            told += &teller.placed(text.to_owned(), is_output);
+        }
+        assert_eq!(told, "1: RUN\nnonl\n2: RUN\n");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use workflows::progress::{self, Decision, Member, Stage};
 use workflows::state::Outcome;
 use workflows::workflow::Workflow;
 
+use super::asked::check_matrix;
 use super::calls::given;
 use super::facts::Place;
 use super::remote::Remotes;
@@ -49,7 +50,7 @@ pub(super) struct Run<'a> {
     path: String,
     pub(super) workflow: &'a Workflow,
     pub(super) facts: Facts,
-    args: &'a RunArgs,
+    pub(super) args: &'a RunArgs,
     pub(super) name: Option<String>,
     pub(super) jobs: Vec<LocalJob>,
     /// Jobs whose `if` does not hold, and why.
@@ -101,48 +102,12 @@ impl<'a> Run<'a> {
         let mut run =
             Self { path: path.to_owned(), workflow, facts, args, name, jobs: Vec::new(), skipped };
         let wanted = run.wanted(&plan.jobs)?;
+        let asked = plan.jobs.iter().filter(|draft| wanted.contains(&draft.key));
+        check_matrix(&args.matrix, asked)?;
         let drafts = plan.jobs.into_iter();
         let drafts = drafts.filter(|draft| wanted.contains(&draft.key) && run.fits(draft));
         run.jobs = drafts.map(LocalJob::new).collect();
         Ok(run)
-    }
-
-    /// Keys of the jobs that were asked for, and of those that they need.
-    fn wanted(&self, drafts: &[JobDraft]) -> Result<Vec<String>, Failure> {
-        let keys: Vec<&str> = drafts.iter().map(|draft| draft.key.as_str()).collect();
-        if self.args.job.is_empty() {
-            return Ok(keys.into_iter().map(ToOwned::to_owned).collect());
-        }
-        let mut wanted: Vec<String> = Vec::new();
-        let mut open = self.args.job.clone();
-        while let Some(key) = open.pop() {
-            if !keys.contains(&key.as_str()) {
-                let why = self.skipped.iter().find(|(skipped, _)| *skipped == key);
-                return Err(Failure::Negative(match why {
-                    Some((_, why)) => format!("job `{key}` does not run: {why}"),
-                    None => format!("there is no job `{key}`; there are {}", keys.join(", ")),
-                }));
-            }
-            if !wanted.contains(&key) {
-                let of_key = drafts.iter().filter(|draft| draft.key == key);
-                open.extend(of_key.flat_map(|draft| draft.needs.clone()));
-                wanted.push(key);
-            }
-        }
-        Ok(wanted)
-    }
-
-    /// Whether a job of a matrix has the values that were asked for.
-    fn fits(&self, draft: &JobDraft) -> bool {
-        let Some(place) = &draft.matrix else { return true };
-        let shown = |value: &Json| match value {
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        self.args
-            .matrix
-            .iter()
-            .all(|(key, wanted)| place.values.get(key).is_none_or(|value| shown(value) == *wanted))
     }
 
     /// How all jobs together ended.

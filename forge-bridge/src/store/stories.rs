@@ -30,6 +30,7 @@ mod pulls;
 mod records;
 mod removals;
 mod rerun;
+mod runners;
 mod schedules;
 mod shared;
 mod unreadable;

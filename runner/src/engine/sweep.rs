@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 use super::{AttemptNames, Engine, Labels, OWNER_LABEL, gone_is_good, key_of};
 
-type Filters = HashMap<String, Vec<String>>;
+pub(super) type Filters = HashMap<String, Vec<String>>;
 
 impl Engine {
     /// Asks every running container of an attempt to end, but for those to `keep`.
@@ -144,7 +144,7 @@ impl Engine {
     }
 }
 
-fn label_filter(labels: Vec<String>) -> Filters {
+pub(super) fn label_filter(labels: Vec<String>) -> Filters {
     HashMap::from([("label".to_owned(), labels)])
 }
 

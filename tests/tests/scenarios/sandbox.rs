@@ -158,6 +158,32 @@ async fn who_takes_too_much_memory_is_killed_alone() {
 }
 
 #[tokio::test]
+async fn who_fills_the_disk_is_ended_wherever_the_bytes_are() {
+    let mut world = World::prepare().await;
+    world.configure_runners("job_disk_bytes = 30000000\n");
+    world.start_bridge().await;
+    world.start_runner();
+    let write = |place: &str| format!("head -c 20000000 /dev/zero >{place}/big");
+    let script = format!(
+        "trap '' TERM\n{}\nsleep 4\necho still here\n{}\nwhile true; do sleep 1; done",
+        write("/workspace"),
+        write("/tmp")
+    );
+
+    let run = step(&world, &script).await;
+
+    assert_eq!(run["outcome"], "failure", "{run:#}");
+    let told = message(&run);
+    assert!(
+        told.contains("wrote more than 30000000 bytes") && told.contains("job_disk_bytes"),
+        "{told}"
+    );
+    let log = world.log(&run, "build").await;
+    assert!(log.contains("still here"), "one half is no reason: {log}");
+    world.nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_fork_bomb_is_stopped_by_the_bound_on_processes() {
     let world = tight("timeout_seconds = 30").await;
 

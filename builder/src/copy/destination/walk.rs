@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Stat};
 use workflows::dockerfile::ignore::Seen;
 
 use super::{Destination, too_many};
-use crate::cancel::{Cancel, Urgency};
+use crate::cancel::Cancel;
 use crate::copy::source::Source;
 use crate::layer::Entry;
 use crate::root::{Found, kind};
@@ -33,13 +33,6 @@ impl Above {
 }
 
 impl Destination<'_> {
-    fn look_at_cancel(&self) -> io::Result<()> {
-        match self.cancel.map(Cancel::urgency) {
-            None | Some(Urgency::None) => Ok(()),
-            Some(Urgency::Asked | Urgency::Now) => Err(io::ErrorKind::Interrupted.into()),
-        }
-    }
-
     /// Copies what is in a directory.
     pub(super) fn contents(
         &mut self,
@@ -50,7 +43,7 @@ impl Destination<'_> {
     ) -> io::Result<()> {
         let source = walk.source;
         for name in source.root.names(from)? {
-            self.look_at_cancel()?;
+            self.cancel.map_or(Ok(()), Cancel::heard)?;
             self.names_left = self.names_left.checked_sub(1).ok_or_else(too_many)?;
             let path = from.join(&name);
             let Some(stat) = source.root.stat(&path)? else { continue };

@@ -11,7 +11,7 @@ use tar::EntryType;
 use super::times;
 use crate::layer::entry::{Content, Device, Entry};
 use crate::layer::snapshot::{CAPABILITY, capability_of_store, is_of_image};
-use crate::owners::{first_owner, owners_count};
+use crate::owners::{first_owner, owner_here};
 use crate::root::chown_at;
 
 /// Largest number of a device, major or minor (Linux has 12 and 20 bits).
@@ -29,7 +29,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn of(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Self> {
+    pub(super) fn of(path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Self> {
         let mut xattrs = Vec::new();
         if let Some(records) = entry.pax_extensions()? {
             for record in records {
@@ -41,11 +41,7 @@ impl Meta {
             }
         }
         let header = entry.header();
-        let owner = |id: u64| {
-            let id = u32::try_from(id).ok().filter(|&id| id < owners_count());
-            id.map(|id| first_owner() + id)
-                .ok_or_else(|| io::Error::other(format!("an owner above {}", owners_count())))
-        };
+        let owner = |id: u64| owner_here(id, Some(path.to_owned()));
         Ok(Self {
             mode: header.mode()? & 0o7777,
             uid: owner(header.uid()?)?,
