@@ -118,7 +118,8 @@ impl StagePlan {
             recipe.args.check_platform(stage, dockerfile::DOCKER_ARCHITECTURE)
         });
         platform.map_err(|error| recipe.wrong(&error))?;
-        let args = args.unwrap_or_else(|| recipe.args.clone());
+        let mut args = args.unwrap_or_else(|| recipe.args.clone());
+        args.begin_stage(&parent.env);
         let (layers, history) = (Vec::new(), Vec::new());
         let plan = Self { layers, config: parent, history, args };
         let mut planner = Planner { recipe, stage, plan };
@@ -241,6 +242,18 @@ mod tests {
         assert_eq!((run.user.as_str(), run.workdir.as_str()), ("u", "/w"));
         assert_eq!(run.argv, ["/bin/sh", "-c", "x"]);
         assert!(!plan.config.env.iter().any(|(name, _)| name == "A"));
+    }
+
+    #[test]
+    fn a_variable_of_the_stage_below_counts_though_its_argument_came_later() {
+        let recipe =
+            Recipe::of_text("FROM base:1 AS a\nENV G=env\nARG G=arg\nFROM a\nRUN x\n", &spec());
+        let recipe = recipe.unwrap();
+        let below = StagePlan::of(&recipe, 0, ImageConfig::default(), None).unwrap();
+        let plan = StagePlan::of(&recipe, 1, below.config, Some(below.args)).unwrap();
+        let run = plan.layers[0].run.as_ref().unwrap();
+        assert!(run.env.contains(&"G=env".to_owned()), "{:?}", run.env);
+        assert!(!run.env.contains(&"G=arg".to_owned()), "{:?}", run.env);
     }
 
     #[test]
