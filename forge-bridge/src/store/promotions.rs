@@ -62,6 +62,8 @@ struct Newest {
     job: JobId,
     nvr: String,
     tags: Vec<Tag>,
+    /// Whether another one of its tags was asked for since, however that ended.
+    is_followed: bool,
 }
 
 impl Store {
@@ -77,7 +79,9 @@ impl Store {
         let (registry, repository): (&str, &str) =
             (column(&image, "registry")?, column(&image, "repository")?);
         let holders = newest(&mut tx, (registry, repository), &new.tags).await?;
-        let is_known = |newest: &&Newest| newest.job == new.job && newest.tags == new.tags;
+        let is_known = |newest: &&Newest| {
+            newest.job == new.job && newest.tags == new.tags && !newest.is_followed
+        };
         if let Some(known) = holders.first().filter(is_known) {
             return Ok(Promoting::Written(one(&mut tx, known.id).await?));
         }
@@ -241,14 +245,18 @@ async fn image_of(tx: &mut SqliteConnection, job: JobId) -> Result<Option<Sqlite
 }
 
 /// Of each of these tags the newest promotion that is done or under way, the newest of all first.
-/// One that was refused does not count: the tags are where the one before has put them.
+/// One that was refused does not count, though it may have put some of its tags before.
 async fn newest(
     tx: &mut SqliteConnection,
     (registry, repository): (&str, &str),
     tags: &[Tag],
 ) -> Result<Vec<Newest>, StoreError> {
     let rows = sqlx::query(
-        "SELECT p.id, p.tags, i.job_id, i.nvr FROM promotions p \
+        "SELECT p.id, p.tags, i.job_id, i.nvr, EXISTS (SELECT 1 FROM promotions AS later \
+         JOIN json_each(later.tags) AS its_tag WHERE later.registry = p.registry \
+         AND later.repository = p.repository AND later.id > p.id \
+         AND its_tag.value IN (SELECT value FROM json_each(p.tags))) AS is_followed \
+         FROM promotions p \
          JOIN images i ON i.id = p.image_id WHERE p.id IN (SELECT \
          (SELECT max(holder.id) FROM promotions AS holder \
          JOIN promotion_progress AS its ON its.promotion_id = holder.id \
@@ -267,6 +275,7 @@ async fn newest(
             job: JobId(column(row, "job_id")?),
             nvr: row.try_get::<Option<String>, _>("nvr")?.unwrap_or_default(),
             tags: json(row, "tags")?,
+            is_followed: column(row, "is_followed")?,
         })
     };
     rows.iter().map(newest).collect()

@@ -171,6 +171,22 @@ async fn a_refused_promotion_is_no_way_back() {
 }
 
 #[tokio::test]
+async fn what_a_refused_promotion_may_have_moved_can_be_put_back() {
+    let story = Story::begin().await;
+    let (old, _) = story.built('a').await;
+    let (new, _) = story.built('b').await;
+    let first = written(story.promote(old, false).await);
+    story.put_stable_tags().await;
+    let refused = written(story.promote(new, false).await);
+    let state = PromotionState::Refused;
+    story.store.end_promotion(refused.id, state, "forbidden", story.now).await.unwrap();
+    let back = written(story.promote(old, false).await);
+    assert_eq!(back.state, PromotionState::Due, "one of its tags may be the other's");
+    assert_ne!(back.id, first.id);
+    assert_eq!(written(story.promote(old, false).await).id, back.id, "asked for twice");
+}
+
+#[tokio::test]
 async fn a_stable_tag_makes_due_what_stands_on_it() {
     let story = Story::begin().await;
     let (job, _) = story.built('a').await;
