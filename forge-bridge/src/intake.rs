@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use workflows::dispatch::Dispatch;
 use workflows::event::Event;
 use workflows::facts::Facts;
-use workflows::ids::EventId;
 use workflows::matching::{ChangedPaths, skip_marker};
 use workflows::named_value::{self, Place};
 use workflows::names::CommitId;
+use workflows::names::RepositoryName;
 use workflows::release::{ReleasePolicy, release_of};
 use workflows::selection::{self, Candidate, Selection};
 
@@ -47,8 +47,9 @@ pub(crate) use pulls::Request;
 pub(crate) use schedules::DefaultWorkflows;
 pub(crate) use target::{Before, Target, target};
 
-/// Events that one turn begins.
-const BATCH: u32 = 32;
+/// Events that one turn looks at, oldest first: those of a repository that has many are begun one by
+/// one, and must not hide those of others.
+const BATCH: u32 = 256;
 
 /// Decides what events mean.
 pub(crate) struct Intake {
@@ -56,7 +57,7 @@ pub(crate) struct Intake {
     pub(crate) planner: Planner,
     pub(crate) forges: Arc<HashMap<String, Forge>>,
     pub(crate) wakes: Wakes,
-    pub(crate) under_way: Arc<UnderWay<EventId>>,
+    pub(crate) under_way: Arc<UnderWay<Option<RepositoryName>>>,
 }
 
 /// The part of intake that writes nothing.
@@ -69,14 +70,17 @@ pub(crate) struct Planner {
 }
 
 impl Intake {
-    /// Begins to plan every event that is due, each on its own: one whose forge hangs holds up
-    /// none of the others. What a stop cuts short is planned by the next start.
+    /// Begins to plan every event that is due, those of each repository one after the other and each
+    /// repository on its own: one whose forge hangs holds up none of the others, and of two builds
+    /// the newer one is pinned later and has the higher release, as the tags that move to the newest
+    /// build will tell. What a stop cuts short is planned by the next start.
     pub(crate) async fn turn(self: Arc<Self>) -> Result<Turn, StoreError> {
         let limit = self.under_way.limit(BATCH);
         let due = self.store.events_due(Utc::now(), limit, &self.under_way.full()).await?;
         let mut turn = Turn::Idle;
         for event in due {
-            let Some(claim) = self.under_way.begin(&event.forge, event.id) else { continue };
+            let repository = event.event.repository().cloned();
+            let Some(claim) = self.under_way.begin(&event.forge, repository) else { continue };
             turn = Turn::Busy;
             let intake = Arc::clone(&self);
             tokio::spawn(async move {
