@@ -215,11 +215,11 @@ async fn asked(
 }
 
 /// The job that the bridge may have given to a request when the runner was told to stop: nobody
-/// else would run it before its lease is over. It is run as those that had begun.
+/// else would run it before its lease is over. It is run as those that had begun. No new one is
+/// given to who offers nothing.
 async fn on_its_way(client: &BridgeClient, request: &LeaseRequest) -> Option<Lease> {
-    let LeaseRequest { request, labels, .. } = request;
-    let at_once =
-        LeaseRequest { request: request.clone(), labels: labels.clone(), wait_seconds: 0 };
+    let (request, labels) = (request.request.clone(), Vec::new());
+    let at_once = LeaseRequest { request, labels, wait_seconds: 0 };
     match tokio::time::timeout(LAST_ANSWER_TIMEOUT, client.lease(&at_once)).await {
         Ok(Ok(lease)) => lease,
         Ok(Err(error)) => {

@@ -18,6 +18,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A look of some length is followed by a pause of this many times that length: counting must not
 /// be the runner's work.
 const PAUSE_FACTOR: u32 = 10;
+/// Most bytes of paths that wait to be looked at.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Most directories that wait, and most files with several names.
+const MAX_REMEMBERED: usize = 2_000_000;
 /// What the system counts in, in bytes.
 const BLOCK: u64 = 512;
 
@@ -53,15 +57,17 @@ async fn is_over(execution: &Execution<'_>, most: u64) -> bool {
 
 /// Whether directories hold more than that together, each file counted once and holes not at all.
 /// The files change meanwhile, and no link is followed. What lies so deep that no path leads there
-/// is more than anything: nobody can hide there what fills the disk.
+/// is more than anything: nobody can hide there what fills the disk. So is what would fill the
+/// memory of who counts.
 fn has_more_than(places: &[PathBuf], most: u64) -> bool {
-    let (mut sum, mut seen) = (0_u64, HashSet::new());
+    let (mut sum, mut seen, mut waiting) = (0_u64, HashSet::new(), 0);
     for place in places {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // A volume may be gone with its container.
         let Ok(root) = rustix::fs::open(place, flags, Mode::empty()) else { continue };
         let mut pending = vec![PathBuf::new()];
         while let Some(path) = pending.pop() {
+            waiting -= path.as_os_str().len();
             let directory = match open(&root, &path) {
                 Ok(directory) => directory,
                 Err(Errno::NAMETOOLONG) => return true,
@@ -76,12 +82,17 @@ fn has_more_than(places: &[PathBuf], most: u64) -> bool {
                 };
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                     let name = std::os::unix::ffi::OsStrExt::from_bytes(name.to_bytes());
-                    pending.push(path.join::<&std::ffi::OsStr>(name));
+                    let path = path.join::<&std::ffi::OsStr>(name);
+                    waiting += path.as_os_str().len();
+                    pending.push(path);
                 } else if stat.st_nlink > 1 && !seen.insert((stat.st_dev, stat.st_ino)) {
                     continue;
                 }
                 sum = sum.saturating_add(u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK);
-                if sum > most {
+                let is_unbearable = waiting > MAX_WAITING_BYTES
+                    || pending.len() > MAX_REMEMBERED
+                    || seen.len() > MAX_REMEMBERED;
+                if sum > most || is_unbearable {
                     return true;
                 }
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
+use builder::{BuildError, RegistryError};
 use futures_util::StreamExt as _;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OciImageManifest};
@@ -231,9 +232,20 @@ pub(crate) enum Trouble {
     Passing(String),
     /// Will be the same next time.
     Lasting(String),
+    /// No registry's: a disk of ours that is full, for one.
+    Own(String),
 }
 
 impl Trouble {
+    /// What Strata's own builder met.
+    pub(crate) fn of_builder(error: BuildError) -> Self {
+        match error {
+            BuildError::Registry(RegistryError::Unavailable { why, .. }) => Self::Passing(why),
+            error @ BuildError::Io { .. } => Self::Own(error.to_string()),
+            other => Self::Lasting(other.to_string()),
+        }
+    }
+
     fn of(error: &Error) -> Self {
         let words = words_of(error);
         let lower = words.to_lowercase();
@@ -255,6 +267,7 @@ pub(crate) async fn repeated<T, F: Future<Output = Result<T, Trouble>>>(
             Err(Trouble::Lasting(why)) => {
                 return Err(Stop::registry(format!("cannot {what}: {why}")));
             }
+            Err(Trouble::Own(why)) => return Err(Stop::sandbox(format!("cannot {what}: {why}"))),
             Err(Trouble::Passing(why)) => why,
         };
         if failures >= ATTEMPTS {

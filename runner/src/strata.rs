@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use builder::{
     Additions, Algorithm, BuildError, BuildRequest, CachePolicy, Cancel, Compression, LastFile,
-    Progress, Registries, RegistryError, Store, StoreBounds, TextFile, Unpushed, Warning,
+    Progress, Registries, Store, StoreBounds, TextFile, Unpushed, Warning,
 };
 use chrono::DateTime;
 use workflows::cache::CacheSpec;
@@ -316,10 +316,7 @@ pub(crate) async fn prefetch(execution: &Execution<'_>, pins: Vec<&ParentPin>) -
         repeated(execution, &format!("pull {name}"), async || {
             let begins = || execution.log.line(&format!("Strata: pulling {name}"));
             let pulled = site.registries.prefetch(reference, &site.store, begins).await;
-            pulled.map_err(|error| match error {
-                RegistryError::Unavailable { why, .. } => Trouble::Passing(why),
-                other => Trouble::Lasting(other.to_string()),
-            })
+            pulled.map_err(|error| Trouble::of_builder(error.into()))
         })
         .await
     });

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use builder::{BuildError, ImageContent, RegistryError, Unpushed};
+use builder::{ImageContent, Unpushed};
 use chrono::DateTime;
 use workflows::evidence::{
     BuildEvidence, KeptStep, LayerFacts, MAX_KEPT_STEPS, Package, SourceFile, Tool,
@@ -103,10 +103,7 @@ async fn push(
 ) -> Result<(), Stop> {
     execution.log.line(&format!("Strata: pushing {reference}"));
     repeated(execution, &format!("push {reference}"), async || {
-        built.push(&site.store, &site.registries).await.map_err(|error| match error {
-            BuildError::Registry(RegistryError::Unavailable { why, .. }) => Trouble::Passing(why),
-            other => Trouble::Lasting(other.to_string()),
-        })
+        built.push(&site.store, &site.registries).await.map_err(Trouble::of_builder)
     })
     .await?;
     execution.log.line(&format!("Strata: pushed {reference} as {}", built.image.digest));
