@@ -197,10 +197,25 @@ fn beside(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::R
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     let mode = fs::metadata(&path).map_or(NEW_FILE_MODE, |there| there.permissions().mode());
-    let mut file =
-        builder.permissions(fs::Permissions::from_mode(mode & 0o777)).tempfile_in(dir)?;
+    let overwritten = || File::options().write(true).truncate(true).open(&path);
+    let made = builder.permissions(fs::Permissions::from_mode(mode & 0o777)).tempfile_in(dir);
+    let mut file = match made {
+        // A file that may be written, in a directory that may not.
+        Err(error) if path.exists() && is_closed(&error) => return write(&mut overwritten()?),
+        made => made?,
+    };
     write(file.as_file_mut())?;
-    file.persist(&path).map(drop).map_err(|error| error.error)
+    match file.persist(&path) {
+        // A file that is mounted by itself, as containers have them.
+        Err(failed) if failed.error.kind() == io::ErrorKind::ResourceBusy => {
+            io::copy(&mut failed.file.reopen()?, &mut overwritten()?).map(drop)
+        }
+        persisted => persisted.map(drop).map_err(|failed| failed.error),
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn inline(name: &str, bytes: &[u8]) -> Entry {

@@ -106,7 +106,11 @@ impl Unpack {
                 rustix::fs::futimens(dir, &times(*mtime))?;
             }
         }
-        let directories = self.directories.into_iter().map(|(path, _)| path).collect();
+        // By where they are, which may be another place than their name: a link may lead there.
+        let mut directories = BTreeSet::new();
+        for (path, _) in self.directories {
+            directories.insert(self.root.find(&path)?.path);
+        }
         let mut devices: BTreeMap<PathBuf, Vec<Entry>> = BTreeMap::new();
         for (path, device) in self.devices {
             let dir = self.root.find(path.parent().unwrap_or(Path::new("")))?.path;

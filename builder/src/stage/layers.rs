@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use workflows::image::{Digest, Reference};
 
 use crate::cancel::{Cancel, Urgency};
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, is_full};
 use crate::layer::{Compression, PackedLayer, unpack_layer};
 use crate::registry::{Descriptor, Registries};
 use crate::store::Store;
@@ -67,12 +67,28 @@ impl Layer {
         }
     }
 
-    fn unpack(&self, store: &Store) -> Result<(), BuildError> {
+    fn unpack(
+        &self,
+        store: &Store,
+        fetch: impl FnOnce() -> Result<(), BuildError>,
+    ) -> Result<(), BuildError> {
         let what = || format!("cannot unpack layer {}", self.blob.digest);
         let _lock = store.lock_layer(&self.diff_id).doing(what)?;
         if store.has_layer(&self.diff_id) {
             return Ok(());
         }
+        let Err(error) = self.unpack_blob(store) else { return Ok(()) };
+        let is_elsewhere = self.origin.repository().is_some();
+        let is_for_room = matches!(&error, BuildError::Io { error, .. } if is_full(error));
+        if !is_elsewhere || is_for_room || !store.forget_damaged(&self.blob.digest).doing(what)? {
+            return Err(error);
+        }
+        fetch()?;
+        self.unpack_blob(store)
+    }
+
+    fn unpack_blob(&self, store: &Store) -> Result<(), BuildError> {
+        let what = || format!("cannot unpack layer {}", self.blob.digest);
         let work = store.new_work().doing(what)?;
         let dir = work.path().join("layer");
         std::fs::create_dir(&dir).doing(what)?;
@@ -104,15 +120,10 @@ pub(crate) fn unpacked(
         if cancel.urgency() != Urgency::None {
             return Err(BuildError::Cancelled);
         }
-        if let Err(error) = layer.unpack(store) {
-            let what = || format!("cannot read blob {}", layer.blob.digest);
-            if !store.forget_damaged(&layer.blob.digest).doing(what)? {
-                return Err(error);
-            }
+        layer.unpack(store, || {
             let fetched = cancel.unless_asked(layer.fetch(registries, store));
-            runtime.block_on(fetched).ok_or(BuildError::Cancelled)??;
-            layer.unpack(store)?;
-        }
+            runtime.block_on(fetched).ok_or(BuildError::Cancelled)?
+        })?;
     }
     let mut paths: Vec<PathBuf> = Vec::new();
     for layer in layers {
