@@ -150,11 +150,18 @@ impl Mirror {
 /// The mirror is marked, and starts anew at the next opening.
 pub(crate) fn damaged(repository: &gix::Repository, what: &str, error: &gix::Error) -> GitError {
     let told = GitError::of_objects(what, error);
-    if matches!(told, GitError::TooLarge(_) | GitError::NotFound(_)) {
+    if matches!(told, GitError::TooLarge(_) | GitError::NotFound(_)) || is_of_the_system(error) {
         return told;
     }
     mark_damaged(repository);
     GitError::Local(format!("the mirror is damaged: {told}"))
+}
+
+/// Whether the system refused something, as it does when too many files are open: that says nothing
+/// of what is in them.
+fn is_of_the_system(error: &gix::Error) -> bool {
+    let is_refused = |level: &std::io::Error| level.raw_os_error().is_some();
+    error.iter_errors().any(|level| level.downcast_ref().is_some_and(is_refused))
 }
 
 fn mark_damaged(repository: &gix::Repository) {
