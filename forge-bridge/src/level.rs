@@ -2,9 +2,11 @@
 //!
 //! A wake-up only shortens the wait: a lost one costs an interval, never a piece of work.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +31,8 @@ pub(crate) enum Turn {
 }
 
 /// Calls `turn` until shutdown: again at once while it is busy, else after a wake-up or the
-/// idle interval.
+/// idle interval. A turn that panics is told and tried again like one that fails: the work of one row
+/// that meets a fault of ours must not end the bridge, and all that is not done is in the store.
 pub(crate) async fn run<E: std::fmt::Display, F: Future<Output = Result<Turn, E>>>(
     name: &'static str,
     wake: &Notify,
@@ -37,11 +40,15 @@ pub(crate) async fn run<E: std::fmt::Display, F: Future<Output = Result<Turn, E>
     mut turn: impl FnMut() -> F,
 ) {
     while !shutdown.is_cancelled() {
-        let pause = match turn().await {
-            Ok(Turn::Busy) => continue,
-            Ok(Turn::Idle) => IDLE_INTERVAL,
-            Err(error) => {
+        let pause = match AssertUnwindSafe(turn()).catch_unwind().await {
+            Ok(Ok(Turn::Busy)) => continue,
+            Ok(Ok(Turn::Idle)) => IDLE_INTERVAL,
+            Ok(Err(error)) => {
                 tracing::error!(agent = name, %error, "{name}: turn failed: {error}");
+                FAILURE_PAUSE
+            }
+            Err(_) => {
+                tracing::error!(agent = name, "{name}: turn broke, which is a fault of Strata");
                 FAILURE_PAUSE
             }
         };
@@ -65,6 +72,20 @@ pub(crate) fn retry_at(now: DateTime<Utc>, tries: u32, seed: i64) -> DateTime<Ut
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_panics_is_followed_by_others() {
+        let (wake, shutdown) = (Notify::new(), CancellationToken::new());
+        let turns = std::cell::Cell::new(0);
+        let turn = || async {
+            turns.set(turns.get() + 1);
+            assert_ne!(turns.get(), 1, "the first one breaks");
+            shutdown.cancel();
+            Ok::<_, String>(Turn::Idle)
+        };
+        run("test", &wake, &shutdown, turn).await;
+        assert_eq!(turns.get(), 2);
+    }
 
     #[test]
     fn pauses_double_up_to_the_cap() {

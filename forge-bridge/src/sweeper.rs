@@ -60,9 +60,6 @@ pub(crate) struct Sweeper {
 impl Sweeper {
     /// Sweeps until shutdown.
     pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        if !self.config.sweep.enabled {
-            return;
-        }
         if let Err(error) = self.store.sweep_soon(Utc::now(), START_SPREAD_SECONDS).await {
             tracing::error!(%error, "sweeper: cannot make repositories due: {error}");
         }

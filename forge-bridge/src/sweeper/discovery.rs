@@ -26,7 +26,7 @@ impl Sweeper {
     pub(crate) async fn discover(self: Arc<Self>, shutdown: CancellationToken) {
         let pause = self.config.sweep.discovery_interval().to_std();
         let pause = pause.unwrap_or(Duration::from_secs(60 * 60));
-        while self.config.sweep.enabled && !shutdown.is_cancelled() {
+        while !shutdown.is_cancelled() {
             for forge in &self.config.forges {
                 if let Err(error) = self.discover_on(forge, Utc::now()).await {
                     tracing::error!(%error, "sweeper: cannot write what was discovered: {error}");
