@@ -68,15 +68,19 @@ pub struct Speaker {
     pub permission: Permission,
 }
 
-/// A comment that is heard later than this after it was written came late; and a head that was heard of
-/// earlier than this before that was there when it was written. Two clocks may differ by as much.
-const MAX_DELAY: TimeDelta = TimeDelta::minutes(5);
+/// A delivery that comes within this time after a comment was written is no repetition: what was
+/// pushed later is told later.
+const PROMPT: TimeDelta = TimeDelta::seconds(30);
+/// How much a forge's clock and ours may differ.
+const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
 
 /// When what was said of a pull request's head, and when that head was told.
 #[derive(Debug, Clone, Copy)]
 pub struct Hearing {
     /// When the comment was written, by the forge's clock; `None` where the forge does not say.
     pub written_at: Option<DateTime<Utc>>,
+    /// Whether a look found it and no delivery told of it.
+    pub is_found: bool,
     /// When we heard of the comment.
     pub heard_at: DateTime<Utc>,
     /// When we heard of the head.
@@ -84,13 +88,14 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// Whether a comment speaks of the head that is known. One that is heard at once does; one that
-    /// came late, because nobody listened or the forge tried again, does when the head was known before
-    /// it was written: a head that was pushed after it is not what its author looked at.
+    /// Whether a comment speaks of the head that is known. One that is delivered at once does. One
+    /// that came late, because nobody listened or the forge tried again, does when the head was surely
+    /// known before it was written: a head that was pushed after it is not what its author looked at.
     #[must_use]
     pub fn is_of_head(self) -> bool {
         self.written_at.is_none_or(|written| {
-            self.heard_at - written <= MAX_DELAY || self.head_heard_at + MAX_DELAY <= written
+            let is_prompt = !self.is_found && self.heard_at - written <= PROMPT;
+            is_prompt || self.head_heard_at + CLOCK_DIFFERENCE <= written
         })
     }
 }

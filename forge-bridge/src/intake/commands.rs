@@ -109,6 +109,7 @@ impl Intake {
         }
         let hearing = Hearing {
             written_at: said.written_at,
+            is_found: said.is_found,
             heard_at: undone.created_at,
             head_heard_at: known.head_heard_at,
         };

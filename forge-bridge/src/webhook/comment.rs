@@ -40,13 +40,16 @@ impl Comment<'_> {
             is_bot: self.is_bot,
             line: line.to_owned(),
             written_at: self.written_at.and_then(instant),
+            is_found: false,
         })
     }
 
     /// What a comment that is there asks for, as its delivery would have told it.
     pub(super) fn unless(self, asks_for_nothing: bool) -> Option<PullRequestCommented> {
         match self.event() {
-            Event::PullRequestCommented(said) if !asks_for_nothing => Some(said),
+            Event::PullRequestCommented(said) if !asks_for_nothing => {
+                Some(PullRequestCommented { is_found: true, ..said })
+            }
             _ => None,
         }
     }

@@ -86,22 +86,26 @@ fn who_may_say_what() {
 }
 
 #[test]
-fn a_comment_that_is_heard_at_once_is_of_the_head_and_a_late_one_of_what_was_there() {
-    let at = |minute: i64| DateTime::from_timestamp(1_700_000_000 + minute * 60, 0).unwrap();
-    for (written, heard, head_heard, is_of_head) in [
-        (Some(100), 100, 100, true),
-        (Some(100), 105, 104, true),
-        (Some(100), 106, 104, false),
-        (Some(100), 900, 95, true),
-        (Some(100), 900, 96, false),
-        (Some(100), 900, 899, false),
+fn a_comment_that_is_delivered_at_once_is_of_the_head_and_another_of_what_was_there() {
+    let at = |second: i64| DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap();
+    for (written, heard, head_heard, is_found, is_of_head) in [
+        (Some(1_000), 1_000, 1_000, false, true),
+        (Some(1_000), 1_030, 1_029, false, true),
+        (Some(1_000), 1_031, 1_029, false, false),
         // Its clock is ahead of ours.
-        (Some(100), 90, 89, true),
-        (None, 900, 899, true),
+        (Some(1_000), 900, 899, false, true),
+        // A head that was pushed between a comment and the look that found it.
+        (Some(1_000), 1_020, 1_010, true, false),
+        (Some(1_000), 1_020, 701, true, false),
+        (Some(1_000), 9_000, 700, true, true),
+        (Some(1_000), 9_000, 700, false, true),
+        (Some(1_000), 9_000, 8_999, false, false),
+        (None, 9_000, 8_999, false, true),
     ] {
         let written_at = written.map(at);
-        let hearing = Hearing { written_at, heard_at: at(heard), head_heard_at: at(head_heard) };
-        assert_eq!(hearing.is_of_head(), is_of_head, "{written:?} {heard} {head_heard}");
+        let (heard_at, head_heard_at) = (at(heard), at(head_heard));
+        let hearing = Hearing { written_at, is_found, heard_at, head_heard_at };
+        assert_eq!(hearing.is_of_head(), is_of_head, "{hearing:?}");
     }
     let head = CommitId::parse(&"1a".repeat(20)).unwrap();
     assert!(parse(&format!("/ok-to-test {head}")).unwrap().names(&head));

@@ -126,4 +126,7 @@ pub struct PullRequestCommented {
     /// When it was written, by the forge's clock; `None` where that is not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_at: Option<DateTime<Utc>>,
+    /// True when a look found it and no delivery told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_found: bool,
 }
