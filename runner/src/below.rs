@@ -38,16 +38,17 @@ impl Below {
 
     /// A plain file below it; anything else is an error, as is what leads out of the directory.
     pub(crate) fn file(&self, path: &str, links: Links) -> io::Result<File> {
-        plain(File::from(self.descriptor(path, OFlags::empty(), links)?))
+        plain(File::from(self.descriptor(path.as_ref(), OFlags::empty(), links)?))
     }
 
     /// A directory below it, reached without a link; the empty path is the directory itself.
-    pub(crate) fn directory(&self, path: &str) -> io::Result<OwnedFd> {
-        let path = if path.is_empty() { "." } else { path };
+    pub(crate) fn directory(&self, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+        let path = path.as_ref();
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         self.descriptor(path, OFlags::DIRECTORY, Links::Never)
     }
 
-    fn descriptor(&self, path: &str, flags: OFlags, links: Links) -> io::Result<OwnedFd> {
+    fn descriptor(&self, path: &Path, flags: OFlags, links: Links) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::RDONLY | AT_ONCE;
         let links = match links {
             Links::Never => ResolveFlags::NO_SYMLINKS,

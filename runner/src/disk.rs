@@ -2,14 +2,15 @@
 //! their volumes, counted together while it runs.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, Dir, FileType};
 use tokio::time::Instant;
 
+use crate::below::Below;
 use crate::execute::Execution;
 use crate::stop::Stop;
 
@@ -62,15 +63,14 @@ async fn is_over(execution: &Execution<'_>, most: u64) -> bool {
 fn has_more_than(places: &[PathBuf], most: u64) -> bool {
     let (mut sum, mut seen, mut waiting) = (0_u64, HashSet::new(), 0);
     for place in places {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // A volume may be gone with its container.
-        let Ok(root) = rustix::fs::open(place, flags, Mode::empty()) else { continue };
+        let Ok(root) = Below::open(place) else { continue };
         let mut pending = vec![PathBuf::new()];
         while let Some(path) = pending.pop() {
             waiting -= path.as_os_str().len();
-            let directory = match open(&root, &path) {
+            let directory = match root.directory(&path) {
                 Ok(directory) => directory,
-                Err(Errno::NAMETOOLONG) => return true,
+                Err(error) if error.kind() == ErrorKind::InvalidFilename => return true,
                 Err(_) => continue,
             };
             let Ok(entries) = Dir::read_from(directory.as_fd()) else { continue };
@@ -101,16 +101,11 @@ fn has_more_than(places: &[PathBuf], most: u64) -> bool {
     false
 }
 
-fn open(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let way = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), way)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use rustix::fs::{Mode, OFlags};
 
     use super::*;
 
