@@ -61,12 +61,12 @@ impl Destination<'_> {
                 }
                 continue;
             }
-            if is_dir && source.is_implied(&path) {
-                let target = self.implied(source, &path, &stat, target)?;
-                self.contents(walk, &path, &seen, &target)?;
-                continue;
-            }
-            self.one(source, &path, &stat, target.clone())?;
+            let target = if is_dir && source.is_implied(&path) {
+                self.implied(source, &path, &stat, target)?
+            } else {
+                self.one(source, &path, &stat, target.clone())?;
+                target
+            };
             if is_dir {
                 self.contents(walk, &path, &seen, &target)?;
             }
